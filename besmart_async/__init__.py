@@ -1,0 +1,1 @@
+"""Asyncio client with batching for the besmart.energy smart-metering REST API."""

@@ -1,0 +1,124 @@
+"""Every setting with its default and the reason for it. Frozen values; nothing here does I/O.
+
+Durations are seconds (`*_s`), sizes bytes (`*_bytes`), counts `max_*`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+
+from besmart_async.errors import BesmartConfigError
+
+DEFAULT_BASE_URL = "https://api.besmart.energy/api"
+"""The base URL of the API document."""
+
+REFRESH_AT_FRACTION = 0.85
+"""Share of a token's life after which it is refreshed ahead: early enough for a retry, late enough to be rare."""
+
+REFRESH_JITTER_FRACTION = 0.05
+"""Spread of the refresh moment, so that a fleet started together does not refresh together."""
+
+MAX_CONNECTIONS = 64
+"""Connections of one client: four full adaptive writers (16 in flight each), or a busy web application."""
+
+
+def _at_least(minimum: float, *, finite: bool = False) -> Any:
+    def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or math.isnan(value) or value < minimum or (finite and math.isinf(value)):
+            raise BesmartConfigError(
+                f"{type(instance).__name__}.{attribute.name}={value!r}: give a number of at least {minimum}"
+            )
+
+    return check
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """How long one attempt of a request may take.
+
+    Attributes:
+        connect_s: for the TCP and TLS handshakes. 5 s: a healthy service answers in under one.
+        pool_s: for a free connection of this client. 5 s: longer means that the application overloads itself.
+        read_s: for the whole attempt, from connecting to the last byte of the answer. 30 s covers slow bulk reads.
+        min_bytes_per_s: the attempt may take `body bytes / min_bytes_per_s` longer. 100 KiB/s: a poor uplink.
+    """
+
+    connect_s: float = attrs.field(default=5.0, validator=_at_least(0.001))
+    pool_s: float = attrs.field(default=5.0, validator=_at_least(0.001))
+    read_s: float = attrs.field(default=30.0, validator=_at_least(0.001))
+    min_bytes_per_s: float = attrs.field(default=100 * 1024.0, validator=_at_least(1.0))
+
+    def attempt_s(self, body_bytes: int) -> float:
+        """Seconds that one attempt with a body of this size may take."""
+        return self.read_s + body_bytes / self.min_bytes_per_s
+
+    @classmethod
+    def of(cls, timeout: float | Timeouts) -> Timeouts:
+        """Read a plain number as the seconds of one whole attempt."""
+        if isinstance(timeout, Timeouts):
+            return timeout
+        if isinstance(timeout, bool) or not timeout > 0:
+            raise BesmartConfigError(f"timeout={timeout!r}: give seconds above 0, or Timeouts(...)")
+        return cls(read_s=timeout, connect_s=min(5.0, timeout))
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """When and how often a call is tried again. Which operations may be repeated is the operation's own `replay`.
+
+    Attributes:
+        max_attempts: tries of one call, the first included. 3: one blip and one slow restart.
+        initial_wait_s: upper end of the first (fully jittered) wait. 0.5 s.
+        max_wait_s: upper end of any wait. 8 s.
+        total_timeout_s: the whole call, waits included. 120 s; `math.inf` for no end.
+        max_retry_after_s: a longer Retry-After is cut to this. 60 s.
+        budget: tokens of the retry budget shared by the client's calls; at 0 nothing is retried. 500.
+        retry_cost: tokens one retry takes. 5: a hundred retries in a row, then no more.
+        timeout_cost: tokens a retry after a timeout takes, which costs the service more. 10.
+        success_refund: tokens a success gives back. 1.
+    """
+
+    max_attempts: int = attrs.field(default=3, validator=_at_least(1))
+    initial_wait_s: float = attrs.field(default=0.5, validator=_at_least(0.0, finite=True))
+    max_wait_s: float = attrs.field(default=8.0, validator=_at_least(0.0, finite=True))
+    total_timeout_s: float = attrs.field(default=120.0, validator=_at_least(0.001))
+    max_retry_after_s: float = attrs.field(default=60.0, validator=_at_least(0.0, finite=True))
+    budget: float = attrs.field(default=500.0, validator=_at_least(0.0))
+    retry_cost: float = attrs.field(default=5.0, validator=_at_least(0.0))
+    timeout_cost: float = attrs.field(default=10.0, validator=_at_least(0.0))
+    success_refund: float = attrs.field(default=1.0, validator=_at_least(0.0))
+
+
+@attrs.frozen(kw_only=True)
+class BatchPolicy:
+    """How a writer or reader gathers single calls into bulk calls.
+
+    Attributes:
+        linger_s: how long the first item of a batch waits for company. 50 ms: unnoticed, yet ample for coalescing.
+        max_items: signals in one bulk write. 500.
+        max_readings: readings in one bulk write. 50,000: about 2 MB as JSON at most, far less than a read timeout.
+        max_bytes: serialized bytes of one bulk write. 900,000: under nginx's default limit of 1 MB.
+        max_memory_bytes: what may be buffered before `write` waits. 64 MiB.
+        max_in_flight: bulk calls at a time; None adapts between 1 and 16.
+        delivery_timeout_s: how long a batch is retried before it is handed back as rejected. 120 s; endless with a journal.
+        admission_timeout_s: how long `write` waits for room before it raises. 60 s.
+        close_timeout_s: how long leaving `async with` drains. 30 s.
+        initial_wait_s: upper end of the first wait before a batch is sent again. 1 s.
+        max_wait_s: upper end of any such wait. 60 s.
+    """
+
+    linger_s: float = attrs.field(default=0.05, validator=_at_least(0.0, finite=True))
+    max_items: int = attrs.field(default=500, validator=_at_least(1))
+    max_readings: int = attrs.field(default=50_000, validator=_at_least(1))
+    max_bytes: int = attrs.field(default=900_000, validator=_at_least(1_000))
+    max_memory_bytes: int = attrs.field(default=64 << 20, validator=_at_least(1_000))
+    max_in_flight: int | None = attrs.field(default=None, validator=attrs.validators.optional(_at_least(1)))
+    delivery_timeout_s: float = attrs.field(default=120.0, validator=_at_least(0.0))
+    admission_timeout_s: float = attrs.field(default=60.0, validator=_at_least(0.0))
+    close_timeout_s: float = attrs.field(default=30.0, validator=_at_least(0.0))
+    initial_wait_s: float = attrs.field(default=1.0, validator=_at_least(0.0, finite=True))
+    max_wait_s: float = attrs.field(default=60.0, validator=_at_least(0.0, finite=True))

@@ -1,0 +1,233 @@
+"""Every error of the package, and what each one says about the request it ends.
+
+A failed write or creation carries `outcome`: `"not_sent"` (the service certainly never saw it), `"rejected"`
+(the service answered that it did not apply it) or `"in_doubt"` (nobody can tell without reading back).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Literal, Self
+
+import attrs
+
+Outcome = Literal["not_sent", "in_doubt", "rejected"]
+
+
+@attrs.frozen
+class Response:
+    """One answer of the service, without any HTTP library in it; its content is never shown in a repr.
+
+    Attributes:
+        status: HTTP status code.
+        headers: header values by lower-case name.
+        content: the body as received (decompressed).
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    content: bytes = attrs.field(default=b"", repr=False)
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are not UTF-8 are replaced."""
+        return self.content.decode("utf-8", errors="replace")
+
+
+class BesmartError(Exception):
+    """Base of every error this package raises.
+
+    Attributes:
+        outcome: what became of the write or creation this error ends; None where nothing was to be changed.
+    """
+
+    outcome: Outcome | None = None
+
+    def clone(self) -> Self:
+        """Return an equal error of its own, so that no two waiters share one instance and its traceback."""
+        twin = copy.copy(self)
+        twin.__cause__ = self.__cause__
+        return twin
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (type(self), self.args, self.__dict__.copy())
+
+
+def _restore(cls: type[BesmartError], args: tuple[object, ...], state: dict[str, object]) -> BesmartError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class BesmartConfigError(BesmartError):
+    """A setting that cannot work: missing credentials, an unknown scheme, limits that contradict each other."""
+
+
+class InvalidInputError(BesmartError, ValueError):
+    """An argument refused locally; nothing was sent.
+
+    Attributes:
+        field: the name of the argument or column, with a row where there is one (`"value[3]"`).
+        value: what was given.
+    """
+
+    def __init__(self, field: str, value: object, problem: str) -> None:
+        """Name the `field`, the `value` and the `problem`, which should say what to give instead."""
+        super().__init__(f"{field}={_short(value)}: {problem}")
+        self.field = field
+        self.value = value
+        self.outcome = "not_sent"
+
+
+class TransportError(BesmartError):
+    """The request or its answer was lost on the way.
+
+    Attributes:
+        operation: the operation's name, such as `"sensors.get"`.
+    """
+
+    def __init__(self, message: str, *, operation: str = "", outcome: Outcome | None = None) -> None:
+        """Tell what failed, for which `operation`, and what that means for the service's state."""
+        super().__init__(message)
+        self.operation = operation
+        self.outcome = outcome
+
+
+class ConnectError(TransportError):
+    """No connection to the service could be made; nothing was sent."""
+
+
+class RequestTimeoutError(TransportError, TimeoutError):
+    """The service (or the wait for a free connection) took longer than the timeout."""
+
+
+class ProtocolError(TransportError):
+    """The connection broke, or what came back was not HTTP."""
+
+
+class ApiError(BesmartError):
+    """The service answered with an error status.
+
+    Attributes:
+        status: HTTP status code.
+        message: the service's own words, whichever of its error forms it used; secrets taken out.
+        operation: the operation's name, such as `"sensors.get"`.
+        response: the answer itself.
+        retry_after_s: seconds the service asked to wait, if it did.
+    """
+
+    hint = ""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        operation: str,
+        response: Response,
+        *,
+        outcome: Outcome | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        """Keep the answer beside a message that a newcomer understands."""
+        super().__init__(status, message, operation)
+        self.status = status
+        self.message = message
+        self.operation = operation
+        self.response = response
+        self.outcome = outcome
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        said = f": {self.message}" if self.message else ""
+        doubt = (
+            " (in doubt: it may have been applied; read back before repeating it)" if self.outcome == "in_doubt" else ""
+        )
+        hint = f" -- {self.hint}" if self.hint else ""
+        return f"{self.operation}: {self.status} {_phrase(self.status)}{said}{doubt}{hint}"
+
+
+class AuthenticationError(ApiError):
+    """401 (and 404 on login): the credentials or the token are not accepted."""
+
+    hint = "check login, password and api_key (or the token)"
+
+
+class PermissionDeniedError(ApiError):
+    """403: the account may not do this."""
+
+    hint = "this account lacks the right; ask the workspace's owner"
+
+
+class NotFoundError(ApiError):
+    """404: no such resource, or none this account can see."""
+
+
+class ConflictError(ApiError):
+    """409: it contradicts what is stored, such as another state in that period."""
+
+
+class PayloadTooLargeError(ApiError):
+    """413: the request body is over the service's limit."""
+
+    hint = "send fewer readings at once; client.writer() splits by itself"
+
+
+class UnprocessableError(ApiError):
+    """422: the service understood the request and refuses its content."""
+
+
+class RateLimitError(ApiError):
+    """429: too many requests."""
+
+    hint = "slow down, or use client.writer() / client.reader(), which send fewer and larger requests"
+
+
+class ServerError(ApiError):
+    """5xx: the service failed."""
+
+    hint = "the service's fault; try again later"
+
+
+class DecodeError(BesmartError):
+    """An answer that breaks the API's contract.
+
+    Attributes:
+        operation: the operation's name.
+        path: where in the answer, such as `$[3].data.time`.
+        response: the answer itself, if there is one.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str = "$",
+        operation: str = "",
+        response: Response | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Say what is wrong at `path`."""
+        super().__init__(problem)
+        self.problem = problem
+        self.path = path
+        self.operation = operation
+        self.response = response
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        where = f"{self.operation}: " if self.operation else ""
+        return f"{where}the answer breaks the contract: {self.problem} @ {self.path}"
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown Status"
+
+
+def _short(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

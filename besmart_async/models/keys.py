@@ -1,0 +1,121 @@
+"""What names a sensor and a signal.
+
+Source: the path parameters `{client_cid}.{sensor_mid}` and `{signal_type_moid}` of the API document.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Self, SupportsIndex
+
+import attrs
+
+from besmart_async.errors import InvalidInputError
+
+_INTEGER = re.compile(r"[0-9]{1,19}")
+_LARGEST = 2**63 - 1
+
+
+def checked_id(field: str, value: object) -> int:
+    """Return `value` if it is an integer id from 0 to 2**63 - 1.
+
+    Raises:
+        InvalidInputError: it is anything else, a bool included.
+    """
+    if type(value) is int:
+        number = value
+    elif isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        number = int(value)  # numpy integers are as good as int
+    else:
+        raise InvalidInputError(field, value, "give an integer id")
+    if not 0 <= number <= _LARGEST:
+        raise InvalidInputError(field, value, "give an id from 0 to 2**63 - 1")
+    return number
+
+
+def _parse(text: object, parts: int, form: str) -> tuple[int, ...]:
+    pieces = text.split(".") if isinstance(text, str) else []
+    if len(pieces) != parts or not all(_INTEGER.fullmatch(piece) for piece in pieces):
+        raise InvalidInputError("key", text, f"write it as {form}, such as {'.'.join(('12', '122', '32')[:parts])}")
+    return tuple(map(int, pieces))
+
+
+def _client_cid(value: int) -> int:
+    return checked_id("client_cid", value)
+
+
+def _sensor_mid(value: int) -> int:
+    return checked_id("sensor_mid", value)
+
+
+def _signal_type_moid(value: int) -> int:
+    return checked_id("signal_type_moid", value)
+
+
+def checked_key(value: SignalKey) -> SignalKey:
+    """Return `value` if it is a `SignalKey`.
+
+    Raises:
+        InvalidInputError: it is anything else.
+    """
+    if isinstance(value, SignalKey):
+        return value
+    raise InvalidInputError("key", value, "give a SignalKey; SignalKey.parse('12.122.32') reads a text")
+
+
+@attrs.frozen(order=True)
+class SensorKey:
+    """A sensor: `client_cid` and `sensor_mid`, both integers. `str()` gives `"12.122"`.
+
+    Raises:
+        InvalidInputError: a part is not an integer id.
+    """
+
+    client_cid: int = attrs.field(converter=_client_cid)
+    sensor_mid: int = attrs.field(converter=_sensor_mid)
+
+    def __str__(self) -> str:
+        return f"{self.client_cid}.{self.sensor_mid}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `"12.122"`.
+
+        Raises:
+            InvalidInputError: the text has another form.
+        """
+        return cls(*_parse(text, 2, "client_cid.sensor_mid"))
+
+    def signal(self, signal_type_moid: int) -> SignalKey:
+        """Return the key of one of this sensor's signals."""
+        return SignalKey(self.client_cid, self.sensor_mid, signal_type_moid)
+
+
+@attrs.frozen(order=True, cache_hash=True)
+class SignalKey:
+    """A signal: `client_cid`, `sensor_mid` and `signal_type_moid`, all integers. `str()` gives `"12.122.32"`.
+
+    Raises:
+        InvalidInputError: a part is not an integer id.
+    """
+
+    client_cid: int = attrs.field(converter=_client_cid)
+    sensor_mid: int = attrs.field(converter=_sensor_mid)
+    signal_type_moid: int = attrs.field(converter=_signal_type_moid)
+
+    def __str__(self) -> str:
+        return f"{self.client_cid}.{self.sensor_mid}.{self.signal_type_moid}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `"12.122.32"`.
+
+        Raises:
+            InvalidInputError: the text has another form.
+        """
+        return cls(*_parse(text, 3, "client_cid.sensor_mid.signal_type_moid"))
+
+    @property
+    def sensor(self) -> SensorKey:
+        """The key of the sensor this signal belongs to."""
+        return SensorKey(self.client_cid, self.sensor_mid)

@@ -1,0 +1,134 @@
+"""`SignalQuery`: which readings to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Self, cast
+
+import attrs
+import orjson
+
+from besmart_async.errors import InvalidInputError
+from besmart_async.models.keys import SignalKey, checked_id
+from besmart_async.models.times import TimeLike, to_ms
+from besmart_async.models.values import JsonValue, checked_json
+
+
+def checked_flag(field: str, value: object) -> bool:
+    """Return a bool.
+
+    Raises:
+        InvalidInputError: anything else, 0 and 1 included.
+    """
+    if isinstance(value, bool):
+        return value
+    raise InvalidInputError(field, value, "give True or False")
+
+
+def checked_number(field: str, value: object) -> int | float:
+    """Return a finite int or float.
+
+    Raises:
+        InvalidInputError: NaN, infinity, a bool or no number.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    raise InvalidInputError(field, value, "give a finite number")
+
+
+def checked_text(field: str, value: object) -> str:
+    """Return a text that is not empty.
+
+    Raises:
+        InvalidInputError: it is empty or no text.
+    """
+    if isinstance(value, str) and value:
+        return value
+    raise InvalidInputError(field, value, "give a text that is not empty, or None to leave it out")
+
+
+def checked_object(field: str, value: object) -> Mapping[str, JsonValue]:
+    """Return a JSON object given as a mapping or as JSON text.
+
+    Raises:
+        InvalidInputError: the text is not JSON, or it is not an object.
+    """
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise InvalidInputError(field, value, f"not JSON ({error}); give a JSON object or a mapping") from None
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(field, value, "give a JSON object or a mapping")
+    return cast("Mapping[str, JsonValue]", checked_json(value, field))
+
+
+def _since(value: TimeLike) -> int | float:
+    return to_ms(value, "since")
+
+
+def _till(value: TimeLike) -> int | float:
+    return to_ms(value, "till")
+
+
+def _filters(value: Mapping[str, JsonValue] | str | None) -> Mapping[str, JsonValue] | None:
+    return None if value is None else checked_object("filters", value)
+
+
+def _optional(check: Callable[[str, object], object]) -> Any:
+    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            check(field.name, value)
+
+    return validate
+
+
+def _minutes(field: str, value: object) -> int:
+    minutes = checked_id(field, value)
+    if minutes < 1:
+        raise InvalidInputError(field, value, "give whole minutes of at least 1")
+    return minutes
+
+
+@attrs.frozen
+class SignalQuery:
+    """One request for readings (`POST /sensors/signals/data`, `GET .../signals/{signal_type_moid}/data`).
+
+    None means "not sent": the service's own default holds.
+
+    Attributes:
+        key: which signal.
+        since: start, UTC unix milliseconds (any moment `to_ms` takes is converted).
+        till: end, UTC unix milliseconds; the document does not say whether it is inclusive.
+        get_last: get only records with the newest acquisition time for the same capture times.
+        delta_t: aggregate time in minutes.
+        raw: fetch the raw signal.
+        output_unit_id: unit the values are wanted in.
+        signal_origin_id: only this origin (1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected).
+        filters: data filters for complex structures: a mapping or JSON text.
+        is_chart: use the expected chart output unit.
+
+    Raises:
+        InvalidInputError: a field of the wrong type, or `since` after `till`.
+    """
+
+    key: SignalKey = attrs.field(converter=checked_key)
+    since: int | float = attrs.field(converter=_since)
+    till: int | float = attrs.field(converter=_till)
+    get_last: bool | None = attrs.field(default=None, validator=_optional(checked_flag))
+    delta_t: int | None = attrs.field(default=None, validator=_optional(_minutes))
+    raw: bool | None = attrs.field(default=None, validator=_optional(checked_flag))
+    output_unit_id: int | None = attrs.field(default=None, validator=_optional(checked_id))
+    signal_origin_id: int | None = attrs.field(default=None, validator=_optional(checked_id))
+    filters: Mapping[str, JsonValue] | None = attrs.field(default=None, converter=_filters)
+    is_chart: bool | None = attrs.field(default=None, validator=_optional(checked_flag))
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a window that ends before it starts."""
+        if self.since > self.till:
+            raise InvalidInputError("since", self.since, f"after till={self.till}")
+
+    def within(self, since: TimeLike, till: TimeLike) -> Self:
+        """Return the same query for another window."""
+        return attrs.evolve(self, since=since, till=till)

@@ -1,0 +1,61 @@
+"""Units and their conversion. The document names ids but lists none except 1, kW.h: the others are ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen
+class Unit:
+    """A unit of measure; `factor` is its size in the smallest unit of its dimension."""
+
+    unit_id: int
+    symbol: str
+    dimension: str
+    factor: int = 1
+
+
+UNITS = (
+    Unit(1, "kW.h", "energy", 1_000),
+    Unit(2, "W.h", "energy"),
+    Unit(3, "MW.h", "energy", 1_000_000),
+    Unit(4, "W", "power"),
+    Unit(5, "kW", "power", 1_000),
+    Unit(6, "MW", "power", 1_000_000),
+    Unit(7, "var.h", "reactive energy"),
+    Unit(8, "kvar.h", "reactive energy", 1_000),
+    Unit(9, "Mvar.h", "reactive energy", 1_000_000),
+    Unit(10, "var", "reactive power"),
+    Unit(11, "kvar", "reactive power", 1_000),
+    Unit(12, "mV", "voltage"),
+    Unit(13, "V", "voltage", 1_000),
+    Unit(14, "kV", "voltage", 1_000_000),
+    Unit(15, "mA", "current"),
+    Unit(16, "A", "current", 1_000),
+    Unit(17, "Hz", "frequency"),
+    Unit(18, "1", "none"),
+    Unit(19, "%", "ratio"),
+)
+BY_ID = {unit.unit_id: unit for unit in UNITS}
+BY_SYMBOL = {unit.symbol: unit for unit in UNITS}
+
+
+def convertible(source: Unit, target: Unit) -> bool:
+    """Whether values of one unit can be given in the other."""
+    return source.dimension == target.dimension
+
+
+def convert(values: list[Any], source: Unit, target: Unit) -> list[Any]:
+    """The values in the target unit; what is no number stays as it is.
+
+    Multiplies or divides by a whole number, so that 1500 W is exactly 1.5 kW.
+    """
+    if source.factor == target.factor:
+        return values
+    if source.factor > target.factor:
+        ratio = source.factor // target.factor
+        return [v * ratio if type(v) in (int, float) else v for v in values]
+    ratio = target.factor // source.factor
+    return [v / ratio if type(v) in (int, float) else v for v in values]

@@ -1,0 +1,74 @@
+"""`Operation[T]`: one call of the API as a frozen value. Resources declare it, the transport carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Generic, TypeVar
+
+import attrs
+
+from besmart_async.errors import Response
+
+T = TypeVar("T")
+
+
+class Auth(Enum):
+    """Which credentials go with an operation."""
+
+    BEARER = "bearer"
+    """`Authorization: Bearer <token>`, from the token middleware."""
+    API_KEY = "api_key"
+    """`X-Auth: <api key>`; login only."""
+
+
+class Repeat(Enum):
+    """What a status means when it answers a repetition whose first answer was lost."""
+
+    DONE = "done"
+    """The first try had worked: what the caller wanted is so (404 when deleting)."""
+    IN_DOUBT = "in_doubt"
+    """It may be the first try's own work that is in the way (409 when creating a state)."""
+
+
+@attrs.frozen(kw_only=True)
+class Operation(Generic[T]):
+    """One call of the API.
+
+    Attributes:
+        name: namespace and method, such as `"sensors.get"`; it names the operation in errors and events.
+        method: HTTP method.
+        path: the document's path with its `{placeholders}`, relative to the base URL.
+        path_params: values of the placeholders.
+        query: query parameters as sent, in order; what is None was left out.
+        body: the request body, already serialized; None for none.
+        content_type: media type of the body.
+        replay: whether sending it twice does no harm. No default: whoever declares an operation decides.
+        writes: whether it changes something, so that its failures tell an outcome.
+        decode: makes the result of a 2xx answer; raises `DecodeError`.
+        auth: which credentials go with it.
+        on_repeat: what an error status means after an earlier try's answer was lost.
+    """
+
+    name: str
+    method: str
+    path: str
+    replay: bool
+    writes: bool
+    decode: Callable[[Response], T] = attrs.field(repr=False)
+    path_params: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = attrs.field(default=None, repr=False)
+    content_type: str | None = None
+    auth: Auth = Auth.BEARER
+    on_repeat: Mapping[int, Repeat] = attrs.field(factory=dict[int, Repeat])
+
+    @property
+    def target(self) -> str:
+        """The path with its placeholders filled in."""
+        return self.path.format_map(self.path_params)
+
+    @property
+    def body_bytes(self) -> int:
+        """Size of the body, 0 for none."""
+        return len(self.body) if self.body is not None else 0
