@@ -104,7 +104,7 @@ class BatchPolicy:
         max_bytes: serialized bytes of one bulk write. 900,000: under nginx's default limit of 1 MB.
         max_memory_bytes: what may be buffered before `write` waits. 64 MiB.
         max_in_flight: bulk calls at a time; None adapts between 1 and 16.
-        delivery_timeout_s: how long a batch is retried before it is handed back as rejected. 120 s; endless with a journal.
+        delivery_timeout_s: how long a batch is retried before it is handed back. 120 s; endless with a journal.
         admission_timeout_s: how long `write` waits for room before it raises. 60 s.
         close_timeout_s: how long leaving `async with` drains. 30 s.
         initial_wait_s: upper end of the first wait before a batch is sent again. 1 s.

@@ -42,7 +42,7 @@ def to_polars(data: SignalData) -> pl.DataFrame:
     )
 
 
-def to_arrow(data: SignalData) -> pa.Table:
+def to_arrow(data: SignalData) -> pa.Table:  # pyright: ignore[reportUnknownParameterType]
     """Return a table with columns time, value, type and origin."""
     import pyarrow as pa  # noqa: PLC0415
 

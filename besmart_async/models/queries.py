@@ -10,7 +10,7 @@ import attrs
 import orjson
 
 from besmart_async.errors import InvalidInputError
-from besmart_async.models.keys import SignalKey, checked_id
+from besmart_async.models.keys import SignalKey, checked_id, checked_key
 from besmart_async.models.times import TimeLike, to_ms
 from besmart_async.models.values import JsonValue, checked_json
 

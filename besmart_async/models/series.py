@@ -85,7 +85,7 @@ class SignalData:
     ) -> None:
         time.flags.writeable = False
         value.flags.writeable = False
-        self.__attrs_init__(key, time, value, type_, origin, unit, absent)
+        self.__attrs_init__(key, time, value, type_, origin, unit, absent)  # pyright: ignore[reportAttributeAccessIssue]
 
     @classmethod
     def trusted(
@@ -210,7 +210,7 @@ class SignalData:
 
         return to_polars(self)
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self) -> pa.Table:  # pyright: ignore[reportUnknownParameterType]
         """Return an arrow table with columns time (UTC), value, type, origin; key and unit in its metadata."""
         from besmart_async.models.frames import to_arrow  # noqa: PLC0415 - imported only when asked for
 

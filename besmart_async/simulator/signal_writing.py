@@ -1,0 +1,131 @@
+"""Checks of written readings, column by column: nothing here runs once per reading unless a column is mixed."""
+
+from __future__ import annotations
+
+from itertools import compress
+from typing import Any, NoReturn, cast
+
+from besmart_async.simulator import units
+from besmart_async.simulator.readings import Columns
+from besmart_async.simulator.refusals import unprocessable
+from besmart_async.simulator.routes import INT64_MAX, INT64_MIN
+
+DOUBLE = "DBL"
+NAMES = ("time", "value", "type", "origin")
+_MAX_TIME = 8.64e15  # the span of a JavaScript date: beyond it nothing is a time
+
+
+def checked_columns(data: Any, *, complete: bool, where: tuple[str | int, ...], name: str) -> Columns:
+    """The columns of a write.
+
+    Args:
+        data: What the body holds as columns.
+        complete: All four columns must be there; else `type` and `origin` stand for "DBL" and 1 when left out.
+        where: The way to the columns in the body.
+        name: How to call the item in a message.
+
+    Raises:
+        Refusal: 422 naming item and column.
+    """
+    if not isinstance(data, dict):
+        unprocessable(f"{name}: data must be an object", *where)
+    found = cast("dict[str, Any]", data)
+    for field, column in found.items():
+        if field not in NAMES:
+            unprocessable(f"{name}: unknown field {field!r} in data", *where, field)
+        if not isinstance(column, list):
+            unprocessable(f"{name}: {field!r} must be a list", *where, field)
+    for field in NAMES if complete else ():
+        if field not in found:
+            unprocessable(f"{name}: {field!r} is missing in data", *where, field)
+    rows = len(found.get("time", ()))
+    columns = Columns(
+        found.get("time", []),
+        found.get("value", []),
+        found.get("type", [DOUBLE] * rows),
+        found.get("origin", [1] * rows),
+    )
+    _check(columns, where, name)
+    return columns
+
+
+def _check(columns: Columns, where: tuple[str | int, ...], name: str) -> None:
+    lengths = {f: len(getattr(columns, f)) for f in NAMES}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{field} {size}" for field, size in lengths.items())
+        unprocessable(f"{name}: columns of unequal length: {listed}", *where)
+    if not columns.time:
+        return
+    if not set(map(type, columns.time)) <= {int, float}:
+        _bad_row(columns.time, (int, float), "time", "a number", where, name)
+    if not (min(columns.time) >= -_MAX_TIME and max(columns.time) <= _MAX_TIME):
+        unprocessable(f"{name}: a time is out of range", *where, "time")
+    if set(map(type, columns.type)) != {str}:
+        _bad_row(columns.type, (str,), "type", "a string", where, name)
+    if set(map(type, columns.origin)) != {int}:
+        _bad_row(columns.origin, (int,), "origin", "an integer", where, name)
+    if not (min(columns.origin) >= INT64_MIN and max(columns.origin) <= INT64_MAX):
+        unprocessable(f"{name}: an origin is out of range", *where, "origin")
+    _check_values(columns, where, name)
+
+
+def _check_values(columns: Columns, where: tuple[str | int, ...], name: str) -> None:
+    kinds = set(columns.type)
+    doubles = columns.value
+    if kinds != {DOUBLE}:
+        doubles = list(compress(columns.value, [kind == DOUBLE for kind in columns.type]))
+    if not set(map(type, doubles)) <= {int, float}:
+        row = next(
+            i
+            for i, (kind, value) in enumerate(zip(columns.type, columns.value, strict=True))
+            if kind == DOUBLE and type(value) not in (int, float)
+        )
+        unprocessable(
+            f"{name}: value {row} must be a number for type DBL, it is {columns.value[row]!r}",
+            *where,
+            "value",
+            row,
+        )
+    if not set(map(type, columns.value)) <= {float, type(None)}:
+        # Integers above int64 are doubles to the service; SQLite could not hold them as integers.
+        columns.value = [
+            float(v) if type(v) is int and not INT64_MIN <= v <= INT64_MAX else v for v in columns.value
+        ]
+
+
+def _bad_row(
+    column: list[Any],
+    accepted: tuple[type, ...],
+    field: str,
+    expected: str,
+    where: tuple[str | int, ...],
+    name: str,
+) -> NoReturn:
+    row = next(i for i, value in enumerate(column) if type(value) not in accepted)
+    unprocessable(f"{name}: {field} {row} must be {expected}, it is {column[row]!r}", *where, field, row)
+
+
+def into_unit_of_type(
+    columns: Columns, symbol: str | None, unit_id: int, where: tuple[str | int, ...], name: str
+) -> None:
+    """Convert the values to the signal type's unit.
+
+    Raises:
+        Refusal: 422 for a unit that is unknown or of another dimension.
+    """
+    if symbol is None:
+        return
+    source, target = units.BY_SYMBOL.get(symbol), units.BY_ID[unit_id]
+    if source is None:
+        unprocessable(f"{name}: unknown unit {symbol!r}", *where, "unit")
+    if not units.convertible(source, target):
+        unprocessable(f"{name}: unit {symbol!r} cannot be converted to {target.symbol!r}", *where, "unit")
+    if source is target:
+        return
+    kept = [i for i, kind in enumerate(columns.type) if kind != DOUBLE]
+    values = units.convert(columns.value, source, target)
+    for row in kept:
+        values[row] = columns.value[row]
+    columns.value = values
+
+
