@@ -86,12 +86,16 @@ class TransportError(BesmartError):
 
     Attributes:
         operation: the operation's name, such as `"sensors.get"`.
+        reached: whether any of the request may have reached the service.
     """
 
-    def __init__(self, message: str, *, operation: str = "", outcome: Outcome | None = None) -> None:
+    def __init__(
+        self, message: str, *, operation: str = "", reached: bool = False, outcome: Outcome | None = None
+    ) -> None:
         """Tell what failed, for which `operation`, and what that means for the service's state."""
         super().__init__(message)
         self.operation = operation
+        self.reached = reached
         self.outcome = outcome
 
 

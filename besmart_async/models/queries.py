@@ -2,66 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import attrs
-import orjson
 
 from besmart_async.errors import InvalidInputError
+from besmart_async.models.checks import checked_flag, checked_object
 from besmart_async.models.keys import SignalKey, checked_id, checked_key
 from besmart_async.models.times import TimeLike, to_ms
-from besmart_async.models.values import JsonValue, checked_json
-
-
-def checked_flag(field: str, value: object) -> bool:
-    """Return a bool.
-
-    Raises:
-        InvalidInputError: anything else, 0 and 1 included.
-    """
-    if isinstance(value, bool):
-        return value
-    raise InvalidInputError(field, value, "give True or False")
-
-
-def checked_number(field: str, value: object) -> int | float:
-    """Return a finite int or float.
-
-    Raises:
-        InvalidInputError: NaN, infinity, a bool or no number.
-    """
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return value
-    raise InvalidInputError(field, value, "give a finite number")
-
-
-def checked_text(field: str, value: object) -> str:
-    """Return a text that is not empty.
-
-    Raises:
-        InvalidInputError: it is empty or no text.
-    """
-    if isinstance(value, str) and value:
-        return value
-    raise InvalidInputError(field, value, "give a text that is not empty, or None to leave it out")
-
-
-def checked_object(field: str, value: object) -> Mapping[str, JsonValue]:
-    """Return a JSON object given as a mapping or as JSON text.
-
-    Raises:
-        InvalidInputError: the text is not JSON, or it is not an object.
-    """
-    if isinstance(value, str):
-        try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError as error:
-            raise InvalidInputError(field, value, f"not JSON ({error}); give a JSON object or a mapping") from None
-    if not isinstance(value, Mapping):
-        raise InvalidInputError(field, value, "give a JSON object or a mapping")
-    return cast("Mapping[str, JsonValue]", checked_json(value, field))
+from besmart_async.models.values import JsonValue
 
 
 def _since(value: TimeLike) -> int | float:

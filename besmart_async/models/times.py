@@ -103,11 +103,11 @@ def as_array(values: object, field: str, *, refuse_naive: bool = False) -> NDArr
     if isinstance(values, np.ndarray):
         array: NDArray[Any] = values
     elif isinstance(values, list | tuple):
-        array = _from_list(values)
+        array = plain_array(values)
     elif hasattr(values, "to_numpy"):
         array = _from_frame_column(values, field, refuse_naive=refuse_naive)
     elif isinstance(values, Sequence) and not isinstance(values, str | bytes | bytearray):
-        array = _from_list(list(values))
+        array = plain_array(list(values))
     else:
         raise InvalidInputError(field, values, "give a column: a list, a numpy array, a pandas or polars column")
     if array.ndim != 1:
@@ -115,7 +115,8 @@ def as_array(values: object, field: str, *, refuse_naive: bool = False) -> NDArr
     return array
 
 
-def _from_list(values: list[Any] | tuple[Any, ...]) -> NDArray[Any]:
+def plain_array(values: list[Any] | tuple[Any, ...]) -> NDArray[Any]:
+    """Return plain Python values as a float64, int64 or bool array, or as objects where those would change one."""
     kinds = set(map(type, values))
     try:
         if kinds <= {int}:

@@ -13,7 +13,7 @@ from besmart_async.errors import InvalidInputError
 from besmart_async.models.keys import checked_id
 from besmart_async.models.times import as_array
 
-JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+JsonValue: TypeAlias = bool | int | float | str | Sequence[Any] | Mapping[str, Any] | None
 """Whatever JSON can hold."""
 
 ValueColumn: TypeAlias = "Sequence[JsonValue] | NDArray[Any]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import attrs
 
@@ -20,15 +20,6 @@ class Auth(Enum):
     """`Authorization: Bearer <token>`, from the token middleware."""
     API_KEY = "api_key"
     """`X-Auth: <api key>`; login only."""
-
-
-class Repeat(Enum):
-    """What a status means when it answers a repetition whose first answer was lost."""
-
-    DONE = "done"
-    """The first try had worked: what the caller wanted is so (404 when deleting)."""
-    IN_DOUBT = "in_doubt"
-    """It may be the first try's own work that is in the way (409 when creating a state)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -47,7 +38,8 @@ class Operation(Generic[T]):
         writes: whether it changes something, so that its failures tell an outcome.
         decode: makes the result of a 2xx answer; raises `DecodeError`.
         auth: which credentials go with it.
-        on_repeat: what an error status means after an earlier try's answer was lost.
+        done_if_repeated: error statuses that, after an earlier try's answer was lost, say that the try had worked
+            (404 when deleting).
     """
 
     name: str
@@ -61,7 +53,7 @@ class Operation(Generic[T]):
     body: bytes | None = attrs.field(default=None, repr=False)
     content_type: str | None = None
     auth: Auth = Auth.BEARER
-    on_repeat: Mapping[int, Repeat] = attrs.field(factory=dict[int, Repeat])
+    done_if_repeated: frozenset[int] = frozenset()
 
     @property
     def target(self) -> str:
@@ -72,3 +64,11 @@ class Operation(Generic[T]):
     def body_bytes(self) -> int:
         """Size of the body, 0 for none."""
         return len(self.body) if self.body is not None else 0
+
+
+class Sender(Protocol):
+    """What carries operations out; the transport does, and so does anything a test puts in its place."""
+
+    async def send(self, operation: Operation[T], *, attempts: int | None = None) -> T:
+        """Carry out one operation and return its result, trying `attempts` times at most."""
+        ...

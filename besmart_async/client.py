@@ -1,0 +1,165 @@
+"""`BesmartClient`: composition and lifetimes only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from besmart_async.config import DEFAULT_BASE_URL, MAX_CONNECTIONS, RetryPolicy, Timeouts
+from besmart_async.errors import BesmartConfigError
+from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users
+from besmart_async.resources.users import login_operation, refresh_operation
+from besmart_async.transport import Credentials, Hook, Transport, TransportSettings
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class BesmartClient:
+    """A client of the besmart.energy REST API. Make one per application and event loop, and close it.
+
+    Nothing is sent before the first call; the first call that needs a token logs in.
+
+    Attributes:
+        users: session tokens.
+        sensors: sensors and their types.
+        meter_types: meter types of a client.
+        signals: signal types, and readings one call at a time.
+        sensor_states: which meter was mounted when.
+        signal_states: register values at a state's ends.
+        tasks: computation graphs.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        login: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        base_url: str = DEFAULT_BASE_URL,
+        timeout: float | Timeouts = Timeouts(),  # noqa: B008 - a frozen value
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - a frozen value
+        transport: httpx.AsyncBaseTransport | None = None,
+        hooks: Sequence[Hook] = (),
+        max_connections: int = MAX_CONNECTIONS,
+        proxy: str | None = None,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        """Compose the client.
+
+        Args:
+            api_key: the workspace's key, sent as `X-Auth` with logins only.
+            login: login name.
+            password: password.
+            token: a token to use until it fails; after that the client logs in, if it can.
+            base_url: the service's address with its base path.
+            timeout: seconds for one attempt, from connecting to the last byte of the answer, or `Timeouts`.
+            retry: bounds a call as a whole.
+            transport: any httpx transport, such as `aiohttp_transport()`; by default httpx over several small pools.
+            hooks: called with every request, answer, failure, retry and token renewal; see `besmart_async.Event`.
+            max_connections: connections at a time.
+            proxy: an HTTP proxy's address; by default what HTTPS_PROXY and NO_PROXY say.
+            allow_insecure_http: allow plain http to other machines, which shows the credentials to the network.
+
+        Raises:
+            BesmartConfigError: no usable credentials, or an address the client may not use.
+        """
+        _check_credentials(login, password, token)
+        if max_connections < 1:
+            raise BesmartConfigError(f"max_connections={max_connections}: give at least 1")
+        settings = TransportSettings(
+            base_url=base_url,
+            credentials=Credentials(api_key, login, password, token),
+            timeouts=Timeouts.of(timeout),
+            retry=retry,
+            http=transport,
+            hooks=hooks,
+            max_connections=max_connections,
+            proxy=proxy,
+            allow_insecure_http=allow_insecure_http,
+        )
+        log_in = login_operation(login, password) if login is not None and password is not None else None
+        self._transport = Transport(settings, log_in, refresh_operation())
+        self._base_url = base_url
+        self.users = Users(self._transport)
+        self.sensors = Sensors(self._transport)
+        self.meter_types = MeterTypes(self._transport)
+        self.signals = Signals(self._transport)
+        self.sensor_states = SensorStates(self._transport)
+        self.signal_states = SignalStates(self._transport)
+        self.tasks = Tasks(self._transport)
+
+    @classmethod
+    def from_env(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        timeout: float | Timeouts = Timeouts(),  # noqa: B008 - a frozen value
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - a frozen value
+        transport: httpx.AsyncBaseTransport | None = None,
+        hooks: Sequence[Hook] = (),
+        max_connections: int = MAX_CONNECTIONS,
+        proxy: str | None = None,
+        allow_insecure_http: bool = False,
+    ) -> Self:
+        """Make a client from BESMART_API_KEY, BESMART_LOGIN, BESMART_PASSWORD, BESMART_TOKEN and BESMART_BASE_URL.
+
+        Args:
+            environ: where to look instead of `os.environ`.
+            timeout: as in `BesmartClient`, like the arguments after it.
+            retry: as above.
+            transport: as above.
+            hooks: as above.
+            max_connections: as above.
+            proxy: as above.
+            allow_insecure_http: as above.
+
+        Raises:
+            BesmartConfigError: neither a token nor a login with its password is set.
+        """
+        env = os.environ if environ is None else environ
+        login, password, token = (env.get(f"BESMART_{name}") or None for name in ("LOGIN", "PASSWORD", "TOKEN"))
+        if token is None and (login is None or password is None):
+            raise BesmartConfigError(
+                "set BESMART_LOGIN and BESMART_PASSWORD (and BESMART_API_KEY), or BESMART_TOKEN, in the environment"
+            )
+        return cls(
+            api_key=env.get("BESMART_API_KEY") or None,
+            login=login,
+            password=password,
+            token=token,
+            base_url=env.get("BESMART_BASE_URL") or DEFAULT_BASE_URL,
+            timeout=timeout,
+            retry=retry,
+            transport=transport,
+            hooks=hooks,
+            max_connections=max_connections,
+            proxy=proxy,
+            allow_insecure_http=allow_insecure_http,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections. A second time does nothing."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<BesmartClient {self._base_url}>"
+
+
+def _check_credentials(login: str | None, password: str | None, token: str | None) -> None:
+    if token is None and login is None and password is None:
+        raise BesmartConfigError("give login, password and api_key, or a token; BesmartClient.from_env() reads them")
+    if (login is None) != (password is None):
+        missing = "password" if password is None else "login"
+        raise BesmartConfigError(f"{missing} is missing: login and password go together")

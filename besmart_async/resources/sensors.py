@@ -1,0 +1,195 @@
+"""`client.sensors`: sensors and their types. Source: section Sensors of the API document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from besmart_async.errors import InvalidInputError
+from besmart_async.models.checks import checked_flag, checked_number, checked_object, checked_text, optional
+from besmart_async.models.keys import SensorKey, checked_id
+from besmart_async.models.sensors import Sensor, SensorType
+from besmart_async.models.values import JsonValue
+from besmart_async.wire import codec
+from besmart_async.wire.operation import Operation, Sender
+from besmart_async.wire.parameters import query
+
+
+class Sensors:
+    """Sensors. Arguments left at None are not sent; a cancelled change may be applied all the same."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    async def types(self) -> list[SensorType]:
+        """List the sensor types (`GET /sensors/types`)."""
+        return await self._sender.send(
+            Operation(
+                name="sensors.types",
+                method="GET",
+                path="/sensors/types",
+                replay=True,
+                writes=False,
+                decode=codec.many(SensorType),
+            )
+        )
+
+    async def create(
+        self,
+        *,
+        name: str,
+        sensor_type_id: int,
+        client_cid: int,
+        sensor_eid: str | None = None,
+        lat: float | None = None,
+        lon: float | None = None,
+        info: Mapping[str, JsonValue] | str | None = None,
+        uncertain: bool | None = None,
+        negligible: bool | None = None,
+    ) -> SensorKey:
+        """Create a sensor (`POST /sensors`) and return its key.
+
+        Not repeated after a lost answer, since that could create it twice: such a failure has `outcome` `"in_doubt"`.
+
+        Args:
+            name: name of the sensor.
+            sensor_type_id: one of `types()`.
+            client_cid: the client it belongs to.
+            sensor_eid: external id.
+            lat: latitude in degrees.
+            lon: longitude in degrees.
+            info: additional information: a mapping, or JSON text of an object.
+            uncertain: uncertain sensor.
+            negligible: negligible sensor.
+
+        Raises:
+            InvalidInputError: an argument is refused locally.
+            UnprocessableError: the service refuses the content.
+        """
+        return await self._sender.send(
+            Operation(
+                name="sensors.create",
+                method="POST",
+                path="/sensors",
+                query=query(
+                    ("name", checked_text("name", name)),
+                    ("sensor_type_id", checked_id("sensor_type_id", sensor_type_id)),
+                    ("client_cid", checked_id("client_cid", client_cid)),
+                    *_attributes(sensor_eid, lat, lon, info),
+                    *_marks(uncertain, negligible),
+                ),
+                replay=False,
+                writes=True,
+                decode=codec.created_sensor,
+            )
+        )
+
+    async def get(self, client_cid: int, sensor_mid: int) -> Sensor:
+        """Return a sensor (`GET /sensors/{client_cid}.{sensor_mid}`).
+
+        Raises:
+            NotFoundError: no such sensor.
+        """
+        return await self._sender.send(
+            Operation(
+                name="sensors.get",
+                method="GET",
+                path="/sensors/{client_cid}.{sensor_mid}",
+                path_params=_path(client_cid, sensor_mid),
+                replay=True,
+                writes=False,
+                decode=codec.one(Sensor),
+            )
+        )
+
+    async def update(
+        self,
+        client_cid: int,
+        sensor_mid: int,
+        *,
+        name: str | None = None,
+        sensor_type_id: int | None = None,
+        sensor_eid: str | None = None,
+        lat: float | None = None,
+        lon: float | None = None,
+        info: Mapping[str, JsonValue] | str | None = None,
+        comments: str | None = None,
+        uncertain: bool | None = None,
+        negligible: bool | None = None,
+    ) -> None:
+        """Change a sensor (`PUT /sensors/{client_cid}.{sensor_mid}`); what is None stays as it is. See `create`.
+
+        Raises:
+            InvalidInputError: an argument is refused locally, or there is nothing to change.
+            NotFoundError: no such sensor.
+        """
+        changes = query(
+            ("name", optional(checked_text, "name", name)),
+            ("sensor_type_id", optional(checked_id, "sensor_type_id", sensor_type_id)),
+            *_attributes(sensor_eid, lat, lon, info),
+            ("comments", optional(checked_text, "comments", comments)),
+            *_marks(uncertain, negligible),
+        )
+        if not changes:
+            raise InvalidInputError("name", None, "nothing to change; give at least one field")
+        await self._sender.send(
+            Operation(
+                name="sensors.update",
+                method="PUT",
+                path="/sensors/{client_cid}.{sensor_mid}",
+                path_params=_path(client_cid, sensor_mid),
+                query=changes,
+                replay=True,
+                writes=True,
+                decode=codec.acknowledged,
+            )
+        )
+
+    async def delete(self, client_cid: int, sensor_mid: int) -> None:
+        """Delete a sensor (`DELETE /sensors/{client_cid}.{sensor_mid}`).
+
+        A 404 that follows a lost answer means that the first try deleted it, and is no error.
+
+        Raises:
+            NotFoundError: no such sensor.
+        """
+        await self._sender.send(
+            Operation(
+                name="sensors.delete",
+                method="DELETE",
+                path="/sensors/{client_cid}.{sensor_mid}",
+                path_params=_path(client_cid, sensor_mid),
+                replay=True,
+                writes=True,
+                done_if_repeated=frozenset({404}),
+                decode=codec.acknowledged,
+            )
+        )
+
+
+def _path(client_cid: int, sensor_mid: int) -> dict[str, int]:
+    return {"client_cid": checked_id("client_cid", client_cid), "sensor_mid": checked_id("sensor_mid", sensor_mid)}
+
+
+def _attributes(
+    sensor_eid: str | None, lat: float | None, lon: float | None, info: Mapping[str, JsonValue] | str | None
+) -> tuple[tuple[str, JsonValue], ...]:
+    return (
+        ("sensor_eid", optional(checked_text, "sensor_eid", sensor_eid)),
+        ("lat", None if lat is None else _degrees("lat", lat, 90)),
+        ("lon", None if lon is None else _degrees("lon", lon, 180)),
+        ("info", optional(checked_object, "info", info)),
+    )
+
+
+def _marks(uncertain: bool | None, negligible: bool | None) -> tuple[tuple[str, JsonValue], ...]:
+    return (
+        ("uncertain", optional(checked_flag, "uncertain", uncertain)),
+        ("negligible", optional(checked_flag, "negligible", negligible)),
+    )
+
+
+def _degrees(field: str, value: float, limit: float) -> float:
+    number = checked_number(field, value)
+    if abs(number) > limit:
+        raise InvalidInputError(field, value, f"give degrees from -{limit} to {limit}")
+    return number

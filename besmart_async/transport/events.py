@@ -1,0 +1,118 @@
+"""What a client tells its hooks. Frozen values; no secrets in any of them; a failing hook breaks nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import attrs
+
+logger = logging.getLogger("besmart_async")
+
+
+@attrs.frozen(kw_only=True)
+class RequestStarted:
+    """An attempt is about to be sent.
+
+    Attributes:
+        operation: the operation's name, such as `"sensors.get"`.
+        method: HTTP method.
+        path: the document's path, placeholders unfilled.
+        attempt: 1 for the first.
+        body_bytes: size of the request body.
+    """
+
+    operation: str
+    method: str
+    path: str
+    attempt: int
+    body_bytes: int
+
+
+@attrs.frozen(kw_only=True)
+class ResponseReceived:
+    """An attempt was answered, whatever the status.
+
+    Attributes:
+        operation: the operation's name.
+        attempt: 1 for the first.
+        status: HTTP status code.
+        elapsed_s: seconds from sending to the last byte of the answer.
+        body_bytes: size of the answer's body.
+    """
+
+    operation: str
+    attempt: int
+    status: int
+    elapsed_s: float
+    body_bytes: int
+
+
+@attrs.frozen(kw_only=True)
+class RequestFailed:
+    """An attempt was not answered.
+
+    Attributes:
+        operation: the operation's name.
+        attempt: 1 for the first.
+        error: what went wrong.
+        elapsed_s: seconds from sending to the failure.
+    """
+
+    operation: str
+    attempt: int
+    error: Exception
+    elapsed_s: float
+
+
+@attrs.frozen(kw_only=True)
+class RetryScheduled:
+    """A call will be tried again.
+
+    Attributes:
+        operation: the operation's name.
+        attempt: the attempt that failed; 1 for the first.
+        wait_s: seconds until the next one.
+        error: why.
+    """
+
+    operation: str
+    attempt: int
+    wait_s: float
+    error: Exception
+
+
+@attrs.frozen(kw_only=True)
+class TokenRenewed:
+    """The client has a new token.
+
+    Attributes:
+        by: how it came by it.
+        life_s: seconds it will live, None where the service did not tell or told a moment already past.
+    """
+
+    by: Literal["login", "refresh"]
+    life_s: float | None
+
+
+Event = RequestStarted | ResponseReceived | RequestFailed | RetryScheduled | TokenRenewed
+Hook = Callable[[Event], None]
+
+
+class Hooks:
+    """Calls every hook with every event, in order."""
+
+    def __init__(self, hooks: Sequence[Hook] = ()) -> None:
+        self._hooks = tuple(hooks)
+
+    def __call__(self, event: Event) -> None:
+        """Tell `event`; an exception of a hook is logged and goes no further."""
+        for hook in self._hooks:
+            try:
+                hook(event)
+            except Exception:
+                logger.exception("a hook of the besmart client failed on %s; the call goes on", type(event).__name__)
+
+    def __bool__(self) -> bool:
+        return bool(self._hooks)

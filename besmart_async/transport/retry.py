@@ -1,0 +1,143 @@
+"""When a failed attempt is tried again, and what a final failure means. tenacity underneath.
+
+The operation decides whether it may be repeated (`replay`), never the HTTP verb.
+What may not be repeated is tried again only where the request certainly did not reach the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from besmart_async.config import RetryPolicy
+from besmart_async.errors import ApiError, BesmartError, ProtocolError, RequestTimeoutError, TransportError
+from besmart_async.transport.events import Hooks, RetryScheduled
+from besmart_async.transport.http import Call
+from besmart_async.transport.limits import RetryBudget
+
+T = TypeVar("T")
+
+RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers after which the same request may well succeed."""
+
+
+class Retrier:
+    """Runs calls under one `RetryPolicy` and one budget."""
+
+    def __init__(self, policy: RetryPolicy, budget: RetryBudget, hooks: Hooks, rng: random.Random) -> None:
+        self._policy = policy
+        self._budget = budget
+        self._hooks = hooks
+        self._rng = rng
+
+    async def run(self, call: Call, once: Callable[[Call], Awaitable[T]], attempts: int | None = None) -> T:
+        """Carry out `once` until it succeeds or trying again is of no use.
+
+        Args:
+            call: the state of the call; kept up to date for `once`.
+            once: makes one attempt.
+            attempts: how many at most, instead of the policy's number.
+
+        Raises:
+            BesmartError: of the last attempt, with the outcome of the call as a whole.
+        """
+        most = self._policy.max_attempts if attempts is None else attempts
+
+        def stop(state: RetryCallState) -> bool:
+            return self._stop(state, call, most)
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(lambda error: may_retry(call, error)),
+            wait=lambda state: self._wait_s(state, call),
+            stop=stop,
+            before_sleep=lambda state: self._note(state, call),
+            sleep=asyncio.sleep,
+            reraise=True,
+        )
+        try:
+            async with asyncio.timeout_at(None if math.isinf(call.deadline) else call.deadline):
+                return await retrying(self._attempt, call, once)
+        except TimeoutError as error:
+            timeout = error if isinstance(error, RequestTimeoutError) else self._too_late(call)
+            _tell_outcome(timeout, call)
+            raise timeout from error.__cause__
+        except BesmartError as error:
+            _tell_outcome(error, call)
+            raise
+
+    @staticmethod
+    async def _attempt(call: Call, once: Callable[[Call], Awaitable[T]]) -> T:
+        call.under_way = call.reused = False
+        return await once(call)
+
+    def _wait_s(self, state: RetryCallState, call: Call) -> float:
+        if call.reused and isinstance(_error_of(state), ProtocolError):
+            return 0.0  # an idle connection that the service had closed: a new one will do
+        ceiling = min(self._policy.max_wait_s, self._policy.initial_wait_s * 2.0 ** (state.attempt_number - 1))
+        return self._rng.uniform(0.0, ceiling)
+
+    def _stop(self, state: RetryCallState, call: Call, most: int) -> bool:
+        error = _error_of(state)
+        if state.attempt_number >= most:
+            if most > 1:
+                error.add_note(f"gave up after {most} attempts")
+            return True
+        if asyncio.get_running_loop().time() + state.upcoming_sleep > call.deadline:
+            error.add_note("gave up: the total timeout leaves no time for another attempt")
+            return True
+        if not self._budget.take(error):
+            error.add_note("gave up: the client's retry budget is used up, since too many calls failed lately")
+            return True
+        return False
+
+    def _note(self, state: RetryCallState, call: Call) -> None:
+        error = _error_of(state)
+        call.repeated = call.repeated or _may_have_applied(call, error)
+        call.attempt = state.attempt_number + 1
+        operation = call.operation.name
+        self._hooks(
+            RetryScheduled(operation=operation, attempt=state.attempt_number, wait_s=state.upcoming_sleep, error=error)
+        )
+
+    def _too_late(self, call: Call) -> RequestTimeoutError:
+        return RequestTimeoutError(
+            f"{call.operation.name}: no success within the total timeout of {self._policy.total_timeout_s:g} s",
+            operation=call.operation.name,
+            reached=call.under_way,
+        )
+
+
+def may_retry(call: Call, error: BaseException) -> bool:
+    """Tell whether another attempt after `error` is allowed and may help."""
+    if isinstance(error, ApiError):
+        helps = error.status in RETRYABLE_STATUSES
+        return helps and (call.operation.replay or not call.under_way)
+    if isinstance(error, TransportError):
+        return call.operation.replay or not (call.under_way and error.reached)
+    return False
+
+
+def _may_have_applied(call: Call, error: BaseException) -> bool:
+    if not call.under_way:
+        return False
+    if isinstance(error, ApiError):
+        return error.status >= 500
+    return isinstance(error, TransportError) and error.reached
+
+
+def _tell_outcome(error: BesmartError, call: Call) -> None:
+    if not call.operation.writes or (isinstance(error, ApiError) and call.under_way):
+        return  # nothing to tell, or told from the status already
+    in_doubt = call.repeated or _may_have_applied(call, error)
+    error.outcome = "in_doubt" if in_doubt else "not_sent"
+
+
+def _error_of(state: RetryCallState) -> Exception:
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert isinstance(error, Exception)  # noqa: S101 - tenacity asks these questions after failures only
+    return error

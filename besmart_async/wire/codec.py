@@ -1,0 +1,278 @@
+"""Entities from the wire: one cattrs converter that holds every rule, and the decoders that resources name.
+
+Rules (API document and live-service notes):
+- every field is optional, null reads as absent, unknown fields go to `extra`;
+- ids and counts may be integers, whole floats or digits in a string; texts may come as numbers;
+- `since` / `till` are milliseconds or ISO 8601; `info` is an object or JSON text; `signal_states` may be `[[]]`;
+- `expiration` is milliseconds, or seconds where it is below 1e11; a refresh may say `id` for `user_id`;
+- what is acknowledged without content may be `"OK"`, `"Created"`, any other JSON, or an empty body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import attrs
+import cattrs
+import orjson
+from cattrs.gen import make_dict_structure_fn, override
+
+from besmart_async.errors import DecodeError, InvalidInputError, Response
+from besmart_async.models.keys import SensorKey
+from besmart_async.models.times import to_ms
+from besmart_async.models.tokens import Token
+from besmart_async.models.values import JsonValue
+
+T = TypeVar("T")
+
+_SECONDS_BELOW = 1e11
+"""An `expiration` below this is in seconds: as milliseconds it would lie in 1973."""
+
+
+def json_of(response: Response) -> Any:
+    """Return the JSON of an answer, None for an empty one.
+
+    Raises:
+        DecodeError: the body is not JSON (an HTML page, say, or cut off).
+    """
+    if not response.content.strip():
+        return None
+    try:
+        return orjson.loads(response.content)
+    except orjson.JSONDecodeError as error:
+        kind = response.headers.get("content-type", "no content type")
+        problem = f"not JSON but {kind}, {len(response.content)} bytes ({error})"
+        raise DecodeError(problem, response=response) from None
+
+
+def acknowledged(response: Response) -> None:
+    """Accept `"OK"`, `"Created"`, other JSON or an empty body as done.
+
+    Raises:
+        DecodeError: the body is something else, such as the page of a proxy in between.
+    """
+    json_of(response)
+
+
+def one(cls: type[T]) -> Callable[[Response], T]:
+    """Return a decoder for one entity; a list of one is taken too."""
+
+    def decode(response: Response) -> T:
+        value = json_of(response)
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        return structure(cls, value, response)
+
+    return decode
+
+
+def many(cls: type[T]) -> Callable[[Response], list[T]]:
+    """Return a decoder for a list of entities; null and an empty body are an empty list."""
+
+    def decode(response: Response) -> list[T]:
+        value = json_of(response)
+        if value is None:
+            return []
+        if isinstance(value, Mapping):
+            value = [value]
+        if not isinstance(value, list):
+            raise DecodeError(f"expected a list, found {_kind(value)}", response=response)
+        return structure(list[cls], value, response)  # type: ignore[valid-type]
+
+    return decode
+
+
+def created_sensor(response: Response) -> SensorKey:
+    """Decode `{"client_cid": ..., "sensor_mid": ...}` of a created sensor.
+
+    Raises:
+        DecodeError: a part of the key is missing or no id.
+    """
+    value = json_of(response)
+    parts = [_member(value, name, response) for name in ("client_cid", "sensor_mid")]
+    try:
+        return SensorKey(*parts)
+    except InvalidInputError as error:
+        raise DecodeError(str(error), response=response) from None
+
+
+def token(response: Response) -> Token:
+    """Decode a session token; errors never show the answer.
+
+    Raises:
+        DecodeError: there is no token in it.
+    """
+    value = json_of(response)
+    if isinstance(value, Mapping) and "user_id" not in value and "id" in value:
+        value = {("user_id" if name == "id" else name): part for name, part in value.items()}
+    if not isinstance(value, Mapping) or not isinstance(value.get("token"), str) or not value["token"]:
+        raise DecodeError("no token in the answer to a login or refresh", path="$.token")
+    try:
+        return structure(Token, value, response)
+    except DecodeError as error:
+        raise DecodeError("a field of the token is malformed", path=error.path) from None
+
+
+def structure(cls: type[T], value: object, response: Response | None = None) -> T:
+    """Make `cls` of parsed JSON.
+
+    Raises:
+        DecodeError: naming the first bad field.
+    """
+    try:
+        return _CONVERTER.structure(value, cls)
+    except (cattrs.BaseValidationError, ValueError, TypeError) as error:
+        problem, _, path = cattrs.transform_error(error, path="$", format_exception=_reason)[0].rpartition(" @ ")
+        raise DecodeError(problem, path=path, response=response) from None
+
+
+def _reason(error: BaseException, _: object) -> str:
+    return str(error.args[0]) if error.args else type(error).__name__
+
+
+def _member(value: Any, name: str, response: Response) -> int:
+    if not isinstance(value, Mapping):
+        raise DecodeError(f"expected an object, found {_kind(value)}", response=response)
+    try:
+        return _integer(value.get(name))
+    except ValueError as error:
+        raise DecodeError(str(error), path=f"$.{name}", response=response) from None
+
+
+def _kind(value: object) -> str:
+    names: dict[type, str] = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "a boolean",
+        type(None): "nothing",
+    }
+    kind: str = names.get(type(value), "a number")
+    return kind if value is None else f"{kind} ({repr(value)[:60]})"
+
+
+def _integer(value: object, _: object = None) -> int:
+    if type(value) is int:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+        return int(value)
+    raise ValueError(f"expected an integer, found {_kind(value)}")
+
+
+def _number(value: object, _: object = None) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    raise ValueError(f"expected a number, found {_kind(value)}")
+
+
+def _boolean(value: object, _: object = None) -> bool:
+    if isinstance(value, bool | int | str):
+        shown = str(value).lower()
+        if shown in {"true", "1", "false", "0"}:
+            return shown in {"true", "1"}
+    raise ValueError(f"expected true or false, found {_kind(value)}")
+
+
+def _text(value: object, _: object = None) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"expected a text, found {_kind(value)}")
+
+
+def _moment(value: object, _: object = None) -> int | float | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and not value.replace(".", "", 1).isdecimal():
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"expected milliseconds or an ISO 8601 time, found {_kind(value)}") from None
+        return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return to_ms(_number(value))
+
+
+def _expiration(value: object, _: object = None) -> float | None:
+    if value is None:
+        return None
+    number = _number(value)
+    return number * 1000 if number < _SECONDS_BELOW else number
+
+
+def _info(value: object, _: object = None) -> Any:
+    if value is None or isinstance(value, Mapping):
+        return value
+    if isinstance(value, str):
+        try:
+            parsed = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value
+        return parsed if isinstance(parsed, Mapping) else value
+    raise ValueError(f"expected an object or a text, found {_kind(value)}")
+
+
+def _as_is(value: object, _: object = None) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    raise ValueError(f"expected a text or a boolean, found {_kind(value)}")
+
+
+def _extra(value: Mapping[str, JsonValue], _: object = None) -> Mapping[str, JsonValue]:
+    return value
+
+
+_FIELD_RULES: dict[str, Callable[..., Any]] = {
+    "since": _moment,
+    "till": _moment,
+    "expiration": _expiration,
+    "info": _info,
+    "sensor_custom_fields": _info,
+    "sensor_state_custom_fields": _info,
+    "type": _as_is,
+    "type_name": _as_is,
+    "extra": _extra,
+}
+"""Fields whose wire form is more than their type says. The API uses each of these names in one sense only."""
+
+
+def _entity(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    names = {field.name for field in attrs.fields(cls)} - {"extra"}
+    rules: Any = {name: override(struct_hook=rule) for name, rule in _FIELD_RULES.items() if name in names | {"extra"}}
+    inner = make_dict_structure_fn(cls, converter, **rules)
+
+    def structure_entity(value: Any, _: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"expected an object, found {_kind(value)}")  # noqa: TRY004 - becomes a DecodeError with its path
+        known = {name: _filled(part) for name, part in value.items() if name in names and part is not None}
+        known["extra"] = {name: part for name, part in value.items() if name not in names}
+        return inner(known, cls)
+
+    return structure_entity
+
+
+def _filled(part: Any) -> Any:
+    # The document shows `signal_states: [[]]` for a state without any.
+    return [element for element in part if element != []] if isinstance(part, list) else part
+
+
+def _build() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(bool, _boolean)
+    converter.register_structure_hook(str, _text)
+    converter.register_structure_hook_factory(attrs.has, lambda cls: _entity(cls, converter))
+    return converter
+
+
+_CONVERTER = _build()
