@@ -27,10 +27,7 @@ def aggregate(columns: Columns, delta_t: int, *, incremental: bool) -> Columns:
         buckets = np.floor_divide(times, step)
         starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1))
         ends = np.append(starts[1:], len(buckets))
-        if incremental:
-            results = values[ends - 1]
-        else:
-            results = np.add.reduceat(values, starts) / (ends - starts)
+        results = values[ends - 1] if incremental else np.add.reduceat(values, starts) / (ends - starts)
         labels = (int(bucket) * step for bucket in buckets[starts])
         rows.extend(zip(labels, [origin] * len(starts), results.tolist(), strict=True))
     return _columns(sorted(rows))
@@ -58,12 +55,8 @@ def _by_origin(
     times = np.asarray(columns.time, dtype=np.float64)
     values = np.asarray(columns.value, dtype=np.float64)
     origins = np.asarray(columns.origin, dtype=np.int64)
-    return {
-        int(origin): (times[origins == origin], values[origins == origin]) for origin in np.unique(origins)
-    }
+    return {int(origin): (times[origins == origin], values[origins == origin]) for origin in np.unique(origins)}
 
 
 def _columns(rows: list[Any]) -> Columns:
-    return Columns(
-        [row[0] for row in rows], [row[2] for row in rows], ["DBL"] * len(rows), [row[1] for row in rows]
-    )
+    return Columns([row[0] for row in rows], [row[2] for row in rows], ["DBL"] * len(rows), [row[1] for row in rows])

@@ -42,11 +42,8 @@ def refused(refusal: Refusal, settings: Settings, headers: Headers = ()) -> Answ
     status, message = refusal.status, refusal.message
     if settings.live:
         return _refused_live(refusal, headers)
-    if status == 422:
-        # The document shows a JSON string that holds a Python-style dict.
-        value = str({"status_code": -1, "message": message})
-    else:
-        value = _BARE.get(status, message)
+    # The document shows a JSON string that holds a Python-style dict for 422, a bare string for the others.
+    value = str({"status_code": -1, "message": message}) if status == 422 else _BARE.get(status, message)
     return attrs.evolve(Answer.of(status, value), headers=headers)
 
 

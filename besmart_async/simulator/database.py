@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS sensor (
 CREATE TABLE IF NOT EXISTS meter_type (
     client_cid INTEGER NOT NULL, id INTEGER NOT NULL, meter_type_name TEXT NOT NULL, description TEXT,
     number_of_phases INTEGER NOT NULL, is_balance INTEGER NOT NULL DEFAULT 0, is_ami INTEGER NOT NULL DEFAULT 0,
-    is_dcu INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (client_cid, id), UNIQUE (client_cid, meter_type_name)) WITHOUT ROWID;
+    is_dcu INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (client_cid, id),
+    UNIQUE (client_cid, meter_type_name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sensor_state (
     sensor_state_id INTEGER PRIMARY KEY AUTOINCREMENT, client_cid INTEGER NOT NULL, sensor_mid INTEGER NOT NULL,
     since INTEGER NOT NULL, till INTEGER, meter_eid TEXT, info TEXT, meter_type_name TEXT);
@@ -55,7 +56,7 @@ def connect(database: str | Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Generator[None, None, None]:
     """All or nothing; joins a transaction that is already open."""
     if connection.in_transaction:
         yield

@@ -70,8 +70,7 @@ class Readings:
             strict=False,
         )
         self._connection.executemany(
-            "INSERT INTO reading (time, value, type, origin, signal, acquired, sequence)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO reading (time, value, type, origin, signal, acquired, sequence) VALUES (?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
 
@@ -98,10 +97,7 @@ class Readings:
 
     def stored(self, key: SignalTriple) -> list[StoredReading]:
         """Every acquisition of a signal, in the order of application."""
-        sql = (
-            "SELECT time, value, type, origin, acquired, sequence FROM reading WHERE signal = ?"
-            " ORDER BY sequence"
-        )
+        sql = "SELECT time, value, type, origin, acquired, sequence FROM reading WHERE signal = ? ORDER BY sequence"
         rows = self._connection.execute(sql, (self._known(key),)).fetchall()
         return [StoredReading(row[0], _unpacked(row[1]), *row[2:]) for row in rows]
 
@@ -140,9 +136,7 @@ def without_removed(columns: Columns) -> Columns:
     """Without deletions and the acquisitions they hide."""
     if REMOVED not in columns.type:
         return columns
-    hidden_up_to = {
-        (columns.time[i], columns.origin[i]): i for i, kind in enumerate(columns.type) if kind == REMOVED
-    }
+    hidden_up_to = {(columns.time[i], columns.origin[i]): i for i, kind in enumerate(columns.type) if kind == REMOVED}
     readings = zip(columns.time, columns.origin, strict=True)
     return columns.take([i for i, reading in enumerate(readings) if i > hidden_up_to.get(reading, -1)])
 

@@ -37,7 +37,6 @@ class Param:
     maximum: float | None = None
     holds_json: bool = False
     example: object = None
-    live_only: bool = False
 
     def schema(self) -> Schema:
         """The parameter's JSON schema."""
@@ -47,36 +46,47 @@ class Param:
             high = INT64_MAX if self.maximum is None else int(self.maximum)
             schema.update(format="int64", minimum=low, maximum=high)
         else:
-            schema.update(
-                (k, v) for k, v in (("minimum", self.minimum), ("maximum", self.maximum)) if v is not None
-            )
-        if self.kind == "string" and self.holds_json:
-            schema["description"] = "A JSON document."
+            schema.update((k, v) for k, v in (("minimum", self.minimum), ("maximum", self.maximum)) if v is not None)
         return schema
 
 
 def path(name: str, example: int, description: str = "") -> Param:
     """An integer in the path."""
-    return Param(
-        name=name, place="path", kind="integer", required=True, example=example, description=description
-    )
+    return Param(name=name, place="path", kind="integer", required=True, example=example, description=description)
 
 
-def query(name: str, kind: Kind, required: bool = False, description: str = "", **limits: Any) -> Param:  # noqa: FBT001, FBT002
+def query(
+    name: str,
+    kind: Kind,
+    *,
+    required: bool = False,
+    description: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    holds_json: bool = False,
+) -> Param:
     """A query parameter."""
     return Param(
-        name=name, place="query", kind=kind, required=required, description=description, **limits
+        name=name,
+        place="query",
+        kind=kind,
+        required=required,
+        description=description,
+        minimum=minimum,
+        maximum=maximum,
+        holds_json=holds_json,
     )
 
 
 @attrs.frozen(kw_only=True)
 class Body:
-    """What a request carries."""
+    """What a request carries; `absent` stands for the body of a request that has none, where none is required."""
 
     media: Literal["text/plain", "application/json"]
     schema: Schema
     example: Any
     required: bool = True
+    absent: Any = None
 
 
 @attrs.frozen

@@ -5,9 +5,12 @@ from __future__ import annotations
 from itertools import compress
 from typing import Any, NoReturn, cast
 
+import attrs
+
 from besmart_async.simulator import units
+from besmart_async.simulator.call import Call, SignalTriple
 from besmart_async.simulator.readings import Columns
-from besmart_async.simulator.refusals import unprocessable
+from besmart_async.simulator.refusals import not_found, unprocessable
 from besmart_async.simulator.routes import INT64_MAX, INT64_MIN
 
 DOUBLE = "DBL"
@@ -88,9 +91,7 @@ def _check_values(columns: Columns, where: tuple[str | int, ...], name: str) -> 
         )
     if not set(map(type, columns.value)) <= {float, type(None)}:
         # Integers above int64 are doubles to the service; SQLite could not hold them as integers.
-        columns.value = [
-            float(v) if type(v) is int and not INT64_MIN <= v <= INT64_MAX else v for v in columns.value
-        ]
+        columns.value = [float(v) if type(v) is int and not INT64_MIN <= v <= INT64_MAX else v for v in columns.value]
 
 
 def _bad_row(
@@ -129,3 +130,81 @@ def into_unit_of_type(
     columns.value = values
 
 
+@attrs.frozen
+class Write:
+    """Readings of one signal, checked and in the unit of its type."""
+
+    key: SignalTriple
+    columns: Columns
+
+
+_KEY = ("client_cid", "sensor_mid", "signal_type_moid")
+
+
+def checked_item(call: Call, item: Any, position: int) -> Write:
+    """One item of a bulk write.
+
+    Raises:
+        Refusal: 422 naming the item and what is wrong with it.
+    """
+    name = f"item {position}"
+    if not isinstance(item, dict):
+        unprocessable(f"{name} must be an object", "body", position)
+    found = cast("dict[str, Any]", item)
+    for field in found:
+        if field not in {*_KEY, "data", "unit"}:
+            unprocessable(f"{name}: unknown field {field!r}", "body", position, field)
+    for field in _KEY:
+        if type(found.get(field)) is not int:
+            unprocessable(f"{name}: {field!r} must be an integer", "body", position, field)
+    key = (found["client_cid"], found["sensor_mid"], found["signal_type_moid"])
+    unit = found.get("unit")
+    if "unit" in found and not isinstance(unit, str):
+        unprocessable(f"{name}: 'unit' must be a string", "body", position, "unit")
+    name = f"item {position} ({'.'.join(map(str, key))})"
+    unit_id = _unit_id(call, key)
+    if unit_id is None:
+        unprocessable(f"{name}: unknown sensor or signal type", "body", position)
+    columns = checked_columns(found.get("data"), complete=True, where=("body", position, "data"), name=name)
+    into_unit_of_type(columns, unit, unit_id, ("body", position), name)
+    _check_poison(call, key, columns, name)
+    return Write(key, columns)
+
+
+def checked_write(call: Call, params: dict[str, Any], body: Any) -> Write:
+    """The write of one signal. The document requires none of the columns.
+
+    Raises:
+        Refusal: 404 for an unknown sensor or signal type, 422 for bad columns.
+    """
+    key = (params["client_cid"], params["sensor_mid"], params["signal_type_moid"])
+    unit_id = _unit_id(call, key)
+    if unit_id is None:
+        not_found()
+    columns = checked_columns(body, complete=False, where=("body",), name="the body")
+    into_unit_of_type(columns, params.get("unit"), unit_id, ("query",), "the body")
+    _check_poison(call, key, columns, "the body")
+    return Write(key, columns)
+
+
+def apply(call: Call, writes: list[Write]) -> None:
+    """Store the writes, all acquired now."""
+    now = call.now_ms
+    for write in writes:
+        call.store.readings.append(write.key, write.columns, now)
+
+
+def _unit_id(call: Call, key: SignalTriple) -> int | None:
+    if any(not INT64_MIN <= part <= INT64_MAX for part in key):
+        return None
+    signal_type = call.store.signal_type(key[2])
+    return signal_type["unit_id"] if signal_type and call.store.has_sensor(key[0], key[1]) else None
+
+
+def _check_poison(call: Call, key: SignalTriple, columns: Columns, name: str) -> None:
+    poison = call.poison
+    if not poison:
+        return
+    bad = key in poison.signals or not poison.readings.get(key, set()).isdisjoint(columns.time)
+    if bad:
+        unprocessable(f"{name} is refused" if poison.named else "An error occured", "body")

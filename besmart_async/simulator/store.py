@@ -35,7 +35,7 @@ class Store:
         verb = "INSERT OR REPLACE" if replace else "INSERT"
         columns, marks = ", ".join(row), ", ".join("?" * len(row))
         cursor = self.connection.execute(
-            f"{verb} INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608  # names, not values
+            f"{verb} INTO {table} ({columns}) VALUES ({marks})",  # names, not values
             tuple(row.values()),
         )
         return cursor.lastrowid or 0

@@ -29,6 +29,7 @@ UNITS = (
     Unit(9, "Mvar.h", "reactive energy", 1_000_000),
     Unit(10, "var", "reactive power"),
     Unit(11, "kvar", "reactive power", 1_000),
+    Unit(20, "Mvar", "reactive power", 1_000_000),
     Unit(12, "mV", "voltage"),
     Unit(13, "V", "voltage", 1_000),
     Unit(14, "kV", "voltage", 1_000_000),
@@ -59,3 +60,7 @@ def convert(values: list[Any], source: Unit, target: Unit) -> list[Any]:
         return [v * ratio if type(v) in (int, float) else v for v in values]
     ratio = target.factor // source.factor
     return [v / ratio if type(v) in (int, float) else v for v in values]
+
+
+# The power that flows when one unit of energy passes in an hour.
+POWER_OF = {unit.unit_id: BY_SYMBOL[unit.symbol.removesuffix(".h")] for unit in UNITS if unit.symbol.endswith(".h")}

@@ -36,13 +36,13 @@ def path_values(route: Route, found: Mapping[str, str], *, samples: bool) -> dic
     return values
 
 
-def query_values(route: Route, raw: bytes, *, live: bool) -> dict[str, Any]:
+def query_values(route: Route, raw: bytes) -> dict[str, Any]:
     """The query's parameters, converted.
 
     Raises:
         Refusal: 422 naming the parameter that is unknown, repeated, missing or of a wrong type.
     """
-    declared = {p.name: p for p in route.query_params if live or not p.live_only}
+    declared = {p.name: p for p in route.query_params}
     values: dict[str, Any] = {}
     for name, text in _pairs(raw):
         param = declared.get(name)
@@ -83,28 +83,26 @@ def _converted(param: Param, text: str) -> Any:
         return _BOOLEANS[text]
     elif param.holds_json:
         _check_json(param, text)
-    _check_limits(param, value, "query")
+    _check_limits(param, value, "query parameter", "query")
     return value
 
 
 def _check_json(param: Param, text: str) -> None:
     try:
-        orjson.loads(text)
+        held = orjson.loads(text)
     except orjson.JSONDecodeError:
-        unprocessable(f"query parameter {param.name!r} must hold JSON", "query", param.name)
+        held = None
+    if not isinstance(held, dict):
+        unprocessable(f"query parameter {param.name!r} must hold a JSON object", "query", param.name)
 
 
-def _check_limits(param: Param, value: Any, *where: str | int) -> None:
+def _check_limits(param: Param, value: Any, what: str, *where: str | int) -> None:
     if param.kind not in {"integer", "number"}:
         return
     low = INT64_MIN if param.minimum is None and param.kind == "integer" else param.minimum
     high = INT64_MAX if param.maximum is None and param.kind == "integer" else param.maximum
-    if (
-        not math.isfinite(_as_float(value))
-        or (low is not None and value < low)
-        or (high is not None and value > high)
-    ):
-        unprocessable(f"{param.name!r} is out of range", *where, param.name)
+    if not math.isfinite(_as_float(value)) or (low is not None and value < low) or (high is not None and value > high):
+        unprocessable(f"{what} {param.name!r} is out of range", *where, param.name)
 
 
 def _as_float(value: float) -> float:
@@ -151,7 +149,7 @@ def item_values(item: Any, fields: Mapping[str, Param], position: int) -> dict[s
         # bool is an int in Python, not in JSON: hence the exact type.
         if type(value) not in _JSON_TYPES[param.kind]:
             unprocessable(f"item {position}: {name!r} must be of type {param.kind}", "body", position, name)
-        _check_limits(param, value, "body", position)
+        _check_limits(param, value, f"item {position}:", "body", position)
     for name, param in fields.items():
         if param.required and name not in values:
             unprocessable(f"item {position}: {name!r} is missing", "body", position, name)

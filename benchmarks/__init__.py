@@ -1,0 +1,1 @@
+"""`python -m benchmarks`: everything is compared within one run, interleaved; medians and ratios are printed."""

@@ -1,0 +1,150 @@
+"""Meter types of a client."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from besmart_async.simulator.answers import Answer, done
+from besmart_async.simulator.call import Call
+from besmart_async.simulator.refusals import conflict
+from besmart_async.simulator.replies import (
+    BOOL,
+    CONFLICT,
+    CREATED,
+    INT,
+    NOT_FOUND,
+    OK,
+    SERVER_ERROR,
+    TEXT,
+    UNAUTHORIZED,
+    UNPROCESSABLE,
+    listed,
+    model,
+    nullable,
+)
+from besmart_async.simulator.routes import Reply, Route, path, query
+
+_FLAGS = ("is_balance", "is_ami", "is_dcu")
+
+
+def list_all(call: Call) -> Answer:
+    """The client's meter types; a client without any, or unknown, has an empty list (no 404 is documented)."""
+    sql = (
+        "SELECT id, meter_type_name, description, number_of_phases, is_balance, is_ami, is_dcu"
+        " FROM meter_type WHERE client_cid = ? ORDER BY id"
+    )
+    rows = call.store.rows(sql, call.params["client_cid"])
+    for row in rows:
+        row.update((flag, bool(row[flag])) for flag in _FLAGS)
+    return Answer.of(200, rows)
+
+
+def create(call: Call) -> Answer:
+    """Create a meter type; 409 if the client has one of that id or name."""
+    try:
+        call.store.insert("meter_type", _row(call))
+    except sqlite3.IntegrityError:
+        conflict()
+    return Answer.of(201, "Created")
+
+
+def update(call: Call) -> Answer:
+    """Change the meter type of that id; one that is missing is created, as the document's 200 says."""
+    row = _row(call)
+    key = {"client_cid": row.pop("client_cid"), "id": row.pop("id")}
+    try:
+        if not call.store.update("meter_type", row, **key):
+            call.store.insert("meter_type", {**key, **row})
+    except sqlite3.IntegrityError:
+        conflict()
+    return done(call.settings)
+
+
+def delete_all(call: Call) -> Answer:
+    """Delete all meter types of the client: the operation takes no id."""
+    call.store.delete("meter_type", client_cid=call.params["client_cid"])
+    return done(call.settings)
+
+
+def _row(call: Call) -> dict[str, Any]:
+    row = dict(call.params)
+    row["id"] = row.pop("meter_type_id")
+    return row
+
+
+_CLIENT = path("client_cid", 1, "Client CID")
+_PARAMS = (
+    _CLIENT,
+    query("meter_type_name", "string", required=True, description="Meter type name"),
+    query("meter_type_id", "integer", required=True, description="Meter type ID"),
+    query("description", "string", description="Description"),
+    query(
+        "number_of_phases",
+        "integer",
+        required=True,
+        description="Number of phases",
+        minimum=1,
+        maximum=3,
+    ),
+    query("is_ami", "boolean", description="Is ami meter"),
+    query("is_balance", "boolean", description="Is balance meter"),
+    query("is_dcu", "boolean", description="Is DCU"),
+)
+_METER_TYPE = model(
+    {
+        "id": INT,
+        "meter_type_name": TEXT,
+        "description": nullable(TEXT),
+        "number_of_phases": INT,
+        "is_balance": BOOL,
+        "is_ami": BOOL,
+        "is_dcu": BOOL,
+    }
+)
+_PATH = "/sensors/{client_cid}/meters"
+
+ROUTES = (
+    Route(
+        operation="sensors.get_meters",
+        method="GET",
+        path=_PATH,
+        tag="Sensors",
+        summary="Get list of meter types",
+        handler=list_all,
+        params=(_CLIENT,),
+        replies=(Reply(200, "Successfully read meter types", listed(_METER_TYPE)), UNAUTHORIZED),
+    ),
+    Route(
+        operation="sensors.post_meter",
+        method="POST",
+        path=_PATH,
+        tag="Sensors",
+        summary="Create meter type",
+        handler=create,
+        params=_PARAMS,
+        replies=(CREATED, UNAUTHORIZED, NOT_FOUND, CONFLICT, UNPROCESSABLE, SERVER_ERROR),
+    ),
+    Route(
+        operation="sensors.put_meter",
+        method="PUT",
+        path=_PATH,
+        tag="Sensors",
+        summary="Update meter type",
+        handler=update,
+        description="Creates the meter type if there is none of that id.",
+        params=_PARAMS,
+        replies=(OK, UNAUTHORIZED, Reply(409, "Conflict", TEXT, "Conflict", documented=False)),
+    ),
+    Route(
+        operation="sensors.delete_meter",
+        method="DELETE",
+        path=_PATH,
+        tag="Sensors",
+        summary="Delete meter type",
+        handler=delete_all,
+        description="Deletes all meter types of the client: the operation takes no id.",
+        params=(_CLIENT,),
+        replies=(OK, UNAUTHORIZED),
+    ),
+)

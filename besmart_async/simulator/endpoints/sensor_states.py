@@ -1,0 +1,267 @@
+"""Sensor states: which meter stood where, and when. A state holds for since <= t < till."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from besmart_async.simulator.answers import Answer, done
+from besmart_async.simulator.call import Call
+from besmart_async.simulator.forms import info_form, time_form
+from besmart_async.simulator.refusals import conflict, not_found, unprocessable
+from besmart_async.simulator.replies import (
+    BOOL,
+    CONFLICT,
+    INT,
+    NOT_FOUND,
+    NUMBER,
+    OK,
+    SERVER_ERROR,
+    TEXT,
+    UNAUTHORIZED,
+    UNPROCESSABLE,
+    listed,
+    model,
+    nullable,
+)
+from besmart_async.simulator.routes import Reply, Route, path, query
+
+_STATES = (
+    "SELECT s.*, m.is_ami AS meter_type_is_ami FROM sensor_state AS s LEFT JOIN meter_type AS m"
+    " ON m.client_cid = s.client_cid AND m.meter_type_name = s.meter_type_name"
+)
+
+
+def list_of_sensor(call: Call) -> Answer:
+    """All states of a sensor, oldest first."""
+    client_cid, sensor_mid = _existing_sensor(call)
+    return Answer.of(200, _listed(call, client_cid, sensor_mid))
+
+
+def list_of_signal(call: Call) -> Answer:
+    """The sensor's states that hold a signal state of the signal, with those signal states only."""
+    client_cid, sensor_mid = _existing_sensor(call)
+    moid = call.params["signal_type_moid"]
+    if call.store.signal_type(moid) is None:
+        not_found()
+    states = _listed(call, client_cid, sensor_mid)
+    for state in states:
+        state["signal_states"] = [s for s in state["signal_states"] if s["signal_type_moid"] == moid]
+    return Answer.of(200, [state for state in states if state["signal_states"]])
+
+
+def create(call: Call) -> Answer:
+    """Create a state: 409 if it overlaps another of the sensor, 422 if since is not before till."""
+    client_cid, _ = _existing_sensor(call)
+    row: dict[str, Any] = {"till": None, **call.params}
+    _whole_ms(row)
+    _check_meter_type(call, client_cid, row)
+    _check_period(call, row, 0)
+    state_id = call.store.insert("sensor_state", row)
+    state = call.store.row(f"{_STATES} WHERE s.sensor_state_id = ?", state_id)
+    assert state is not None  # noqa: S101  # just inserted
+    answer = _form(call, state)
+    answer["signal_states"] = [[]] if call.settings.oddities else []
+    return Answer.of(201, answer)
+
+
+def update(call: Call) -> Answer:
+    """Change what is given, under the same rules as a creation."""
+    changes = dict(call.params)
+    state_id = changes.pop("sensor_state_id")
+    state = call.store.row("SELECT * FROM sensor_state WHERE sensor_state_id = ?", state_id)
+    if state is None:
+        not_found()
+    _check_meter_type(call, state["client_cid"], changes)
+    _check_period(call, {**state, **changes}, state_id)
+    call.store.update("sensor_state", changes, sensor_state_id=state_id)
+    return done(call.settings)
+
+
+def delete(call: Call) -> Answer:
+    """Delete a state with its signal states."""
+    if not call.store.delete_state(call.params["sensor_state_id"]):
+        not_found()
+    return done(call.settings)
+
+
+def _existing_sensor(call: Call) -> tuple[int, int]:
+    client_cid, sensor_mid = call.params["client_cid"], call.params["sensor_mid"]
+    if not call.store.has_sensor(client_cid, sensor_mid):
+        not_found()
+    return client_cid, sensor_mid
+
+
+def _whole_ms(row: dict[str, Any]) -> None:
+    """The creation takes numbers, every answer shows integers: a fraction of a ms is cut off."""
+    for name in ("since", "till"):
+        if row[name] is not None:
+            row[name] = math.floor(row[name])
+
+
+def _check_meter_type(call: Call, client_cid: int, row: dict[str, Any]) -> None:
+    name = row.get("meter_type_name")
+    sql = "SELECT 1 FROM meter_type WHERE client_cid = ? AND meter_type_name = ?"
+    if name is not None and call.store.row(sql, client_cid, name) is None:
+        not_found()
+
+
+def _check_period(call: Call, row: dict[str, Any], own_id: int) -> None:
+    since, till = row["since"], row["till"]
+    if till is not None and since >= till:
+        unprocessable("Date since is same or greater than date till", "query", "till")
+    sql = (
+        "SELECT 1 FROM sensor_state WHERE client_cid = ? AND sensor_mid = ? AND sensor_state_id != ?"
+        " AND (till IS NULL OR till > ?) AND (? IS NULL OR since < ?)"
+    )
+    if call.store.row(sql, row["client_cid"], row["sensor_mid"], own_id, since, till, till):
+        conflict()
+
+
+def _listed(call: Call, client_cid: int, sensor_mid: int) -> list[dict[str, Any]]:
+    sql = f"{_STATES} WHERE s.client_cid = ? AND s.sensor_mid = ? ORDER BY s.since"
+    states = [_form(call, row) for row in call.store.rows(sql, client_cid, sensor_mid)]
+    for state in states:
+        sql = (
+            "SELECT signal_state_id, signal_type_moid, value_for_since, value_for_till, info FROM signal_state"
+            " WHERE sensor_state_id = ? ORDER BY signal_state_id"
+        )
+        state["signal_states"] = call.store.rows(sql, state["sensor_state_id"])
+        for signal_state in state["signal_states"]:
+            signal_state["info"] = info_form(signal_state["info"], call.settings)
+    return states
+
+
+def _form(call: Call, row: dict[str, Any]) -> dict[str, Any]:
+    settings = call.settings
+    meter_eid, is_ami = row["meter_eid"], row["meter_type_is_ami"]
+    if settings.oddities and meter_eid is not None and meter_eid.isdecimal():
+        meter_eid = int(meter_eid) if len(meter_eid) < 19 else meter_eid
+    return {
+        **row,
+        "since": time_form(row["since"], settings),
+        "till": time_form(row["till"], settings),
+        "meter_eid": meter_eid,
+        "info": info_form(row["info"], settings),
+        "meter_type_is_ami": None if is_ami is None else bool(is_ami),
+    }
+
+
+_TIME = {"anyOf": [INT, {"type": "string", "format": "date-time"}]}
+_INFO = nullable({"anyOf": [TEXT, {"type": "object"}]})
+SIGNAL_STATE = {
+    "signal_state_id": INT,
+    "signal_type_moid": INT,
+    "value_for_since": nullable(NUMBER),
+    "value_for_till": nullable(NUMBER),
+    "info": _INFO,
+}
+_STATE = {
+    "sensor_state_id": INT,
+    "client_cid": INT,
+    "sensor_mid": INT,
+    "since": _TIME,
+    "till": nullable(_TIME),
+    "meter_eid": nullable({"anyOf": [TEXT, INT]}),
+    "info": _INFO,
+    "meter_type_name": nullable(TEXT),
+    "meter_type_is_ami": nullable(BOOL),
+}
+_LISTED = listed(model({**_STATE, "signal_states": listed(model(SIGNAL_STATE))}))
+_CREATED = model({**_STATE, "signal_states": listed({})})
+# Milliseconds since 1970 that a JavaScript date can hold.
+_EARLIEST, _LATEST = -8.64e15, 8.64e15
+_SENSOR = (
+    query("client_cid", "integer", required=True, description="Client CID"),
+    query("sensor_mid", "integer", required=True, description="Sensor MID"),
+)
+_DETAILS = (
+    query("info", "string", description="Additional information"),
+    query("meter_eid", "string", description="Meter external ID"),
+    query("meter_type_name", "string", description="Meter type name"),
+)
+_SINCE, _TILL = "Start date (UTC unix timestamp in ms)", "End date (UTC unix timestamp in ms)"
+_ID = path("sensor_state_id", 21310, "State ID")
+
+ROUTES = (
+    Route(
+        operation="sensors.get_states",
+        method="GET",
+        path="/sensors/states",
+        tag="Signals",
+        summary="Get sensor states",
+        handler=list_of_sensor,
+        params=_SENSOR,
+        replies=(
+            Reply(200, "Successfully read signals states", _LISTED),
+            UNAUTHORIZED,
+            NOT_FOUND,
+            CONFLICT,
+            UNPROCESSABLE,
+            SERVER_ERROR,
+        ),
+    ),
+    Route(
+        operation="sensors.post_states",
+        method="POST",
+        path="/sensors/states",
+        tag="Signals",
+        summary="Create sensor state",
+        handler=create,
+        params=(
+            *_SENSOR,
+            query("since", "number", required=True, description=_SINCE, minimum=_EARLIEST, maximum=_LATEST),
+            query("till", "number", description=_TILL, minimum=_EARLIEST, maximum=_LATEST),
+            *_DETAILS,
+        ),
+        replies=(
+            Reply(201, "Successfully created state", _CREATED),
+            UNAUTHORIZED,
+            NOT_FOUND,
+            CONFLICT,
+            UNPROCESSABLE,
+        ),
+    ),
+    Route(
+        operation="sensors.put_states_id",
+        method="PUT",
+        path="/sensors/states/{sensor_state_id}",
+        tag="Signals",
+        summary="Update sensor state",
+        handler=update,
+        params=(
+            _ID,
+            query("since", "integer", description=_SINCE, minimum=_EARLIEST, maximum=_LATEST),
+            query("till", "integer", description=_TILL, minimum=_EARLIEST, maximum=_LATEST),
+            *_DETAILS,
+        ),
+        replies=(OK, UNAUTHORIZED, NOT_FOUND, CONFLICT, UNPROCESSABLE),
+    ),
+    Route(
+        operation="sensors.delete_states_id",
+        method="DELETE",
+        path="/sensors/states/{sensor_state_id}",
+        tag="Signals",
+        summary="Delete sensor state",
+        handler=delete,
+        params=(_ID,),
+        replies=(OK, UNAUTHORIZED, NOT_FOUND),
+    ),
+    Route(
+        operation="sensors.get_states_signals",
+        method="GET",
+        path="/sensors/states/signals",
+        tag="Signals",
+        summary="Get sensor states for signal",
+        handler=list_of_signal,
+        params=(
+            *_SENSOR,
+            query("signal_type_moid", "integer", required=True, description="Signal type MOID"),
+        ),
+        replies=(
+            Reply(200, "Successfully read signals states for signal", _LISTED),
+            UNAUTHORIZED,
+            NOT_FOUND,
+        ),
+    ),
+)

@@ -1,0 +1,163 @@
+"""Tasks: run a graph, given whole or by its name."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from besmart_async.simulator.answers import Answer
+from besmart_async.simulator.call import Call
+from besmart_async.simulator.refusals import not_found, unprocessable
+from besmart_async.simulator.replies import (
+    COLUMNS,
+    COLUMNS_EXAMPLE,
+    INT,
+    NOT_FOUND,
+    TEXT,
+    UNAUTHORIZED,
+    UNPROCESSABLE,
+    listed,
+    model,
+)
+from besmart_async.simulator.routes import Body, Reply, Route, query
+
+
+def run_graph(call: Call) -> Answer:
+    """Check a graph and answer one output per node that no edge leaves. An asynchronous one has no output yet."""
+    _check_window(call)
+    outputs = _outputs(call.body)
+    call.runs.append({"graph": call.body, **call.params})
+    return Answer.of(201, [] if call.params.get("task_async") else [{"data": COLUMNS_EXAMPLE} for _ in range(outputs)])
+
+
+def run_graph_by_name(call: Call) -> Answer:
+    """Run a graph the service knows: 200 with its result as a text, 202 if asynchronous."""
+    _check_window(call)
+    if not isinstance(call.body, list):
+        unprocessable("the body must hold a list of parameter objects", "body")
+    params: list[Any] = call.body
+    for i, item in enumerate(params):
+        if not isinstance(item, dict):
+            unprocessable(f"parameters {i} must be an object", "body", i)
+    if call.params["graph_name"] not in call.graph_names:
+        not_found()
+    call.runs.append({"parameters": params, **call.params})
+    if call.params.get("task_async"):
+        return _accepted(call)
+    first = cast("dict[str, Any]", params[0]) if params else {}
+    return Answer.of(200, _result(first))
+
+
+def _accepted(call: Call) -> Answer:
+    form = call.settings.accepted_body
+    if form == "empty":
+        return Answer(202, media=None)
+    return Answer.of(202, {"id": len(call.runs)} if form == "id" else "Accepted")
+
+
+def _result(params: dict[str, Any]) -> str:
+    """The document's example: a Python-style dict with a literal `{...}`, which is no JSON inside its JSON string."""
+    client_cid, sensor_mid = params.get("client_cid", 13), params.get("sensor_mid", 13781)
+    return (
+        f"{{ 'client_cid': {client_cid!r}, 'sensor_mid': {sensor_mid!r}, 'signal_type_moid': 32, 'data': {{...}},"
+        " 'unit': 'kW.h', 'time_tstorage': 0.0593122320715338, 'time_other': 0.018632062943652272,"
+        " 'hook_from': 'output', 'signature_id': 4, 'hook_to': 'input'}"
+    )
+
+
+def _outputs(graph: Any) -> int:
+    if not isinstance(graph, dict):
+        unprocessable("the graph must be an object", "body")
+    found = cast("dict[str, Any]", graph)
+    nodes: Any = found.get("nodes")
+    edges: Any = found.get("edges", [])
+    if set(map(type, (nodes, edges))) != {list} or found.keys() - {"nodes", "edges"}:
+        unprocessable("the graph must hold a list of nodes and a list of edges, and nothing else", "body")
+    for i, node in enumerate(nodes):
+        _check_node(node, i)
+    size = len(nodes)
+    left: set[int] = set()
+    for i, edge in enumerate(edges):
+        left.add(_start(edge, i, size))
+    return size - len(left)
+
+
+def _check_node(node: Any, i: int) -> None:
+    found: dict[str, Any] = node if isinstance(node, dict) else {}
+    if not isinstance(found.get("function"), str):
+        unprocessable(f"node {i} must be an object with a function", "body", "nodes", i)
+    if not isinstance(found.get("params", {}), dict):
+        unprocessable(f"node {i}: params must be an object", "body", "nodes", i)
+
+
+def _start(edge: Any, i: int, size: int) -> int:
+    found: dict[str, Any] = edge if isinstance(edge, dict) else {}
+    ends = (found.get("from"), found.get("to"))
+    if not all(type(end) is int and 0 <= end < size for end in ends):
+        unprocessable(f"edge {i} must go from one node to another", "body", "edges", i)
+    return cast("int", ends[0])
+
+
+def _check_window(call: Call) -> None:
+    since, till = call.params.get("since"), call.params.get("till")
+    if since is not None and till is not None and since > till:
+        unprocessable("since is greater than till", "query", "since")
+
+
+_OPTIONS = (
+    query("task_priority", "integer", description="Graph priority (defaults to 5)"),
+    query("task_async", "boolean", description="Should task be asynchronous"),
+    query("since", "number", description="Start date (UTC unix timestamp in ms)"),
+    query("till", "number", description="End date (UTC unix timestamp in ms)"),
+)
+_GRAPH = (
+    '{ "nodes": [ { "function": "estimation", "params": { "client_cid": "${client_cid}" } },'
+    ' { "function": "post_estimation" } ], "edges": [ { "from": 0, "to": 1 } ] }'
+)
+_DATA = model(COLUMNS)
+
+ROUTES = (
+    Route(
+        operation="tasks.post_graphs_run",
+        method="POST",
+        path="/tasks/graphs/run",
+        tag="Tasks",
+        summary="Run graph",
+        handler=run_graph,
+        params=_OPTIONS,
+        # Required in the document, whose own sample sends none: see Settings.samples.
+        body=Body(media="text/plain", schema=TEXT, example=_GRAPH, required=False, absent={"nodes": [], "edges": []}),
+        replies=(
+            Reply(
+                201,
+                "Successfully executed task",
+                listed(model({"data": _DATA})),
+                [{"data": COLUMNS_EXAMPLE}],
+            ),
+            UNAUTHORIZED,
+        ),
+    ),
+    Route(
+        operation="tasks.post_graphs_run_name",
+        method="POST",
+        path="/tasks/graphs/run/name",
+        tag="Tasks",
+        summary="Run graph by name",
+        handler=run_graph_by_name,
+        params=(query("graph_name", "string", required=True, description="Graph name"), *_OPTIONS),
+        body=Body(
+            media="text/plain", schema=TEXT, example='[{ "client_cid": 0, "sensor_mid": 0, "contractor_id": 1 }]'
+        ),
+        replies=(
+            Reply(200, "Graph result (only for synchronous graphs)", TEXT, "{ 'client_cid': 13, 'data': {...}}"),
+            Reply(
+                202,
+                "Accepted for processing (only for asynchronous graphs)",
+                {"anyOf": [model({"id": INT}), TEXT]},
+                {"id": 1},
+            ),
+            UNAUTHORIZED,
+            NOT_FOUND,
+            UNPROCESSABLE,
+        ),
+    ),
+)

@@ -1,0 +1,78 @@
+"""Users: log in and refresh the token."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from besmart_async.simulator.answers import Answer
+from besmart_async.simulator.call import Call
+from besmart_async.simulator.refusals import not_found, unauthorized
+from besmart_async.simulator.replies import NOT_FOUND, TEXT, UNAUTHORIZED, model
+from besmart_async.simulator.routes import Body, Reply, Route
+
+USER_ID = 1
+
+
+def log_in(call: Call) -> Answer:
+    """Issue a token: 401 for a wrong key or password, 404 for an unknown login."""
+    settings = call.settings
+    key_expected = not settings.live or call.api_key is not None
+    if key_expected and call.api_key != settings.api_key:
+        unauthorized()
+    if not isinstance(call.body, dict):
+        unauthorized("The body holds no login and password")
+    body = cast("dict[str, Any]", call.body)
+    if body.keys() != {"login", "password"} or set(map(type, body.values())) != {str}:
+        unauthorized("The body must hold login and password, and nothing else")
+    if body["login"] != settings.login:
+        not_found()
+    if body["password"] != settings.password:
+        unauthorized()
+    call.tokens.logins += 1
+    return _token(call, *call.tokens.issue())
+
+
+def refresh(call: Call) -> Answer:
+    """Prolong or rotate the token of the request."""
+    token = call.tokens.check(call.token)
+    call.tokens.refreshes += 1
+    return _token(call, *call.tokens.refresh(token))
+
+
+def _token(call: Call, token: str, expires_ms: float) -> Answer:
+    if call.settings.live:
+        answer = {"expiration": expires_ms / 1000.0, "user_id": USER_ID, "token": token}
+        return Answer.of(200, {**answer, "account_status": "active"})
+    return Answer.of(200, {"expiration": int(expires_ms), "user_id": USER_ID, "token": token})
+
+
+_TOKEN = model({"expiration": {"type": "number"}, "user_id": {"type": "integer"}, "token": TEXT})
+_EXAMPLE = {"expiration": 1586861098825, "user_id": 1, "token": "ab9d27c9044820c9998f326021dc4003"}
+
+ROUTES = (
+    Route(
+        operation="users.get_token",
+        method="POST",
+        path="/users/token",
+        tag="Users",
+        summary="Login and get token",
+        handler=log_in,
+        description="Every body that is not the right login and password is a 401, unreadable ones too.",
+        body=Body(
+            media="text/plain",
+            schema=TEXT,
+            example='{ "login": "login", "password": "password" }',
+        ),
+        replies=(Reply(200, "User logged in", _TOKEN, _EXAMPLE), UNAUTHORIZED, NOT_FOUND),
+        security="ApiKeyAuth",
+    ),
+    Route(
+        operation="users.get_token_info",
+        method="GET",
+        path="/users/token",
+        tag="Users",
+        summary="Refresh token and get token info",
+        handler=refresh,
+        replies=(Reply(200, "Successfully token was refreshed", _TOKEN, _EXAMPLE), UNAUTHORIZED),
+    ),
+)

@@ -1,0 +1,127 @@
+"""The OpenAPI document, built from the route table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from besmart_async.simulator.routes import Param, Reply, Route, Schema
+from besmart_async.simulator.settings import Settings
+
+_PROBLEM: Schema = {"type": "object", "properties": {"detail": {}}, "required": ["detail"]}
+_ELSEWHERE = {
+    401: "Not valid authentication credentials",
+    404: "Failed attempt - no resource",
+    405: "Method not allowed",
+    413: "Request body too large",
+    415: "Unsupported media type",
+    422: "Unprocessable entity",
+}
+
+
+def openapi(routes: tuple[Route, ...], settings: Settings, choices: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """The OpenAPI document of the service as it is set.
+
+    Args:
+        routes: The route table.
+        settings: The simulator's settings.
+        choices: The values there are for parameters that must be one of them, by name.
+    """
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, settings, choices)
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": "besmart REST API",
+            "version": "0.1.5",
+            "description": (
+                "As the embedded simulator speaks it. Answers marked `x-documented: false` are ones the"
+                " document does not list for the operation."
+            ),
+        },
+        "servers": [{"url": "/api"}],
+        "tags": [{"name": name} for name in ("Users", "Sensors", "Signals", "Tasks")],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "ApiKeyAuth": {"type": "apiKey", "in": "header", "name": "X-Auth"},
+                "BearerAuth": {"type": "http", "scheme": "bearer"},
+            }
+        },
+    }
+
+
+def _operation(route: Route, settings: Settings, choices: Mapping[str, list[Any]]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": f"api.endpoints.{route.operation}",
+        "tags": [route.tag],
+        "summary": route.summary,
+        "parameters": [_parameter(param, choices) for param in route.params],
+        "responses": _responses(route, settings),
+        "security": _security(route, settings),
+    }
+    if route.description:
+        operation["description"] = route.description
+    if route.body is not None:
+        content = {"schema": route.body.schema, "example": route.body.example}
+        media = [route.body.media]
+        if settings.live and "application/json" not in media:
+            media.append("application/json")
+        required = route.body.required or not settings.samples
+        # A text body holds JSON; sent as JSON it may be any.
+        contents = {m: content if m == route.body.media else {"schema": {}} for m in media}
+        operation["requestBody"] = {"required": required, "content": contents}
+    return operation
+
+
+def _security(route: Route, settings: Settings) -> list[dict[str, list[str]]]:
+    optional = settings.live and route.security == "ApiKeyAuth"
+    return [{route.security: []}, {}] if optional else [{route.security: []}]
+
+
+def _parameter(param: Param, choices: Mapping[str, list[Any]]) -> dict[str, Any]:
+    parameter: dict[str, Any] = {"name": param.name, "in": param.place, "required": param.required}
+    if param.holds_json:
+        # A string to the document; OpenAPI's way to say that it is the text of a JSON object.
+        parameter["content"] = {"application/json": {"schema": {"type": "object"}}}
+    elif param.name in choices:
+        parameter["schema"] = {"type": param.kind, "enum": choices[param.name]}
+    else:
+        parameter["schema"] = param.schema()
+    if param.description:
+        parameter["description"] = param.description
+    if param.example is not None:
+        parameter["example"] = param.example
+    return parameter
+
+
+def _responses(route: Route, settings: Settings) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for reply in route.replies:
+        status = 204 if settings.live and reply.status == 200 and reply.example == "OK" else reply.status
+        responses[str(status)] = _response(reply, status, settings)
+    for status, description in _ELSEWHERE.items():
+        if str(status) not in responses:
+            reply = Reply(status, description, {"type": "string"}, documented=False)
+            responses[str(status)] = _response(reply, status, settings)
+    return responses
+
+
+def _response(reply: Reply, status: int, settings: Settings) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": reply.description}
+    if not reply.documented:
+        response["x-documented"] = False
+    if status == 204 or reply.schema is None or (status == 202 and settings.accepted_body == "empty"):
+        return response
+    if status == 413:
+        response["content"] = {"text/html": {"schema": reply.schema}}
+    elif settings.live and status >= 400:
+        media = "application/problem+json" if status in (401, 403, 405) else "application/json"
+        response["content"] = {media: {"schema": _PROBLEM}}
+    else:
+        content: dict[str, Any] = {"schema": reply.schema}
+        if reply.example is not None:
+            content["example"] = reply.example
+        response["content"] = {"application/json": content}
+    return response

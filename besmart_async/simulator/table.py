@@ -1,0 +1,63 @@
+"""The route table: all 26 operations, and how a request finds its one."""
+
+from __future__ import annotations
+
+from besmart_async.simulator.endpoints import (
+    meter_types,
+    sensor_states,
+    sensors,
+    signal_states,
+    signals,
+    tasks,
+    users,
+)
+from besmart_async.simulator.refusals import Refusal, not_found
+from besmart_async.simulator.routes import Route
+
+ROUTES: tuple[Route, ...] = (
+    *users.ROUTES,
+    *sensors.ROUTES,
+    *meter_types.ROUTES,
+    *signals.ROUTES,
+    *sensor_states.ROUTES,
+    *signal_states.ROUTES,
+    *tasks.ROUTES,
+)
+
+
+class MethodNotAllowed(Refusal):
+    """The path exists, the method does not; `allowed` lists those that do."""
+
+    def __init__(self, allowed: list[str]) -> None:
+        super().__init__(405, "NotAllowed")
+        self.allowed = allowed
+
+
+def _by_fixed_parts(route: Route) -> tuple[int, str]:
+    return route.path.count("{"), route.path
+
+
+# Paths without parameters first: `/sensors/states/signals` is not the state of id "signals".
+_ORDERED = sorted(ROUTES, key=_by_fixed_parts)
+_FIXED = {(route.method, route.path): route for route in ROUTES if "{" not in route.path}
+
+
+def find(method: str, path: str) -> tuple[Route, dict[str, str]]:
+    """The route of a request and the texts of its path parameters.
+
+    Raises:
+        Refusal: 404 for an unknown path.
+        MethodNotAllowed: For a path that has no such method.
+    """
+    fixed = _FIXED.get((method, path))
+    if fixed is not None:
+        return fixed, {}
+    matches = [(route, match) for route in _ORDERED if (match := route.pattern.fullmatch(path))]
+    if not matches:
+        not_found()
+    # Only the routes of the most specific path count: POST /sensors/types is not allowed rather than something else.
+    template = matches[0][0].path
+    for route, match in matches:
+        if route.path == template and route.method == method:
+            return route, match.groupdict()
+    raise MethodNotAllowed(sorted(route.method for route, _ in matches if route.path == template))

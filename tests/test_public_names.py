@@ -1,0 +1,97 @@
+"""The names users see are fixed: adding one is a decision, losing one breaks people."""
+
+import inspect
+
+import besmart_async
+from besmart_async import BesmartClient, errors
+
+NAMES = {
+    "ApiError",
+    "AuthenticationError",
+    "BatchPolicy",
+    "BesmartClient",
+    "BesmartConfigError",
+    "BesmartError",
+    "ConflictError",
+    "ConnectError",
+    "DecodeError",
+    "Event",
+    "GraphOutput",
+    "GraphResult",
+    "Hook",
+    "InvalidInputError",
+    "MeterType",
+    "NotFoundError",
+    "Outcome",
+    "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "RateLimitError",
+    "RequestFailed",
+    "RequestStarted",
+    "RequestTimeoutError",
+    "Response",
+    "ResponseReceived",
+    "RetryPolicy",
+    "RetryScheduled",
+    "Sensor",
+    "SensorKey",
+    "SensorState",
+    "SensorType",
+    "ServerError",
+    "SignalData",
+    "SignalKey",
+    "SignalQuery",
+    "SignalState",
+    "SignalType",
+    "Timeouts",
+    "Token",
+    "TokenRenewed",
+    "TransportError",
+    "UnprocessableError",
+    "aiohttp_transport",
+}
+
+METHODS = {
+    "users": {"login", "refresh"},
+    "sensors": {"types", "create", "get", "update", "delete"},
+    "meter_types": {"list", "create", "update", "delete"},
+    "signals": {"types", "read", "write", "read_bulk", "write_bulk"},
+    "sensor_states": {"list", "list_for_signal", "create", "update", "delete"},
+    "signal_states": {"create", "update", "delete"},
+    "tasks": {"run_graph", "run_graph_by_name"},
+}
+
+
+def test_the_exported_names_are_these() -> None:
+    assert set(besmart_async.__all__) == NAMES
+    assert all(hasattr(besmart_async, name) for name in NAMES)
+
+
+def test_every_error_is_importable_from_both_places() -> None:
+    defined = {
+        name for name, item in vars(errors).items() if inspect.isclass(item) and issubclass(item, errors.BesmartError)
+    }
+    assert defined <= NAMES
+    assert all(getattr(besmart_async, name) is getattr(errors, name) for name in defined)
+
+
+def test_every_namespace_has_its_operations() -> None:
+    client = BesmartClient(token="t", base_url="http://localhost/api")
+    for namespace, methods in METHODS.items():
+        resource = getattr(client, namespace)
+        public = {name for name, _ in inspect.getmembers(resource, inspect.iscoroutinefunction) if name[0] != "_"}
+        assert public == methods
+    assert sum(map(len, METHODS.values())) == 26
+
+
+def test_the_error_tree_is_this() -> None:
+    lineage = {
+        "InvalidInputError": ("BesmartError", "ValueError"),
+        "RequestTimeoutError": ("TransportError", "TimeoutError"),
+        "AuthenticationError": ("ApiError",),
+        "ServerError": ("ApiError",),
+        "DecodeError": ("BesmartError",),
+    }
+    for name, bases in lineage.items():
+        assert tuple(base.__name__ for base in getattr(errors, name).__bases__) == bases
