@@ -1,1 +1,33 @@
-"""."""
+"""Files of readings to the service: reading, mapping, sending in bulk, comparing afterwards, reporting.
+
+`await IngestJob(client.signals, [CsvSource.of("readings.csv.gz")]).run()` is all of it.
+"""
+
+from besmart_async.ingest.job import IngestJob, SignalService
+from besmart_async.ingest.meters import KnownMeters, MadeMeters, Meter, Meters, read_meter_table
+from besmart_async.ingest.parsing import Reading
+from besmart_async.ingest.progress import Progress
+from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification
+from besmart_async.ingest.sources import CsvSource, Page, Source, SourceError
+from besmart_async.ingest.times import DstRule
+
+__all__ = [
+    "CsvSource",
+    "Difference",
+    "DstRule",
+    "IngestJob",
+    "IngestReport",
+    "KnownMeters",
+    "MadeMeters",
+    "Meter",
+    "Meters",
+    "Page",
+    "Progress",
+    "Reading",
+    "Reject",
+    "SignalService",
+    "Source",
+    "SourceError",
+    "Verification",
+    "read_meter_table",
+]

@@ -1,0 +1,244 @@
+"""`besmart ingest`: files to the service."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import attrs
+import orjson
+from cyclopts import Parameter
+
+from besmart_async.cli.chart import busiest_day, day_chart, display_zone, printable
+from besmart_async.cli.exits import Exit, UsageError, exit_of
+from besmart_async.cli.output import colourful, error_line, write
+from besmart_async.cli.progress import ProgressBar
+from besmart_async.cli.session import client_for, embedded, interruptible
+from besmart_async.cli.summary import problems, summary
+from besmart_async.client import BesmartClient
+from besmart_async.errors import BesmartError
+from besmart_async.ingest import (
+    CsvSource,
+    DstRule,
+    IngestJob,
+    IngestReport,
+    KnownMeters,
+    MadeMeters,
+    Meters,
+    Reading,
+    Reject,
+    SourceError,
+    read_meter_table,
+)
+from besmart_async.ingest.times import UnknownZoneError, zone_of
+from besmart_async.models.keys import SensorKey
+from besmart_async.models.queries import SignalQuery
+
+if TYPE_CHECKING:
+    from besmart_async.simulator import Simulator
+
+_CLIENT_CID = 1
+_METER_TYPE = "meter"
+
+
+def ingest(
+    files: Annotated[list[str], Parameter(allow_leading_hyphen=True, negative="")],
+    /,
+    *,
+    simulate: Annotated[bool, Parameter(negative="")] = False,
+    verify: Annotated[bool, Parameter(negative="")] = False,
+    meters: Path | None = None,
+    signal_type: str | None = None,
+    time_zone: str | None = None,
+    dst: DstRule | None = None,
+    decimal_comma: Annotated[bool, Parameter(negative="")] = False,
+    encoding: str = "utf-8-sig",
+    rejects: Path | None = None,
+    chart: bool = True,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Send readings from CSV files, report, and show a day of them.
+
+    A file has one reading per row and a header with the columns meter, time and value, and as far as needed obis (or
+    signal), unit, origin and zone.
+
+    Exit codes: 0 done, 1 failed or not verified, 2 wrong usage, 3 some rows rejected, 4 not authenticated, 5 service
+    unavailable, 130 interrupted.
+
+    Parameters
+    ----------
+    files
+        CSV files, plain or gzipped; - for standard input.
+    simulate
+        Send to the embedded service instead, which starts empty and knows the meters of the files.
+    verify
+        Read everything back and compare.
+    meters
+        CSV file with the columns meter, client_cid, sensor_mid and, if wanted, signal_type. Without it the files name
+        meters like 12.122.
+    signal_type
+        OBIS code, symbol or id for rows that do not tell it.
+    time_zone
+        Zone of times without an offset, such as Europe/Warsaw.
+    dst
+        Which moment a local time means that comes twice or never, when clocks are changed. Without it such rows are
+        rejected. infer: the first occurrence is the earlier moment, the second the later one.
+    decimal_comma
+        Values are written 1,5.
+    encoding
+        Encoding of the files.
+    rejects
+        Write all rejected rows to this CSV file.
+    chart
+        Draw a day of one meter at the end.
+    json
+        Print the report as JSON and nothing else.
+    """
+    if not files:
+        raise UsageError("name at least one file, or - for standard input")
+    how = Reading(time_zone=_checked_zone(time_zone), dst=dst, decimal_comma=decimal_comma)
+    order = _Order([CsvSource.of(file, _checked_encoding(encoding)) for file in files], how, signal_type, verify)
+    try:
+        known = KnownMeters(read_meter_table(meters) if meters else {})
+        with _reject_file(rejects) as on_reject:
+            report, drawing = asyncio.run(_ingest(order, known, simulate, on_reject, chart and not json))
+    except SourceError as error:
+        raise UsageError(str(error)) from None
+    if json:
+        write(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode())
+    for line in () if json else summary(report):
+        write(line)
+    for line in problems(report):
+        error_line(line)
+    if drawing:
+        write("\n" + printable(drawing))
+    return _exit(report)
+
+
+@attrs.frozen
+class _Order:
+    sources: Sequence[CsvSource]
+    reading: Reading
+    signal_type: str | None
+    verify: bool
+
+
+async def _ingest(
+    order: _Order, known: KnownMeters, simulate: bool, on_reject: Callable[[Reject], object] | None, chart: bool
+) -> tuple[IngestReport, str | None]:
+    async with _service(known, simulate) as (client, meters):
+        with ProgressBar() as bar:
+            job = IngestJob(
+                client.signals,
+                order.sources,
+                meters=meters,
+                reading=order.reading,
+                signal_type=order.signal_type,
+                verify=order.verify,
+                on_progress=bar.show,
+                on_reject=on_reject,
+            )
+            with interruptible(job.stop):
+                report = await job.run()
+        drawing = await _draw(client, job) if chart and report.state == "completed" and report.accepted else None
+        return report, drawing
+
+
+@asynccontextmanager
+async def _service(known: KnownMeters, simulate: bool) -> AsyncGenerator[tuple[BesmartClient, Meters], None]:
+    if not simulate:
+        async with client_for() as client:
+            yield client, known
+        return
+    simulator = embedded()(seed=False)
+    with closing(simulator):
+        async with client_for(simulator) as client:
+            yield client, await _made_on_demand(simulator, client, known)
+
+
+async def _made_on_demand(simulator: Simulator, client: BesmartClient, known: KnownMeters) -> MadeMeters:
+    """Let meters become sensors of the embedded service as they are met."""
+    types = await client.sensors.types()
+    type_id = next((kind.id for kind in types if kind.name == _METER_TYPE and kind.id is not None), 1)
+    made: set[SensorKey] = set()
+
+    async def create(name: str) -> SensorKey:
+        return await client.sensors.create(name=name, sensor_type_id=type_id, client_cid=_CLIENT_CID, sensor_eid=name)
+
+    def provide(name: str, key: SensorKey) -> None:
+        if key not in made:
+            simulator.add_sensor(key.client_cid, key.sensor_mid, name=name, sensor_type_id=type_id)
+            made.add(key)
+
+    return MadeMeters(known, create, provide)
+
+
+async def _draw(client: BesmartClient, job: IngestJob) -> str | None:
+    """Read one day of the signal with the most readings back and draw it."""
+    delivered = max(job.delivered, key=len)
+    key = delivered.key
+    zone = display_zone(job.zone(key))
+    day = busiest_day(delivered.time, delivered.value, zone)
+    try:
+        [data] = await client.signals.read_bulk([SignalQuery(key, *day.window, get_last=True)])
+        types = await client.signals.types()
+    except BesmartError as error:
+        error_line(f"no chart: {error}")
+        return None
+    kind = next((kind for kind in types if kind.signal_type_moid == key.signal_type_moid), None)
+    symbol = (kind and (kind.obis_mapping or kind.symbol)) or str(key)
+    unit = f" [{data.unit}]" if data.unit else ""
+    title = f"{delivered.meter} {symbol}{unit} on {day.start:%A %Y-%m-%d} ({zone})"
+    if not len(data):
+        return None
+    try:
+        return day_chart(data, day, title, colour=colourful())
+    except ModuleNotFoundError:
+        error_line("no chart: it needs plotext: pip install 'besmart-async[cli]'")
+    return None
+
+
+@contextmanager
+def _reject_file(path: Path | None) -> Generator[Callable[[Reject], object] | None, None, None]:
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("file", "row", "column", "value", "reason"))
+        yield lambda reject: writer.writerow(attrs.astuple(reject))
+
+
+def _checked_zone(name: str | None) -> str | None:
+    try:
+        if name is not None:
+            zone_of(name)
+    except UnknownZoneError as error:
+        raise UsageError(f"--time-zone: {error}") from None
+    return name
+
+
+def _checked_encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except LookupError:
+        raise UsageError(f"--encoding: {name!r} is no encoding; give one such as cp1250") from None
+    return "utf-8-sig" if name.casefold().replace("-", "").replace("_", "") == "utf8" else name
+
+
+def _exit(report: IngestReport) -> int:
+    if report.error is not None:
+        return Exit.ERROR if isinstance(report.error, SourceError) else exit_of(report.error)
+    if report.state == "interrupted":
+        return Exit.INTERRUPTED
+    if report.verification is not None and not report.verification.ok:
+        return Exit.ERROR
+    return Exit.REJECTED if report.rejected else Exit.OK

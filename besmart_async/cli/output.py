@@ -1,0 +1,88 @@
+"""Writing to the terminal: lines, tables, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+_WIDE = 10_000
+
+
+def write(text: str, *, flush: bool = False) -> None:
+    """Write a line to standard output."""
+    sys.stdout.write(f"{text}\n")
+    if flush:
+        sys.stdout.flush()
+
+
+def error_line(text: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(f"{text}\n")
+
+
+def colourful() -> bool:
+    """Whether standard output is a terminal that wants colours (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def write_json(value: object) -> None:
+    """Write a value of the API as JSON, in the API's own names."""
+    write(json.dumps(plain(value), ensure_ascii=False, indent=2))
+
+
+def plain(value: Any) -> Any:
+    """Return models as what JSON can hold; unknown fields of the service stand beside the known ones."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if attrs.has(type(value)):
+        fields = {field.name: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
+        extra = fields.pop("extra", {})
+        return {**fields, **extra}
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value
+
+
+def write_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table: fitted to a terminal, in full elsewhere."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    terminal = sys.stdout.isatty()
+    table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(cell, row))
+    console = Console(width=None if terminal else _WIDE, no_color=not colourful(), markup=False, emoji=False)
+    with console.capture() as capture:
+        console.print(table, soft_wrap=not terminal)
+    write("\n".join(line.rstrip() for line in capture.get().strip("\n").splitlines() if line.strip()))
+
+
+def write_records(records: Sequence[Any], names: Sequence[str]) -> None:
+    """Write models as a table of some of their fields."""
+    write_table(names, ([getattr(record, name) for name in names] for record in records))
+
+
+def write_fields(record: Any) -> None:
+    """Write one model as a table of all its fields that say something."""
+    write_table(("field", "value"), ((name, value) for name, value in plain(record).items() if value is not None))
+
+
+def cell(value: object) -> str:
+    """The text of one field."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(plain(value), ensure_ascii=False)
+    return str(value)

@@ -1,0 +1,63 @@
+"""The report of an ingest as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from besmart_async.ingest.report import IngestReport
+
+
+def summary(report: IngestReport) -> Iterator[str]:
+    """Yield the lines of the report."""
+    files = f"{len(report.files)} files" if len(report.files) != 1 else report.files[0]
+    yield _line("read", report.rows_read, f"rows of {files}")
+    signals = f"{_count(report.signals, 'signal')} of {_count(report.meters, 'meter')}"
+    yield _line("accepted", report.accepted, f"by the service, for {signals}")
+    yield _line("distinct", report.distinct, "readings (signal, time, origin)")
+    repeats = report.repeats_equal + report.repeats_conflicting
+    detail = f"rows: {report.repeats_equal:,} with the same value, {report.repeats_conflicting:,} with another"
+    yield _line("repeated", repeats, f"{detail}; the last holds" if report.repeats_conflicting else detail)
+    yield _line("rejected", report.rejected, "rows")
+    if report.in_doubt:
+        yield _line("in doubt", report.in_doubt, "rows: sent, but it is not known whether they were stored")
+    if report.not_sent:
+        yield _line("not sent", report.not_sent, "rows")
+    yield _line("requests", report.requests, f"of {_size(report.body_bytes)} in all")
+    yield f"seconds   {report.seconds:>12.2f} {report.readings_per_s:,.0f} readings/s"
+    if report.verification is not None:
+        found = report.verification
+        converted = f" ({found.converted:,} of them in another unit)" if found.converted else ""
+        yield f"verified {found.verified:,} of {found.expected:,} distinct readings{converted}"
+
+
+def problems(report: IngestReport) -> Iterator[str]:
+    """Yield what went wrong, one line each."""
+    if report.unused_columns:
+        yield f"columns not used: {', '.join(report.unused_columns)}"
+    yield from map(str, report.rejects)
+    if report.rejected > len(report.rejects):
+        yield f"and {report.rejected - len(report.rejects):,} more rejected rows; --rejects FILE lists all"
+    found = report.verification
+    if found is not None and not found.ok:
+        yield from map(str, found.differences)
+        more = found.expected - found.verified - len(found.differences)
+        if more > 0:
+            yield f"and {more:,} more differences"
+    if report.state == "interrupted":
+        yield "interrupted: what is counted as accepted is stored; running it again is safe"
+    if report.error is not None:
+        yield f"failed: {report.error}"
+
+
+def _line(name: str, number: int, text: str) -> str:
+    return f"{name:<9} {number:>12,} {text}"
+
+
+def _size(count: int) -> str:
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1e3:,.1f} kB" if count < 1_000_000 else f"{count / 1e6:,.1f} MB"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,73 @@
+"""The command in this process, and an embedded service on a port with its environment."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from besmart_async.cli import main
+from besmart_async.simulator import Simulator
+
+
+@attrs.frozen
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def besmart(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    def run(*arguments: object) -> Done:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Done(int(caught.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def csv_file(tmp_path: Path) -> Callable[..., Path]:
+    def make(*rows: str, header: str = "meter,obis,time,value,unit", name: str = "readings.csv") -> Path:
+        path = tmp_path / name
+        path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+        return path
+
+    return make
+
+
+@pytest.fixture
+def without_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGIN", "PASSWORD", "API_KEY", "TOKEN", "BASE_URL"):
+        monkeypatch.delenv(f"BESMART_{name}", raising=False)
+
+
+@pytest.fixture
+def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Serve the document's examples from another thread, since every command has an event loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start() -> tuple[Simulator, str]:
+        made = Simulator()
+        return made, await made.start()
+
+    async def stop(made: Simulator) -> None:
+        await made.stop()
+        made.close()
+
+    simulator, base_url = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    for name, value in (("BASE_URL", base_url), ("API_KEY", "API_KEY"), ("LOGIN", "login"), ("PASSWORD", "password")):
+        monkeypatch.setenv(f"BESMART_{name}", value)
+    yield
+    asyncio.run_coroutine_threadsafe(stop(simulator), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()

@@ -1,0 +1,71 @@
+"""The command as a whole: help, version, speed, and how errors look."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from besmart_async.cli.app import COMMANDS, main
+
+Run = Callable[..., Any]
+
+
+@pytest.mark.parametrize("path", [path for path, _, _ in COMMANDS])
+def test_every_command_has_help(besmart: Run, path: str) -> None:
+    done = besmart(*path.split(), "--help")
+    assert done.code == 0
+    assert f"besmart {path}" in done.out
+
+
+@pytest.mark.parametrize(("where", "text"), [(where, text) for _, where, text in COMMANDS])
+def test_the_lines_of_the_help_lead_to_functions(where: str, text: str) -> None:
+    module, _, name = where.partition(":")
+    assert callable(getattr(import_module(f"besmart_async.cli.{module}"), name))
+    assert text.endswith(".")
+
+
+def test_help_lists_the_commands(besmart: Run) -> None:
+    done = besmart("--help")
+    assert done.code == 0
+    for word in ("ingest", "simulate", "sensors", "signals", "BESMART_LOGIN"):
+        assert word in done.out
+
+
+def test_an_unknown_command_is_wrong_usage(besmart: Run) -> None:
+    done = besmart("fly")
+    assert done.code == 2
+    assert "fly" in done.err
+
+
+def test_help_loads_no_command() -> None:
+    program = (
+        "import sys\n"
+        "from besmart_async.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in sys.modules if name.startswith('besmart_async.cli.')], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "['besmart_async.cli.app']"
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    program = "from besmart_async.cli import main; main(['--help'])"
+    shell = f'{sys.executable} -c "{program}" | true'
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Callable[[list[str]], None]:
+        def run(_: list[str]) -> None:
+            raise ZeroDivisionError
+
+        return run
+
+    monkeypatch.setattr("besmart_async.cli.app.build", broken)
+    with pytest.raises(ZeroDivisionError):
+        main([])

@@ -1,0 +1,125 @@
+"""Items: one per signal and unit, each reading once, every row accounted for."""
+
+from collections.abc import Callable, Sequence
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from besmart_async import SignalKey
+from besmart_async.ingest.columns import Coder
+from besmart_async.ingest.items import Item, items_of
+from besmart_async.ingest.mapping import Resolved, Target
+from besmart_async.ingest.parsing import Readings
+
+Row = tuple[int, int, int, float, str]  # signal, time, origin, value, unit
+
+KEYS = [SignalKey(1, mid, 32) for mid in range(4)]
+
+
+def resolved(rows: Sequence[Row]) -> Resolved:
+    places = np.array([row[0] for row in rows], np.int64)
+    readings = Readings(
+        "f.csv",
+        np.arange(2, len(rows) + 2, dtype=np.int64),
+        Coder().encode([str(row[0]) for row in rows]),
+        None,
+        np.array([row[1] for row in rows], np.int64),
+        np.array([row[3] for row in rows], np.float64),
+        np.array([row[2] for row in rows], np.int64),
+        Coder().encode([row[4] for row in rows]),
+        None,
+        {},
+    )
+    return Resolved(readings, [Target(str(n), key, n) for n, key in enumerate(KEYS)], places)
+
+
+def test_rows_of_a_signal_are_one_item_in_order_of_time() -> None:
+    [one, other] = items_of(resolved([(0, 20, 1, 2.0, "kWh"), (1, 5, 1, 9.0, "kWh"), (0, 10, 1, 1.0, "kWh")]))
+    assert (one.data.key, one.data.time.tolist(), one.data.value.tolist()) == (KEYS[0], [10, 20], [1.0, 2.0])
+    assert one.rows.tolist() == [4, 2]
+    assert (one.data.unit, one.data.origin, one.meter) == ("kW.h", 1, "0")
+    assert other.rows.tolist() == [3]
+
+
+def test_the_last_of_equal_readings_is_sent_and_the_others_are_its_repeats() -> None:
+    [item] = items_of(resolved([(0, 10, 1, 1.0, ""), (0, 10, 1, 1.0, ""), (0, 10, 1, 2.0, ""), (0, 10, 2, 5.0, "")]))
+    assert item.data.value.tolist() == [2.0, 5.0]
+    assert item.origins.tolist() == [1, 2]
+    assert (item.repeats.tolist(), item.repeated.tolist()) == ([2, 3], [0, 0])
+    assert item.repeats_equal.tolist() == [True, False]
+    assert item.total_rows == 4
+
+
+def test_units_are_items_of_their_own_but_spellings_are_not() -> None:
+    items = list(items_of(resolved([(0, 1, 1, 1.0, "kWh"), (0, 2, 1, 1.0, "Wh"), (0, 3, 1, 1.0, "kW.h")])))
+    assert [(item.data.unit, item.data.time.tolist()) for item in items] == [("kW.h", [1, 3]), ("W.h", [2])]
+
+
+def test_no_readings_are_no_items() -> None:
+    assert list(items_of(resolved([]))) == []
+
+
+def test_a_refused_item_names_all_its_rows_in_order() -> None:
+    [item] = items_of(resolved([(0, 0, 1, 1.0, "kWh"), (0, 60_000, 1, 3.0, "kWh"), (0, 0, 1, 2.0, "kWh")]))
+    rejects = item.rejects("because")
+    assert [(reject.row, reject.value) for reject in rejects] == [
+        (2, "0 1.0.32 1970-01-01T00:00:00Z 2.0 kW.h"),
+        (3, "0 1.0.32 1970-01-01T00:01:00Z 3.0 kW.h"),
+        (4, "0 1.0.32 1970-01-01T00:00:00Z 2.0 kW.h"),
+    ]
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 3),
+        st.integers(0, 5),
+        st.integers(1, 2),
+        st.sampled_from([0.5, 1.0]),
+        st.sampled_from(["kWh", "Wh", ""]),
+    ),
+    max_size=40,
+)
+
+
+@given(ROWS)
+def test_whatever_the_rows_every_reading_goes_once_with_its_last_value(rows: list[Row]) -> None:
+    items = list(items_of(resolved(rows)))
+    sent = {
+        (item.data.key, time, origin): (value, item.data.unit)
+        for item in items
+        for time, value, origin in zip(
+            item.data.time.tolist(), item.data.value.tolist(), item.origins.tolist(), strict=True
+        )
+    }
+    units = {"kWh": "kW.h", "Wh": "W.h", "": None}
+    assert sent == {(KEYS[signal], time, origin): (value, units[unit]) for signal, time, origin, value, unit in rows}
+    assert sum(len(item.data) for item in items) == len(sent)
+    every = sorted(row for item in items for row in [*item.rows.tolist(), *item.repeats.tolist()])
+    assert every == list(range(2, len(rows) + 2))
+
+
+@given(ROWS.filter(bool), st.data())
+def test_parts_of_an_item_are_the_item(rows: list[Row], data: st.DataObject) -> None:
+    item = next(items_of(resolved(rows)))
+    cut = data.draw(st.integers(0, len(item.data)))
+    parts = [item.part(0, cut), item.part(cut, len(item.data))]
+    assert sum(part.total_rows for part in parts) == item.total_rows
+    assert [reject.row for part in parts for reject in part.rejects("")].sort() == [
+        reject.row for reject in item.rejects("")
+    ].sort()
+    for part in parts:
+        for row, place in zip(part.repeats.tolist(), part.repeated.tolist(), strict=True):
+            whole = item.repeated.tolist()[item.repeats.tolist().index(row)]
+            assert part.rows[place] == item.rows[whole]
+
+
+@pytest.fixture(params=[1, 3])
+def make(request: pytest.FixtureRequest) -> Callable[[], Item]:
+    return lambda: attrs.evolve(next(items_of(resolved([(0, 1, 1, 1.0, "")] * request.param))))
+
+
+def test_a_constant_origin_stays_one_number(make: Callable[[], Item]) -> None:
+    assert make().data.origin == 1

@@ -1,0 +1,288 @@
+"""The whole job against the embedded service."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from besmart_async import (
+    BatchPolicy,
+    BesmartClient,
+    ConnectError,
+    SensorKey,
+    SignalData,
+    SignalKey,
+    SignalQuery,
+    SignalType,
+)
+from besmart_async.ingest import (
+    CsvSource,
+    IngestJob,
+    IngestReport,
+    KnownMeters,
+    Meter,
+    Progress,
+    Reading,
+    Reject,
+    SourceError,
+)
+from besmart_async.simulator import Simulator
+
+DATA = Path(__file__).parents[2] / "examples" / "data"
+START = 1704067200000
+ILLINOIS = KnownMeters({"IL-1001": Meter(SensorKey(1, 1)), "IL-1002": Meter(SensorKey(1, 2))})
+
+
+def rows(meter: str, count: int, *, first: int = 0) -> list[str]:
+    return [f"{meter},1.8.0,{START + place * 900_000},{place / 7!r},kWh" for place in range(first, first + count)]
+
+
+def accounted(report: IngestReport) -> bool:
+    return report.rows_read == report.accepted + report.rejected + report.in_doubt + report.not_sent
+
+
+async def test_a_file_arrives_and_is_verified(
+    client: BesmartClient, simulator: Simulator, csv_file: Callable[..., Path]
+) -> None:
+    seconds = iter([10.0, 12.0])
+    job = IngestJob(
+        client.signals,
+        [CsvSource(csv_file(*rows("1.1", 96), *rows("1.2", 96)))],
+        verify=True,
+        clock=lambda: next(seconds),
+    )
+    report = await job.run()
+    assert (report.state, report.rows_read, report.accepted, report.distinct) == ("completed", 192, 192, 192)
+    assert (report.meters, report.signals, report.requests) == (2, 2, 1)
+    assert (report.seconds, report.readings_per_s) == (2.0, 96.0)
+    assert report.verification is not None
+    assert (report.verification.expected, report.verification.verified) == (192, 192)
+    assert accounted(report)
+    assert len(simulator.stored(1, 1, 32)) == 96
+
+
+async def test_repeated_readings_are_sent_once_per_chunk_and_the_last_holds(
+    client: BesmartClient, simulator: Simulator, csv_file: Callable[..., Path]
+) -> None:
+    path = csv_file(*rows("1.1", 5), f"1.1,1.8.0,{START},9,kWh", f"1.1,1.8.0,{START},9,kWh", *rows("1.1", 1, first=1))
+    for chunk_rows in (1, 2, 3, 100):
+        report = await IngestJob(client.signals, [CsvSource(path, chunk_rows=chunk_rows)], verify=True).run()
+        assert (report.accepted, report.distinct) == (8, 5)
+        assert (report.repeats_equal, report.repeats_conflicting) == (2, 1)
+        assert report.verification is not None
+        assert report.verification.ok
+    [newest] = [reading for reading in simulator.stored(1, 1, 32) if reading.time == START][-1:]
+    assert newest.value == 9
+
+
+async def test_the_last_file_holds(client: BesmartClient, csv_file: Callable[..., Path]) -> None:
+    first = csv_file(f"1.1,1.8.0,{START},1,kWh", name="first.csv")
+    second = csv_file(f"1.1,1.8.0,{START},2,kWh", name="second.csv")
+    report = await IngestJob(client.signals, [CsvSource(first), CsvSource(second)], verify=True).run()
+    assert (report.distinct, report.repeats_conflicting) == (1, 1)
+    [data] = await client.signals.read_bulk([SignalQuery(SignalKey(1, 1, 32), START, START + 1, get_last=True)])
+    assert data.value.tolist() == [2.0]
+
+
+async def test_every_bad_row_is_named_and_the_rest_delivered(
+    client: BesmartClient, csv_file: Callable[..., Path]
+) -> None:
+    path = csv_file(
+        *rows("1.1", 2),
+        "1.1,1.8.0,yesterday,1,kWh",
+        "M9,1.8.0,1704067200000,1,kWh",
+        "1.99,1.8.0,1704067200000,1,kWh",
+        "1.1,1.8.0",
+        "1.1,9.9.9,1704067200000,1,kWh",
+    )
+    seen: list[Reject] = []
+    report = await IngestJob(client.signals, [CsvSource(path)], verify=True, on_reject=seen.append).run()
+    assert (report.state, report.accepted, report.rejected) == ("completed", 2, 5)
+    assert accounted(report)
+    assert sorted(reject.row for reject in seen) == [4, 5, 6, 7, 8]
+    assert list(report.rejects) == seen
+    [refused] = [reject for reject in seen if "refused by the service" in reject.reason]
+    assert refused.row == 6
+    assert "unknown sensor" in refused.reason
+
+
+async def test_only_the_first_rejects_are_kept_but_all_are_told(
+    client: BesmartClient, csv_file: Callable[..., Path]
+) -> None:
+    seen: list[Reject] = []
+    path = csv_file(*["1.1,1.8.0,never,1,kWh"] * 50)
+    report = await IngestJob(client.signals, [CsvSource(path)], on_reject=seen.append).run()
+    assert (report.rejected, len(report.rejects), len(seen)) == (50, 20, 50)
+
+
+async def test_origins_and_units_are_kept_apart(client: BesmartClient, csv_file: Callable[..., Path]) -> None:
+    path = csv_file(
+        f"1.1,1.8.0,{START},1,kWh,1",
+        f"1.1,1.8.0,{START},2,kWh,estimated",
+        f"1.1,1.8.0,{START + 1},1500,Wh,1",
+        header="meter,obis,time,value,unit,origin",
+    )
+    report = await IngestJob(client.signals, [CsvSource(path)], verify=True).run()
+    assert report.verification is not None
+    assert (report.verification.verified, report.verification.converted) == (3, 1)
+
+
+async def test_a_file_that_cannot_be_read_is_refused_before_anything_is_sent(
+    client: BesmartClient, simulator: Simulator, csv_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    job = IngestJob(client.signals, [CsvSource(csv_file(*rows("1.1", 2))), CsvSource(tmp_path / "none.csv")])
+    with pytest.raises(SourceError, match="no such file"):
+        await job.run()
+    assert simulator.requests == []
+
+
+async def test_damage_further_on_fails_the_run_after_what_could_be_read(
+    client: BesmartClient, csv_file: Callable[..., Path]
+) -> None:
+    source = CsvSource(csv_file(*rows("1.1", 4), '"x"y,'), chunk_rows=2)
+    report = await IngestJob(client.signals, [source]).run()
+    assert (report.state, report.accepted) == ("failed", 4)
+    assert "line 6 is not CSV" in str(report.error)
+
+
+class Service:
+    """A service whose writes do as told."""
+
+    def __init__(self, write: Callable[[int], object]) -> None:
+        self.write = write
+        self.calls = 0
+        self.read: list[SignalQuery] = []
+
+    async def types(self) -> list[SignalType]:
+        return [SignalType(signal_type_moid=32, symbol="A+", obis_mapping="1.8.0")]
+
+    async def write_bulk(self, items: Sequence[SignalData]) -> None:
+        self.calls += 1
+        await asyncio.sleep(0)
+        outcome = self.write(self.calls)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if isinstance(outcome, asyncio.Event):
+            await outcome.wait()
+
+    async def read_bulk(self, queries: Sequence[SignalQuery]) -> list[SignalData]:
+        self.read += queries
+        return [SignalData.missing(query.key) for query in queries]
+
+
+async def test_a_failure_on_the_way_is_in_the_report_with_what_was_delivered(csv_file: Callable[..., Path]) -> None:
+    error = ConnectError("gone", outcome="not_sent")
+    service = Service(lambda call: error if call == 3 else None)
+    source = CsvSource(csv_file(*rows("1.1", 10)), chunk_rows=2)
+    report = await IngestJob(service, [source], verify=True).run()
+    assert report.state == "failed"
+    assert report.error is error
+    assert report.accepted == 4
+    assert accounted(report)
+    assert report.verification is None
+
+
+async def test_stopping_keeps_what_is_in_flight_and_sends_no_more(csv_file: Callable[..., Path]) -> None:
+    held = asyncio.Event()
+    service = Service(lambda call: held if call == 3 else None)
+    source = CsvSource(csv_file(*rows("1.1", 100)), chunk_rows=2)
+
+    def show(step: Progress) -> None:
+        if step.accepted == 4 and not held.is_set():
+            asyncio.get_running_loop().call_soon(job.stop)
+            asyncio.get_running_loop().call_later(0.01, held.set)
+
+    job = IngestJob(service, [source], verify=True, on_progress=show)
+    report = await job.run()
+    assert report.state == "interrupted"
+    assert report.accepted == 6
+    assert report.verification is None
+    assert accounted(report)
+
+
+async def test_cancelling_abandons_what_is_in_flight(csv_file: Callable[..., Path]) -> None:
+    never, called = asyncio.Event(), asyncio.Event()
+
+    def write(_: int) -> asyncio.Event:
+        called.set()
+        return never
+
+    service = Service(write)
+    task = asyncio.create_task(IngestJob(service, [CsvSource(csv_file(*rows("1.1", 4)))]).run())
+    await called.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_what_does_not_come_back_is_told(csv_file: Callable[..., Path]) -> None:
+    service = Service(lambda _: None)
+    report = await IngestJob(service, [CsvSource(csv_file(*rows("1.1", 3)))], verify=True).run()
+    assert report.verification is not None
+    assert (report.verification.verified, report.verification.expected) == (0, 3)
+    assert len(report.verification.differences) == 3
+
+
+async def test_progress_counts_bytes_rows_and_readings(client: BesmartClient, csv_file: Callable[..., Path]) -> None:
+    steps: list[Progress] = []
+    files = [csv_file(*rows("1.1", 50), name="a.csv"), csv_file(*rows("1.2", 50), name="b.csv")]
+    sources = [CsvSource(file, chunk_rows=20) for file in files]
+    await IngestJob(client.signals, sources, verify=True, on_progress=steps.append).run()
+    assert steps[0].bytes_total == sum(file.stat().st_size for file in files)
+    last = steps[-1]
+    assert (last.phase, last.rows_read, last.accepted, last.verified, last.to_verify) == (
+        "verifying",
+        100,
+        100,
+        100,
+        100,
+    )
+    assert last.bytes_read == last.bytes_total
+    assert all(one.bytes_read <= other.bytes_read for one, other in pairwise(steps))
+
+
+async def test_small_batches_arrive_as_well(client: BesmartClient, csv_file: Callable[..., Path]) -> None:
+    path = csv_file(*(row for pair in zip(rows("1.1", 300), rows("1.2", 300), strict=True) for row in pair))
+    policy = BatchPolicy(max_items=1, max_readings=7, max_bytes=1_000)
+    report = await IngestJob(client.signals, [CsvSource(path, chunk_rows=100)], policy=policy, verify=True).run()
+    assert report.verification is not None
+    assert report.verification.verified == report.accepted == 600
+    assert report.requests >= 600 / 7
+
+
+async def test_wall_clock_times_need_a_zone_and_a_rule(client: BesmartClient) -> None:
+    source = CsvSource(DATA / "clock-changes.csv")
+    refused = await IngestJob(client.signals, [source], meters=ILLINOIS).run()
+    assert (refused.accepted, refused.rejected) == (0, 144)
+    doubtful = await IngestJob(
+        client.signals, [source], meters=ILLINOIS, reading=Reading(time_zone="America/Chicago")
+    ).run()
+    assert (doubtful.accepted, [reject.row for reject in doubtful.rejects]) == (142, [98, 99])
+    inferred = await IngestJob(
+        client.signals,
+        [source],
+        meters=ILLINOIS,
+        reading=Reading(time_zone="America/Chicago", dst="infer"),
+        verify=True,
+    ).run()
+    assert (inferred.accepted, inferred.distinct) == (144, 144)
+    assert inferred.verification is not None
+    assert inferred.verification.ok
+
+
+async def test_the_sample_arrives_and_is_verified_to_the_last_reading(client: BesmartClient) -> None:
+    britain = {"UK-2001": Meter(SensorKey(1, 3)), "UK-2002": Meter(SensorKey(1, 4))}
+    job = IngestJob(
+        client.signals,
+        [CsvSource(DATA / "il-electricity.csv.gz"), CsvSource(DATA / "uk-electricity.csv.gz")],
+        meters=KnownMeters({**ILLINOIS.table, **britain}),
+        verify=True,
+    )
+    report = await job.run()
+    assert (report.rows_read, report.accepted, report.distinct) == (96_838, 96_838, 96_799)
+    assert (report.repeats_equal, report.repeats_conflicting, report.rejected) == (39, 0, 0)
+    assert report.verification is not None
+    assert report.verification.verified == 96_799
+    assert {job.zone(signal.key) for signal in job.delivered} == {"America/Chicago", "UTC"}

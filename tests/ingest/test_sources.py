@@ -1,0 +1,133 @@
+"""CSV files: rows with their numbers, whatever the file looks like; and files that cannot be read."""
+
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from besmart_async.ingest.sources import CsvSource, Page, SourceError
+
+ROW = "1.1,1.8.0,2024-01-01T00:00Z,1.5,kWh"
+
+
+def pages(path: Path, encoding: str = "utf-8-sig", chunk_rows: int = 50_000) -> list[Page]:
+    return list(CsvSource(path, encoding, chunk_rows).pages())
+
+
+def problem_of(path: Path, encoding: str = "utf-8-sig") -> str:
+    source = CsvSource(path, encoding)
+    with pytest.raises(SourceError) as caught:
+        source.check()
+    assert caught.value.file == str(path)
+    return caught.value.problem
+
+
+def test_rows_are_numbered_as_in_the_file_with_the_header_as_row_1(csv_file: Callable[..., Path]) -> None:
+    [page] = pages(csv_file(ROW, "", "1.2,1.8.0,2024-01-01T00:15Z,2.5,kWh"))
+    assert page.chunk.rows.tolist() == [2, 4]
+    assert page.chunk.value.tolist() == ["1.5", "2.5"]
+    assert [page.chunk.meter.text(row) for row in (0, 1)] == ["1.1", "1.2"]
+    assert page.rejects == ()
+    assert page.rows == 2
+
+
+def test_rows_of_another_width_are_rejects_with_their_number(csv_file: Callable[..., Path]) -> None:
+    [page] = pages(csv_file(ROW, "1.1,1.8.0", ROW, ROW + ",x"))
+    assert [(reject.row, reject.column, reject.value, reject.reason) for reject in page.rejects] == [
+        (3, None, "1.1,1.8.0", "has 2 fields where the header has 5"),
+        (5, None, ROW + ",x", "has 6 fields where the header has 5"),
+    ]
+    assert page.chunk.rows.tolist() == [2, 4]
+    assert page.rows == 4
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 7, 2_000, 2_001, 50_000])
+def test_pages_hold_every_row_once_whatever_their_size(csv_file: Callable[..., Path], chunk_rows: int) -> None:
+    path = csv_file(*(f"M{row % 3},A+,{row},{row},kWh" for row in range(4_500 if chunk_rows > 100 else 50)))
+    found = pages(path, chunk_rows=chunk_rows)
+    values = [value for page in found for value in page.chunk.value.tolist()]
+    numbers = [row for page in found for row in page.chunk.rows.tolist()]
+    assert values == [str(row) for row in range(len(values))]
+    assert numbers == [row + 2 for row in range(len(values))]
+    assert all(len(page.chunk) <= chunk_rows for page in found)
+
+
+def test_a_code_keeps_its_meaning_from_page_to_page(csv_file: Callable[..., Path]) -> None:
+    first, second = pages(csv_file("a,x,1,1,u", "b,x,1,1,u", "c,x,1,1,u", "a ,x,1,1,u"), chunk_rows=2)
+    assert first.chunk.meter.codes.tolist() == [0, 1]
+    assert second.chunk.meter.codes.tolist() == [2, 0]
+    assert first.chunk.meter.names is second.chunk.meter.names
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_the_headers(csv_file: Callable[..., Path], delimiter: str) -> None:
+    path = csv_file(ROW.replace(",", delimiter), header="meter,obis,time,value,unit".replace(",", delimiter))
+    assert pages(path)[0].chunk.value.tolist() == ["1.5"]
+
+
+def test_gzip_is_known_by_its_bytes_not_its_name(csv_file: Callable[..., Path], tmp_path: Path) -> None:
+    packed = tmp_path / "packed.csv"
+    packed.write_bytes(gzip.compress(csv_file(ROW).read_bytes()))
+    assert pages(packed)[0].chunk.value.tolist() == ["1.5"]
+    assert CsvSource(packed).size_bytes == packed.stat().st_size
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1250"])
+def test_encodings_are_read_when_told(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "readings.csv"
+    path.write_text(f"meter,obis,time,value,unit\nŁódź,{ROW[4:]}\n", encoding=encoding)
+    assert pages(path, encoding)[0].chunk.meter.names == ["Łódź"]
+
+
+def test_files_that_cannot_be_read_say_what_to_do(csv_file: Callable[..., Path], tmp_path: Path) -> None:
+    plain = csv_file(ROW, name="plain.csv.gz")
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes("meter,obis,time,value,größe\n".encode("cp1252"))
+    wide = tmp_path / "wide.csv"
+    wide.write_bytes("meter,obis,time,value\n".encode("utf-16"))
+    empty = tmp_path / "empty.csv"
+    empty.touch()
+    assert problem_of(tmp_path / "none.csv") == "no such file"
+    assert "is a folder" in problem_of(tmp_path)
+    assert "is not gzip data" in problem_of(plain)
+    assert "such as --encoding cp1250" in problem_of(latin)
+    assert "say --encoding utf-16" in problem_of(wide)
+    assert "is empty" in problem_of(empty)
+    assert "no column for the meter" in problem_of(csv_file(header="a,b"))
+
+
+def test_damage_further_on_is_named_after_the_rows_before_it(csv_file: Callable[..., Path], tmp_path: Path) -> None:
+    whole = gzip.compress(csv_file(*(f"1.1,A+,{row},{os.urandom(8).hex()},u" for row in range(9_000))).read_bytes())
+    cut = tmp_path / "cut.csv.gz"
+    cut.write_bytes(whole[: len(whole) // 2])
+    assert CsvSource(cut).check() == ()
+    read = CsvSource(cut, chunk_rows=1_000).pages()
+    assert next(read).rows == 1_000
+    with pytest.raises(SourceError, match="damaged or incomplete gzip"):
+        list(read)
+
+
+def test_text_that_is_no_csv_is_named_with_its_line(csv_file: Callable[..., Path]) -> None:
+    with pytest.raises(SourceError, match="line 3 is not CSV"):
+        pages(csv_file(ROW, '"1.1"x,1.8.0,1,1,u'))
+
+
+def test_unused_columns_are_told(csv_file: Callable[..., Path]) -> None:
+    assert CsvSource(csv_file(header="meter,time,value,remark")).check() == ("remark",)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_standard_input_is_read_packed_or_not(csv_file: Callable[..., Path], pack: Callable[[bytes], bytes]) -> None:
+    program = (
+        "from besmart_async.ingest.sources import CsvSource\n"
+        "source = CsvSource.of('-')\n"
+        "assert source.check() == () and source.size_bytes is None and source.name == 'standard input'\n"
+        "print([page.chunk.value.tolist() for page in source.pages()])\n"
+    )
+    given = pack(csv_file(ROW).read_bytes())
+    done = subprocess.run([sys.executable, "-c", program], input=given, capture_output=True, check=True)
+    assert done.stdout == b"[['1.5']]\n"
