@@ -1,6 +1,10 @@
 """The names users see are fixed: adding one is a decision, losing one breaks people."""
 
+import ast
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 
 import besmart_async
 from besmart_async import BesmartClient, errors
@@ -66,6 +70,25 @@ METHODS = {
 def test_the_exported_names_are_these() -> None:
     assert set(besmart_async.__all__) == NAMES
     assert all(hasattr(besmart_async, name) for name in NAMES)
+
+
+def test_lazy_names_have_a_home_and_type_checkers_see_the_same() -> None:
+    source = ast.parse(Path(besmart_async.__file__).read_text("utf-8"))
+    seen = {
+        alias.name: (node.module or "").removeprefix("besmart_async.")
+        for node in ast.walk(source)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("besmart_async.")
+        for alias in node.names
+    }
+    homes: dict[str, str] = vars(besmart_async)["_HOMES"]
+    assert homes == seen
+    assert set(besmart_async.__all__) == set(homes)
+
+
+def test_importing_the_package_alone_loads_nothing_heavy() -> None:
+    code = "import sys, besmart_async; print(*({'httpx', 'numpy', 'attrs', 'tenacity', 'asyncio'} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert loaded.split() == []
 
 
 def test_every_error_is_importable_from_both_places() -> None:
