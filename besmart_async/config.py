@@ -25,12 +25,13 @@ MAX_CONNECTIONS = 64
 """Connections of one client: four full adaptive writers (16 in flight each), or a busy web application."""
 
 
-def _at_least(minimum: float, *, finite: bool = False) -> Any:
+def _at_least(minimum: float, *, finite: bool = False, whole: bool = False) -> Any:
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
+        number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         if not number or math.isnan(value) or value < minimum or (finite and math.isinf(value)):
+            kind = "whole number" if whole else "number"
             raise BesmartConfigError(
-                f"{type(instance).__name__}.{attribute.name}={value!r}: give a number of at least {minimum}"
+                f"{type(instance).__name__}.{attribute.name}={value!r}: give a {kind} of at least {minimum}"
             )
 
     return check
@@ -61,7 +62,8 @@ class Timeouts:
         """Read a plain number as the seconds of one whole attempt."""
         if isinstance(timeout, Timeouts):
             return timeout
-        if isinstance(timeout, bool) or not timeout > 0:
+        given: object = timeout
+        if isinstance(given, bool) or not isinstance(given, int | float) or not given > 0:
             raise BesmartConfigError(f"timeout={timeout!r}: give seconds above 0, or Timeouts(...)")
         return cls(read_s=timeout, connect_s=min(5.0, timeout))
 
@@ -82,7 +84,7 @@ class RetryPolicy:
         success_refund: tokens a success gives back. 1.
     """
 
-    max_attempts: int = attrs.field(default=3, validator=_at_least(1))
+    max_attempts: int = attrs.field(default=3, validator=_at_least(1, whole=True))
     initial_wait_s: float = attrs.field(default=0.5, validator=_at_least(0.0, finite=True))
     max_wait_s: float = attrs.field(default=8.0, validator=_at_least(0.0, finite=True))
     total_timeout_s: float = attrs.field(default=120.0, validator=_at_least(0.001))
@@ -122,3 +124,27 @@ class BatchPolicy:
     close_timeout_s: float = attrs.field(default=30.0, validator=_at_least(0.0))
     initial_wait_s: float = attrs.field(default=1.0, validator=_at_least(0.0, finite=True))
     max_wait_s: float = attrs.field(default=60.0, validator=_at_least(0.0, finite=True))
+
+
+@attrs.frozen(kw_only=True)
+class ReadPolicy:
+    """How a reader gathers single reads into bulk reads.
+
+    Attributes:
+        linger_s: how long the first read of a batch waits for company. 5 ms: someone waits for each read, and callers
+            that ask at the same time do so within a millisecond. 0 sends at once.
+        max_items: signals in one bulk read. 200: an answer with a day of quarter hours each is some 600 KB.
+        max_in_flight: bulk reads at a time; None adapts between 1 and 16.
+        max_window_s: `stream` cuts longer windows into parts of about this. 31 days: a part of quarter hours is some
+            3,000 readings, of minutes 45,000. `math.inf` cuts nothing. `read` never cuts: one question, one answer.
+        max_outstanding: parts a `stream` has asked for and its consumer has not taken. 800: four full batches, some
+            40 MB with months of quarter hours. Less memory with less, up to a full pipe with more.
+        close_timeout_s: how long closing waits for reads under way. 30 s: one attempt's read timeout.
+    """
+
+    linger_s: float = attrs.field(default=0.005, validator=_at_least(0.0, finite=True))
+    max_items: int = attrs.field(default=200, validator=_at_least(1, whole=True))
+    max_in_flight: int | None = attrs.field(default=None, validator=attrs.validators.optional(_at_least(1, whole=True)))
+    max_window_s: float = attrs.field(default=31 * 86_400.0, validator=_at_least(1.0))
+    max_outstanding: int = attrs.field(default=800, validator=_at_least(1, whole=True))
+    close_timeout_s: float = attrs.field(default=30.0, validator=_at_least(0.0))

@@ -1,0 +1,294 @@
+"""`Reader`: many reads in few calls. The asyncio shell around `gathering.Gatherer`, which decides everything.
+
+Rules:
+- The shell keeps time, sends, and tells the waiters; it decides nothing about batches or answers.
+- Each caller waits on a future of its own. Cancelling a caller withdraws it and touches nobody else; the call on the
+  wire belongs to the reader and goes on.
+- Calls run in tasks of the reader, no more at a time than the pace allows. No lock, no task group, no cancel scope:
+  the reader may be closed from another task than the one that opened it.
+- Whatever ends a call, an error of the service or a fault in our own code, every waiter hears of it. Nothing hangs.
+- A reader belongs to the process and event loop that use it first.
+
+Theory of operation: `_ask` offers a read to the gatherer. `_pump` sends what is due and sets one timer for what is not;
+it runs when a batch is full, when the timer ends, and when a call ends. `_carry` is one call, from sending to telling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import warnings
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Protocol, Self
+
+from besmart_async.batching.gathering import Batch, Flight, Gatherer, Landed
+from besmart_async.batching.pacing import Pace
+from besmart_async.batching.read_report import ReadReport
+from besmart_async.batching.streaming import Queries, Stream
+from besmart_async.batching.waiting import Waiter, tell
+from besmart_async.config import ReadPolicy
+from besmart_async.errors import BesmartError, InvalidInputError
+from besmart_async.models.keys import SignalKey
+from besmart_async.models.queries import SignalQuery
+from besmart_async.models.series import SignalData
+from besmart_async.models.times import TimeLike
+from besmart_async.models.values import JsonValue
+
+_CANCEL_GRACE_S = 1.0
+"""How long closing waits for calls that it cancelled at its deadline."""
+
+
+class Send(Protocol):
+    """One bulk read: returns the answer's items as they came, in any order. Retries and logging in are its business."""
+
+    async def __call__(self, queries: list[SignalQuery], /) -> list[SignalData]:
+        """Ask the service once; the queries are of different signals."""
+        ...
+
+
+class Reader:
+    """Gathers concurrent reads into bulk calls. Made by `client.reader()`; one serves a whole application.
+
+    Use it as `async with client.reader() as reader`, or call `aclose()` when done.
+    """
+
+    def __init__(self, send: Send, policy: ReadPolicy | None = None) -> None:
+        """Prepare a reader that asks through `send`; nothing happens before the first read."""
+        self._send = send
+        self._policy = policy if policy is not None else ReadPolicy()
+        self._gatherer = Gatherer[Waiter](max_items=self._policy.max_items, linger_s=self._policy.linger_s)
+        self._pace = Pace(self._policy.max_in_flight)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._closing = False
+        self._pumping = False
+        self._crowded = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._calls: set[asyncio.Task[None]] = set()
+        self._streams: set[Stream] = set()
+
+    async def read(
+        self,
+        key: SignalKey,
+        since: TimeLike,
+        till: TimeLike,
+        *,
+        get_last: bool | None = None,
+        delta_t: int | None = None,
+        raw: bool | None = None,
+        output_unit_id: int | None = None,
+        signal_origin_id: int | None = None,
+        filters: Mapping[str, JsonValue] | str | None = None,
+        is_chart: bool | None = None,
+    ) -> SignalData:
+        """Read one signal; calls made at the same time travel together (`POST /sensors/signals/data`).
+
+        Cancelling gives up this caller's wait and nothing else.
+
+        Args:
+            key: which signal.
+            since: start, UTC unix ms or an aware datetime.
+            till: end; the document does not say whether it is inclusive.
+            get_last: get only records with the newest acquisition time for the same capture times.
+            delta_t: aggregate time in minutes.
+            raw: fetch the raw signal.
+            output_unit_id: unit the values are wanted in.
+            signal_origin_id: only readings of this origin.
+            filters: data filters for complex structures: a mapping or JSON text.
+            is_chart: use the expected chart output unit.
+
+        Returns:
+            What the service answered; `absent` where it gave no answer for the signal.
+
+        Raises:
+            InvalidInputError: an argument is refused locally.
+            UnprocessableError: the service refuses this read; others that travelled with it are not affected.
+            BesmartError: the call failed, or the reader is closed or of another process or event loop.
+        """
+        return await self.read_query(
+            SignalQuery(key, since, till, get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart)
+        )
+
+    async def read_query(self, query: SignalQuery) -> SignalData:
+        """Like `read`, for a query made beforehand.
+
+        Raises:
+            BesmartError: as `read`.
+        """
+        if not isinstance(query, SignalQuery):
+            raise InvalidInputError("query", query, "give SignalQuery(key, since, till, ...)")
+        loop = self._home()
+        future: asyncio.Future[SignalData] = loop.create_future()
+        flight = self._offer(query, future, loop)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._gatherer.withdraw(flight)
+            raise
+
+    async def stream(
+        self,
+        queries: Queries,
+        *,
+        on_error: Callable[[SignalQuery, BesmartError], Awaitable[None] | None] | None = None,
+    ) -> AsyncGenerator[SignalData, None]:
+        """Read many windows in bounded memory, in any order; the source is read only as fast as results are taken.
+
+        A window longer than `max_window_s` comes in parts, one `SignalData` each, whose rows are exactly those of the
+        whole; it is not cut if its rows may depend on each other (`get_last`, `delta_t`, `output_unit_id`, `filters`,
+        `is_chart`). Leaving the loop early gives up the rest; use `contextlib.aclosing` to have that done at once.
+
+        Args:
+            queries: an iterable or async iterable, consumed lazily.
+            on_error: gets the query and the error of each read (each part) that failed, and the stream goes on.
+                Without it, the first error ends the stream.
+
+        Raises:
+            BesmartError: as `read`, with a note that names the signal and its window.
+        """
+        self._home()
+        stream = Stream(self._ask, self._gatherer.withdraw, self._policy)
+        self._streams.add(stream)
+        stream.start(queries)
+        try:
+            while (landing := await stream.take()) is not None:
+                if isinstance(landing.answer, SignalData):
+                    yield landing.part.kept(landing.answer)
+                elif landing.answer is not None:
+                    if on_error is None:
+                        raise landing.answer
+                    handled = on_error(landing.part.whole, landing.answer)
+                    if inspect.isawaitable(handled):
+                        await handled
+        finally:
+            self._streams.discard(stream)
+            await stream.stop()
+
+    @property
+    def report(self) -> ReadReport:
+        """The counts as they stand."""
+        return self._gatherer.report
+
+    async def aclose(self) -> None:
+        """Take no more reads, wait up to `close_timeout_s` for those under way, and fail the rest. Any task may do it.
+
+        Cancelling fails what is left at once. A second time does nothing.
+
+        Raises:
+            BesmartError: called in another process or event loop than the reader was used in.
+        """
+        if self._loop is None or (self._closing and not self._calls):
+            self._closing = True
+            return
+        loop = self._home(closing=True)
+        self._closing = True
+        self._gatherer.hurry()
+        self._pump()
+        deadline = loop.time() + self._policy.close_timeout_s
+        try:
+            while self._calls and (left := deadline - loop.time()) > 0:
+                await asyncio.wait(self._calls, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._abandon(BesmartError("the reader was closed before the service answered"))
+            for call in self._calls:
+                call.cancel()
+            for stream in self._streams:
+                stream.end(BesmartError("the reader was closed during the stream"))
+        for stream in list(self._streams):
+            await stream.stop()
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=_CANCEL_GRACE_S)
+
+    async def __aenter__(self) -> Self:
+        self._home()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        if getattr(self, "_loop", None) is not None and not self._closing and self._pid == os.getpid():
+            warnings.warn("a besmart reader was never closed; use 'async with'", ResourceWarning, 2, source=self)
+
+    def _home(self, *, closing: bool = False) -> asyncio.AbstractEventLoop:
+        """Return the running event loop if this reader may be used in it."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None  # not even in a coroutine right after os.fork()
+        if loop is self._loop and loop is not None and (closing or not self._closing):
+            return loop
+        if self._loop is not None and self._pid != os.getpid():
+            raise BesmartError(f"this reader belongs to process {self._pid}; open a client of its own after a fork")
+        if loop is None or (self._loop is not None and self._loop is not loop):
+            raise BesmartError("this reader belongs to another event loop; open one client per event loop")
+        if self._closing:
+            raise BesmartError("this reader is closed")
+        self._loop = loop
+        self._pid = os.getpid()
+        return loop
+
+    def _ask(self, query: SignalQuery, waiter: Waiter) -> Flight[Waiter]:
+        return self._offer(query, waiter, self._home())
+
+    def _offer(self, query: SignalQuery, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> Flight[Waiter]:
+        flight = self._gatherer.offer(query, loop.time(), waiter)
+        if not self._crowded and (self._timer is None or self._gatherer.full):
+            self._pump()
+        return flight
+
+    def _pump(self) -> None:
+        """Send what is due, and see to it that somebody comes back for the rest."""
+        if self._pumping or self._loop is None:
+            return  # further down the stack somebody is at it and will poll again
+        self._pumping = True
+        try:
+            while (batch := self._gatherer.poll(self._loop.time(), self._pace.limit)) is not None:
+                call = self._loop.create_task(self._carry(batch), name="besmart reader call")
+                self._calls.add(call)
+                call.add_done_callback(self._calls.discard)
+            self._crowded = self._gatherer.under_way >= self._pace.limit
+            wakeup = self._gatherer.next_wakeup(self._pace.limit)
+            if wakeup is not None and self._timer is None:
+                self._timer = self._loop.call_at(wakeup, self._on_timer)
+        except Exception as error:  # a fault of ours must not leave anyone waiting
+            self._abandon(_unexpected(error))
+        finally:
+            self._pumping = False
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump()
+
+    async def _carry(self, batch: Batch[Waiter]) -> None:
+        landed: Landed[Waiter] = []
+        try:
+            answers = await self._send(batch.queries)
+            self._pace.succeeded()
+            landed = self._gatherer.settle(batch, answers)
+        except BesmartError as error:
+            self._pace.failed(error)
+            landed = self._gatherer.fail(batch, error)
+        except BaseException as error:
+            landed = self._gatherer.fail(batch, _unexpected(error))
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            tell(landed)
+            self._pump()
+
+    def _abandon(self, error: BesmartError) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        tell(self._gatherer.abandon(error))
+
+
+def _unexpected(error: BaseException) -> BesmartError:
+    told = BesmartError(f"a read ended unexpectedly: {error!r}")
+    told.__cause__ = error
+    return told
