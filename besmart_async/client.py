@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from besmart_async.config import DEFAULT_BASE_URL, MAX_CONNECTIONS, RetryPolicy, Timeouts
+from besmart_async.batching.outbox import OnReject
+from besmart_async.batching.reader import Reader
+from besmart_async.batching.writer import Writer, WriterHook
+from besmart_async.config import DEFAULT_BASE_URL, MAX_CONNECTIONS, BatchPolicy, ReadPolicy, RetryPolicy, Timeouts
 from besmart_async.errors import BesmartConfigError
+from besmart_async.models import SignalData, SignalQuery
 from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users
+from besmart_async.resources.signals import bulk_read, bulk_write
 from besmart_async.resources.users import login_operation, refresh_operation
 from besmart_async.transport import Credentials, Hook, Transport, TransportSettings
 
@@ -65,11 +70,8 @@ class BesmartClient:
             allow_insecure_http: allow plain http to other machines, which shows the credentials to the network.
 
         Raises:
-            BesmartConfigError: no usable credentials, or an address the client may not use.
+            BesmartConfigError: no usable credentials, an address the client may not use, or another bad setting.
         """
-        _check_credentials(login, password, token)
-        if max_connections < 1:
-            raise BesmartConfigError(f"max_connections={max_connections}: give at least 1")
         settings = TransportSettings(
             base_url=base_url,
             credentials=Credentials(api_key, login, password, token),
@@ -83,7 +85,7 @@ class BesmartClient:
         )
         log_in = login_operation(login, password) if login is not None and password is not None else None
         self._transport = Transport(settings, log_in, refresh_operation())
-        self._base_url = base_url
+        self._base_url = base_url.strip()
         self.users = Users(self._transport)
         self.sensors = Sensors(self._transport)
         self.meter_types = MeterTypes(self._transport)
@@ -121,17 +123,20 @@ class BesmartClient:
             BesmartConfigError: neither a token nor a login with its password is set.
         """
         env = os.environ if environ is None else environ
-        login, password, token = (env.get(f"BESMART_{name}") or None for name in ("LOGIN", "PASSWORD", "TOKEN"))
+        api_key, login, token, base_url = (
+            env.get(f"BESMART_{name}", "").strip() or None for name in ("API_KEY", "LOGIN", "TOKEN", "BASE_URL")
+        )
+        password = env.get("BESMART_PASSWORD") or None
         if token is None and (login is None or password is None):
             raise BesmartConfigError(
                 "set BESMART_LOGIN and BESMART_PASSWORD (and BESMART_API_KEY), or BESMART_TOKEN, in the environment"
             )
         return cls(
-            api_key=env.get("BESMART_API_KEY") or None,
+            api_key=api_key,
             login=login,
             password=password,
             token=token,
-            base_url=env.get("BESMART_BASE_URL") or DEFAULT_BASE_URL,
+            base_url=base_url or DEFAULT_BASE_URL,
             timeout=timeout,
             retry=retry,
             transport=transport,
@@ -140,6 +145,40 @@ class BesmartClient:
             proxy=proxy,
             allow_insecure_http=allow_insecure_http,
         )
+
+    def writer(
+        self,
+        policy: BatchPolicy = BatchPolicy(),  # noqa: B008 - a frozen value
+        *,
+        on_reject: OnReject | None = None,
+        hooks: Sequence[WriterHook] = (),
+    ) -> Writer:
+        """Return a writer, which gathers single writes into bulk writes. Cheap; use it as `async with client.writer()`.
+
+        One serves a whole application; several may live side by side.
+
+        Args:
+            policy: limits and durations.
+            on_reject: called with each `Rejection` of readings the service refused; may be async. Without it they are
+                raised, with the data, by `flush` or at the end.
+            hooks: called with every event of the batching (sent, acknowledged, split, retried, rejected, paused ...).
+        """
+
+        async def put(body: bytes, /) -> None:
+            await self._transport.send(bulk_write(body), attempts=1)  # the writer sees to retries
+
+        return Writer(put, policy, on_reject=on_reject, hooks=hooks)
+
+    def reader(self, policy: ReadPolicy = ReadPolicy()) -> Reader:  # noqa: B008 - a frozen value
+        """Return a reader, which gathers concurrent reads into bulk reads. Cheap; use it with `async with`.
+
+        One serves a whole application; several may live side by side.
+        """
+
+        async def ask(queries: list[SignalQuery], /) -> list[SignalData]:
+            return await self._transport.send(bulk_read(queries))
+
+        return Reader(ask, policy)
 
     async def aclose(self) -> None:
         """Close all connections. A second time does nothing."""
@@ -155,11 +194,3 @@ class BesmartClient:
 
     def __repr__(self) -> str:
         return f"<BesmartClient {self._base_url}>"
-
-
-def _check_credentials(login: str | None, password: str | None, token: str | None) -> None:
-    if token is None and login is None and password is None:
-        raise BesmartConfigError("give login, password and api_key, or a token; BesmartClient.from_env() reads them")
-    if (login is None) != (password is None):
-        missing = "password" if password is None else "login"
-        raise BesmartConfigError(f"{missing} is missing: login and password go together")

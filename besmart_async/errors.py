@@ -7,11 +7,15 @@ A failed write or creation carries `outcome`: `"not_sent"` (the service certainl
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import attrs
+
+if TYPE_CHECKING:
+    from besmart_async.batching.outcomes import Rejection
+    from besmart_async.batching.report import DeliveryReport
 
 Outcome = Literal["not_sent", "in_doubt", "rejected"]
 
@@ -57,7 +61,11 @@ class BesmartError(Exception):
 
 def _restore(cls: type[BesmartError], args: tuple[object, ...], state: dict[str, object]) -> BesmartError:
     error = cls.__new__(cls, *args)
+    error.args = args  # an OSError (TimeoutError is one) only takes them in its __init__
     error.__dict__.update(state)
+    notes = state.get("__notes__")
+    if isinstance(notes, list):
+        error.__notes__ = list(notes)  # else a note on one of them would show on all
     return error
 
 
@@ -98,6 +106,9 @@ class TransportError(BesmartError):
         self.reached = reached
         self.outcome = outcome
 
+    def __str__(self) -> str:
+        return super().__str__() + _doubt(self)
+
 
 class ConnectError(TransportError):
     """No connection to the service could be made; nothing was sent."""
@@ -120,9 +131,10 @@ class ApiError(BesmartError):
         operation: the operation's name, such as `"sensors.get"`.
         response: the answer itself.
         retry_after_s: seconds the service asked to wait, if it did.
+        hint: what to do about it.
     """
 
-    hint = ""
+    hint: str = ""
 
     def __init__(
         self,
@@ -145,11 +157,15 @@ class ApiError(BesmartError):
 
     def __str__(self) -> str:
         said = f": {self.message}" if self.message else ""
-        doubt = (
-            " (in doubt: it may have been applied; read back before repeating it)" if self.outcome == "in_doubt" else ""
-        )
-        hint = f" -- {self.hint}" if self.hint else ""
-        return f"{self.operation}: {self.status} {_phrase(self.status)}{said}{doubt}{hint}"
+        advice = self.hint or self._advice_on_redirect()
+        hint = f" -- {advice}" if advice else ""
+        return f"{self.operation}: {self.status} {_phrase(self.status)}{said}{_doubt(self)}{hint}"
+
+    def _advice_on_redirect(self) -> str:
+        if not 300 <= self.status < 400 or self.message.startswith("redirected"):
+            return ""
+        target = self.response.headers.get("location", "nowhere")
+        return f"it redirects to {target}, and redirects are not followed; give the base_url that answers itself"
 
 
 class AuthenticationError(ApiError):
@@ -222,7 +238,40 @@ class DecodeError(BesmartError):
 
     def __str__(self) -> str:
         where = f"{self.operation}: " if self.operation else ""
-        return f"{where}the answer breaks the contract: {self.problem} @ {self.path}"
+        return f"{where}the answer breaks the contract: {self.problem} @ {self.path}{_doubt(self)}"
+
+
+class WriterTimeoutError(BesmartError, TimeoutError):
+    """A writer had no room in time (its `outcome` is `"not_sent"`), or a flush did not come to its end in time."""
+
+
+class UndeliveredError(BesmartError):
+    """What a writer accepted and could not deliver, raised by `flush` or at the end of `async with`.
+
+    Attributes:
+        report: the writer's `DeliveryReport`.
+        undelivered: a `Rejection` (data, error, outcome) for each part of the readings that did not arrive.
+    """
+
+    def __init__(self, report: DeliveryReport, undelivered: Sequence[Rejection]) -> None:
+        """Count what did not arrive, with the reason of the first."""
+        super().__init__(report, undelivered)
+        self.report = report
+        self.undelivered = tuple(undelivered)
+
+    def __str__(self) -> str:
+        readings = sum(rejection.readings for rejection in self.undelivered)
+        doubtful = sum(rejection.readings for rejection in self.undelivered if rejection.outcome == "in_doubt")
+        doubt = f" ({doubtful} of them in doubt)" if doubtful else ""
+        if not self.undelivered:
+            return "readings were not delivered"
+        first = self.undelivered[0]
+        return f"{readings} readings were not delivered{doubt}; the first, of signal {first.data.key}: {first.error}"
+
+
+def _doubt(error: BesmartError) -> str:
+    in_doubt = error.outcome == "in_doubt"
+    return " (in doubt: it may have been applied; read back before repeating it)" if in_doubt else ""
 
 
 def _phrase(status: int) -> str:

@@ -1,7 +1,6 @@
 """The only place that knows httpx and tenacity: one way from an `Operation` to its result."""
 
 from besmart_async.transport.aiohttp_backend import aiohttp_transport
-from besmart_async.transport.auth import Credentials
 from besmart_async.transport.events import (
     Event,
     Hook,
@@ -12,7 +11,8 @@ from besmart_async.transport.events import (
     TokenRenewed,
 )
 from besmart_async.transport.in_process import in_process
-from besmart_async.transport.pipeline import Transport, TransportSettings
+from besmart_async.transport.pipeline import Transport
+from besmart_async.transport.settings import Credentials, TransportSettings
 
 __all__ = [
     "Credentials",

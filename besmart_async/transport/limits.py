@@ -23,8 +23,8 @@ class Admission:
         self._wait_s = wait_s
 
     @asynccontextmanager
-    async def slot(self) -> AsyncGenerator[None]:
-        """Hold one slot.
+    async def slot(self, operation: str) -> AsyncGenerator[None]:
+        """Hold one slot for an attempt of `operation`.
 
         Raises:
             RequestTimeoutError: none came free in time; nothing was sent.
@@ -35,8 +35,9 @@ class Admission:
                     await self._slots.acquire()
             except TimeoutError:
                 raise RequestTimeoutError(
-                    f"no free connection within {self._wait_s:g} s ({self._max_connections} are busy); "
-                    "make fewer calls at once, raise max_connections, or use client.reader() / client.writer()"
+                    f"{operation}: no free connection within {self._wait_s:g} s ({self._max_connections} are busy); "
+                    "make fewer calls at once, raise max_connections, or use client.reader() / client.writer()",
+                    operation=operation,
                 ) from None
         else:
             await self._slots.acquire()
@@ -83,7 +84,14 @@ class OriginPause:
         """Seconds until calls may go on; 0 without a pause."""
         return max(0.0, self._until - asyncio.get_running_loop().time())
 
-    async def wait(self, deadline: float) -> None:
+    def delay_s(self) -> float:
+        """Return the seconds one caller should wait, with jitter; 0 without a pause."""
+        remaining = self.remaining_s
+        if remaining <= 0:
+            return 0.0
+        return remaining + self._rng.uniform(0.0, min(1.0, _PAUSE_JITTER * remaining))
+
+    async def wait(self, operation: str, deadline: float) -> None:
         """Wait the pause out.
 
         Raises:
@@ -92,6 +100,8 @@ class OriginPause:
         while (remaining := self.remaining_s) > 0:
             if asyncio.get_running_loop().time() + remaining > deadline:
                 raise TransportError(
-                    f"the service asked for a pause of {remaining:.0f} s more, longer than this call may take"
+                    f"{operation}: the service asked for a pause of {remaining:.0f} s more, "
+                    "longer than this call may take; try again after that",
+                    operation=operation,
                 )
-            await asyncio.sleep(remaining + self._rng.uniform(0.0, min(1.0, _PAUSE_JITTER * remaining)))
+            await asyncio.sleep(self.delay_s())

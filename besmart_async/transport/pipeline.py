@@ -5,25 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import random
-import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import attrs
-import httpx
-
-from besmart_async.config import MAX_CONNECTIONS, RetryPolicy, Timeouts
-from besmart_async.errors import BesmartError, DecodeError, Response
+from besmart_async.errors import AuthenticationError, BesmartError, DecodeError, Response
 from besmart_async.models.tokens import Token
+from besmart_async.transport.addresses import checked_base_url, chosen_proxy
 from besmart_async.transport.aiohttp_backend import adopted
-from besmart_async.transport.auth import Credentials, TokenAuth
-from besmart_async.transport.events import Hook, Hooks
-from besmart_async.transport.http import Call, HttpExchange, checked_base_url
+from besmart_async.transport.auth import TokenAuth
+from besmart_async.transport.events import Hooks
+from besmart_async.transport.http import Call, HttpExchange
 from besmart_async.transport.limits import Admission, OriginPause, RetryBudget
-from besmart_async.transport.proxies import environment_proxy
 from besmart_async.transport.retry import Retrier
 from besmart_async.transport.secrets import Secrets
+from besmart_async.transport.settings import TransportSettings
 from besmart_async.transport.sharded import ShardedTransport
 from besmart_async.wire.failures import failure
 from besmart_async.wire.operation import Operation
@@ -31,39 +25,10 @@ from besmart_async.wire.operation import Operation
 T = TypeVar("T")
 
 
-def _wall_clock_ms() -> float:
-    return time.time() * 1000
-
-
-@attrs.frozen(kw_only=True)
-class TransportSettings:
-    """What a `Transport` is made of.
-
-    Attributes:
-        base_url: the service's address, with its base path.
-        credentials: how to log in.
-        timeouts: for one attempt.
-        retry: for a call as a whole.
-        http: the httpx transport to use; None for the sharded default.
-        hooks: called with every event.
-        max_connections: attempts at a time.
-        allow_insecure_http: whether plain http may go to other machines.
-        proxy: address of an HTTP proxy; None to follow the environment (HTTPS_PROXY, NO_PROXY ...).
-        rng: source of jitter.
-        wall_clock_ms: this machine's clock, UTC unix ms; only used where an answer has no `Date`.
-    """
-
-    base_url: str
-    credentials: Credentials
-    timeouts: Timeouts = attrs.field(factory=Timeouts)
-    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
-    http: httpx.AsyncBaseTransport | None = None
-    hooks: Sequence[Hook] = ()
-    max_connections: int = MAX_CONNECTIONS
-    allow_insecure_http: bool = False
-    proxy: str | None = attrs.field(default=None, repr=False)
-    rng: random.Random = attrs.field(factory=random.Random, repr=False)
-    wall_clock_ms: Callable[[], float] = attrs.field(default=_wall_clock_ms, repr=False)
+_NO_LOGIN = (
+    "the token is not, or no longer, accepted, and the client has nothing else to log in with; "
+    "give it a new token, or login, password and api_key"
+)
 
 
 class Transport:
@@ -80,29 +45,29 @@ class Transport:
         self._policy = settings.retry
         self._wall_clock_ms = settings.wall_clock_ms
         self._secrets = Secrets(credentials.api_key, credentials.password, credentials.token)
+        proxy = chosen_proxy(settings.proxy, base_url)
+        if proxy is not None and proxy.auth is not None:
+            self._secrets.add(proxy.auth[1])
         hooks = Hooks(settings.hooks)
         self._pause = OriginPause(settings.rng)
         self._budget = RetryBudget(settings.retry)
-        self._retrier = Retrier(settings.retry, self._budget, hooks, settings.rng)
+        self._retrier = Retrier(settings.retry, self._budget, self._pause, hooks, settings.rng)
         http = settings.http
-        if http is None:
-            http = ShardedTransport(settings.max_connections, proxy=settings.proxy or environment_proxy(base_url))
-        else:
-            http = adopted(http)
+        http = ShardedTransport(settings.max_connections, proxy=proxy) if http is None else adopted(http, proxy)
         admission = Admission(settings.max_connections, settings.timeouts.pool_s)
-        self._exchange = HttpExchange(base_url, http, settings.timeouts, admission, hooks)
+        self._exchange = HttpExchange(base_url, http, settings.timeouts, admission, hooks=hooks, secrets=self._secrets)
         self._auth = TokenAuth(
             credentials,
             login,
             refresh,
             self._exchange.attempt,
+            self._renew,
             hooks=hooks,
             secrets=self._secrets,
             rng=settings.rng,
             wall_clock_ms=settings.wall_clock_ms,
         )
-        self._login = login
-        self._refresh = refresh
+        self._has_login = login is not None
         self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
         self._closed = False
 
@@ -121,57 +86,99 @@ class Transport:
             DecodeError: the answer breaks the contract.
             BesmartError: the client is closed, or used from another event loop or process.
         """
-        call = self._new_call(operation)
-        response = await self._retrier.run(call, self._once, attempts)
+        self._check_home()
+        response = await self._retrier.run(self._new_call(operation), self._once, attempts)
         try:
             return operation.decode(response)
         except DecodeError as error:
-            error.operation = operation.name
-            error.outcome = "in_doubt" if operation.writes else None
-            self._secrets.hide_in(error)
-            raise
+            raise self._told(error, operation, response) from None
 
     async def login(self) -> Token:
         """Log in now and use the new token from here on; see `TokenAuth.login`."""
-        if self._login is None:
-            return await self._auth.login()  # says what is missing
-        return await self._retrier.run(self._new_call(self._login), lambda _: self._auth.login())
+        self._check_home()
+        return await self._auth.login()
 
     async def refresh(self) -> Token:
         """Refresh the token now; see `TokenAuth.refresh`."""
-        return await self._retrier.run(self._new_call(self._refresh), lambda _: self._auth.refresh())
+        self._check_home()
+        return await self._auth.refresh()
 
     async def aclose(self) -> None:
-        """Close all connections; a second time does nothing."""
-        if not self._closed:
+        """End calls under way with a `TransportError`, and close all connections; a second time does nothing.
+
+        Raises:
+            BesmartError: the client was used in another event loop. In another process (after a fork) the connections
+                are the parent's and stay as they are.
+        """
+        if self._closed:
+            return
+        if self._home is None or self._home[0] == os.getpid():
+            self._check_home()
             self._closed = True
-            await self._auth.aclose()
-            await self._exchange.aclose()
+            try:
+                await self._retrier.aclose()
+                await self._auth.aclose()
+            finally:
+                await self._exchange.aclose()
+        self._closed = True
 
     async def _once(self, call: Call) -> Response:
-        await self._pause.wait(call.deadline)
-        response = await self._auth.attempt(call)
+        await self._pause.wait(call.operation.name, call.deadline)
+        return self._judged(call, await self._auth.attempt(call))
+
+    async def _renew(self, operation: Operation[Token], headers: dict[str, str], attempts: int | None) -> Response:
+        async def once(call: Call) -> Response:
+            await self._pause.wait(operation.name, call.deadline)
+            return self._judged(call, await self._exchange.attempt(call, headers))
+
+        return await self._retrier.run(self._new_call(operation), once, attempts)
+
+    def _judged(self, call: Call, response: Response) -> Response:
+        """Return a good answer.
+
+        Raises:
+            ApiError: it is not good.
+        """
         if 200 <= response.status < 300:
             self._budget.refund()
             return response
         if call.repeated and response.status in call.operation.done_if_repeated:
             return Response(204)
-        error = failure(call.operation, response, repeated=call.repeated, now_ms=self._wall_clock_ms())
+        now_ms = self._wall_clock_ms()
+        error = failure(call.operation, self._secrets.hidden(response), repeated=call.repeated, now_ms=now_ms)
         self._secrets.hide_in(error)
+        if isinstance(error, AuthenticationError) and not self._has_login:
+            error.hint = _NO_LOGIN
         if error.retry_after_s is not None and error.status in {429, 503}:
             self._pause.extend(min(error.retry_after_s, self._policy.max_retry_after_s))
         raise error
 
-    def _new_call(self, operation: Operation[T]) -> Call:
-        loop = asyncio.get_running_loop()
+    def _told(self, error: DecodeError, operation: Operation[T], response: Response) -> DecodeError:
+        """Return the error with what this layer knows, and without secrets, cut ones included."""
+        hidden = self._secrets.hidden(response)
+        if hidden is not response:
+            try:
+                operation.decode(hidden)
+            except DecodeError as blotted:
+                error = blotted
+        error.operation = operation.name
+        error.outcome = "in_doubt" if operation.writes else None
+        self._secrets.hide_in(error)
+        return error
+
+    def _check_home(self) -> None:
         if self._closed:
             raise BesmartError(
                 "this client is closed; make a new one, or keep `async with BesmartClient(...)` open longer"
             )
+        here = (os.getpid(), asyncio.get_running_loop())
         if self._home is None:
-            self._home = (os.getpid(), loop)
-        elif self._home != (os.getpid(), loop):
-            what = "another process (after a fork)" if self._home[0] != os.getpid() else "another event loop"
+            self._home = here
+        elif self._home != here:
+            what = "another process (after a fork)" if self._home[0] != here[0] else "another event loop"
             raise BesmartError(f"this client belongs to {what}; make one client per process and event loop")
+
+    def _new_call(self, operation: Operation[Any]) -> Call:
         total_s = self._policy.total_timeout_s
-        return Call(operation, deadline=math.inf if math.isinf(total_s) else loop.time() + total_s)
+        deadline = math.inf if math.isinf(total_s) else asyncio.get_running_loop().time() + total_s
+        return Call(operation, deadline)

@@ -7,6 +7,7 @@ What may not be repeated is tried again only where the request certainly did not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 from collections.abc import Awaitable, Callable
@@ -18,22 +19,33 @@ from besmart_async.config import RetryPolicy
 from besmart_async.errors import ApiError, BesmartError, ProtocolError, RequestTimeoutError, TransportError
 from besmart_async.transport.events import Hooks, RetryScheduled
 from besmart_async.transport.http import Call
-from besmart_async.transport.limits import RetryBudget
+from besmart_async.transport.limits import OriginPause, RetryBudget
 
 T = TypeVar("T")
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which the same request may well succeed."""
 
+_CLOSE_WITHIN_S = 2.0
+"""How long closing waits for the calls it ended to let go of their connections."""
+
+_MOST_DOUBLINGS = 64
+"""Any wait is over its ceiling long before; more would overflow."""
+
 
 class Retrier:
-    """Runs calls under one `RetryPolicy` and one budget."""
+    """Runs calls under one `RetryPolicy`, one budget and one pause."""
 
-    def __init__(self, policy: RetryPolicy, budget: RetryBudget, hooks: Hooks, rng: random.Random) -> None:
+    def __init__(
+        self, policy: RetryPolicy, budget: RetryBudget, pause: OriginPause, hooks: Hooks, rng: random.Random
+    ) -> None:
         self._policy = policy
         self._budget = budget
+        self._pause = pause
         self._hooks = hooks
         self._rng = rng
+        self._running: set[asyncio.Timeout] = set()
+        self._last_ended: asyncio.Event | None = None
 
     async def run(self, call: Call, once: Callable[[Call], Awaitable[T]], attempts: int | None = None) -> T:
         """Carry out `once` until it succeeds or trying again is of no use.
@@ -46,12 +58,47 @@ class Retrier:
         Raises:
             BesmartError: of the last attempt, with the outcome of the call as a whole.
         """
+        if self._last_ended is not None:
+            raise self._cut_short(call)
+        scope = asyncio.timeout_at(None if math.isinf(call.deadline) else call.deadline)
+        try:
+            async with scope:
+                self._running.add(scope)
+                return await self._retrying(call, attempts)(once, call)
+        except TimeoutError as error:
+            ended = error if isinstance(error, RequestTimeoutError) else self._cut_short(call)
+            _tell_outcome(ended, call)
+            raise ended from error.__cause__
+        except BesmartError as error:
+            _tell_outcome(error, call)
+            raise
+        finally:
+            self._running.discard(scope)
+            self._note_end()
+
+    async def aclose(self) -> None:
+        """End every call that is under way or waits to be tried again; each raises a `TransportError`."""
+        self._last_ended = asyncio.Event()
+        now = asyncio.get_running_loop().time()
+        for scope in self._running:
+            if not scope.expired():
+                scope.reschedule(now)
+        if self._running:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_WITHIN_S):
+                    await self._last_ended.wait()
+
+    def _note_end(self) -> None:
+        if self._last_ended is not None and not self._running:
+            self._last_ended.set()
+
+    def _retrying(self, call: Call, attempts: int | None) -> AsyncRetrying:
         most = self._policy.max_attempts if attempts is None else attempts
 
         def stop(state: RetryCallState) -> bool:
             return self._stop(state, call, most)
 
-        retrying = AsyncRetrying(
+        return AsyncRetrying(
             retry=retry_if_exception(lambda error: may_retry(call, error)),
             wait=lambda state: self._wait_s(state, call),
             stop=stop,
@@ -59,27 +106,13 @@ class Retrier:
             sleep=asyncio.sleep,
             reraise=True,
         )
-        try:
-            async with asyncio.timeout_at(None if math.isinf(call.deadline) else call.deadline):
-                return await retrying(self._attempt, call, once)
-        except TimeoutError as error:
-            timeout = error if isinstance(error, RequestTimeoutError) else self._too_late(call)
-            _tell_outcome(timeout, call)
-            raise timeout from error.__cause__
-        except BesmartError as error:
-            _tell_outcome(error, call)
-            raise
-
-    @staticmethod
-    async def _attempt(call: Call, once: Callable[[Call], Awaitable[T]]) -> T:
-        call.under_way = call.reused = False
-        return await once(call)
 
     def _wait_s(self, state: RetryCallState, call: Call) -> float:
-        if call.reused and isinstance(_error_of(state), ProtocolError):
-            return 0.0  # an idle connection that the service had closed: a new one will do
-        ceiling = min(self._policy.max_wait_s, self._policy.initial_wait_s * 2.0 ** (state.attempt_number - 1))
-        return self._rng.uniform(0.0, ceiling)
+        if _stale(call, _error_of(state)):
+            return 0.0  # a new connection will do
+        doublings = min(state.attempt_number - 1, _MOST_DOUBLINGS)
+        ceiling = min(self._policy.max_wait_s, self._policy.initial_wait_s * 2.0**doublings)
+        return max(self._rng.uniform(0.0, ceiling), self._pause.delay_s())
 
     def _stop(self, state: RetryCallState, call: Call, most: int) -> bool:
         error = _error_of(state)
@@ -90,7 +123,7 @@ class Retrier:
         if asyncio.get_running_loop().time() + state.upcoming_sleep > call.deadline:
             error.add_note("gave up: the total timeout leaves no time for another attempt")
             return True
-        if not self._budget.take(error):
+        if not _stale(call, error) and not self._budget.take(error):
             error.add_note("gave up: the client's retry budget is used up, since too many calls failed lately")
             return True
         return False
@@ -99,27 +132,37 @@ class Retrier:
         error = _error_of(state)
         call.repeated = call.repeated or _may_have_applied(call, error)
         call.attempt = state.attempt_number + 1
+        call.begin_attempt()  # who is cut short while waiting has nothing under way
         operation = call.operation.name
         self._hooks(
             RetryScheduled(operation=operation, attempt=state.attempt_number, wait_s=state.upcoming_sleep, error=error)
         )
 
-    def _too_late(self, call: Call) -> RequestTimeoutError:
-        return RequestTimeoutError(
-            f"{call.operation.name}: no success within the total timeout of {self._policy.total_timeout_s:g} s",
-            operation=call.operation.name,
-            reached=call.under_way,
-        )
+    def _cut_short(self, call: Call) -> TransportError:
+        name = call.operation.name
+        reached = call.under_way and call.progress.reached
+        if self._last_ended is not None:
+            said = f"{name}: the client was closed while this call was under way"
+            return TransportError(said, operation=name, reached=reached)
+        said = f"{name}: no success within the total timeout of {self._policy.total_timeout_s:g} s"
+        return RequestTimeoutError(said, operation=name, reached=reached)
 
 
 def may_retry(call: Call, error: BaseException) -> bool:
     """Tell whether another attempt after `error` is allowed and may help."""
+    if call.renewing:
+        return False  # the renewal has been tried again, once for all who waited for it
     if isinstance(error, ApiError):
         helps = error.status in RETRYABLE_STATUSES
         return helps and (call.operation.replay or not call.under_way)
     if isinstance(error, TransportError):
         return call.operation.replay or not (call.under_way and error.reached)
     return False
+
+
+def _stale(call: Call, error: Exception) -> bool:
+    """Tell whether an idle connection was found dead, which says nothing about the service's health."""
+    return call.under_way and call.progress.reused and isinstance(error, ProtocolError)
 
 
 def _may_have_applied(call: Call, error: BaseException) -> bool:

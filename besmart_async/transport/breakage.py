@@ -1,0 +1,111 @@
+"""What a broken attempt means: how far it came, and the typed error with words that a newcomer understands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import httpx
+
+from besmart_async.errors import ConnectError, ProtocolError, RequestTimeoutError, TransportError
+
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
+"""Failures before the first byte of the request."""
+
+_LARGE_BODY_BYTES = 500_000
+"""Common limits of front ends begin at 1 MB; some answer by closing the connection."""
+
+
+class Progress:
+    """Follows httpcore's trace of one attempt: did it connect, did it begin to send? Other transports tell nothing."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self.connecting = False
+        self.sending = False
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take one event of the trace."""
+        self.seen = True
+        if event.endswith("connect_tcp.started"):
+            self.connecting = True
+        if event.endswith("send_request_headers.started"):
+            self.sending = True
+
+    @property
+    def reached(self) -> bool:
+        """Whether any of the request may have left this machine."""
+        return self.sending or not self.seen
+
+    @property
+    def reused(self) -> bool:
+        """Whether the attempt went over a connection that had served before."""
+        return self.seen and not self.connecting
+
+
+@attrs.frozen
+class Attempt:
+    """What one attempt was.
+
+    Attributes:
+        operation: the operation's name.
+        where: host and port.
+        connect_s: seconds it had to connect.
+        seconds: seconds it had in all.
+        body_bytes: size of its body.
+        progress: how far it came.
+    """
+
+    operation: str
+    where: str
+    connect_s: float
+    seconds: float
+    body_bytes: int
+    progress: Progress
+
+    def error_of(self, error: Exception) -> TransportError:
+        """Return the typed error for what httpx or the event loop raised."""
+        reached = self.progress.reached and not isinstance(error, _UNSENT)
+        cls, said = self._class_and_words(error, reached)
+        return cls(f"{self.operation}: {said}", operation=self.operation, reached=reached)
+
+    def _class_and_words(self, error: Exception, reached: bool) -> tuple[type[TransportError], str]:
+        where, words = self.where, _words(error)
+        cls: type[TransportError] = ConnectError
+        if isinstance(error, TimeoutError | httpx.TimeoutException):
+            cls, said = RequestTimeoutError, self._too_slow(error, reached)
+        elif isinstance(error, httpx.ProxyError):
+            said = f"the proxy on the way to {where} failed ({words}); check its address"
+        elif isinstance(error, httpx.ConnectError):
+            said = f"cannot connect to {where} ({words}); check base_url and the network"
+        elif isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+            said = f"{where} is no address of an HTTP service ({words}); check base_url"
+        elif isinstance(error, httpx.RemoteProtocolError | httpx.DecodingError):
+            cls, said = ProtocolError, f"no complete HTTP answer came from {where} ({words}){self._advice()}"
+        else:
+            cls, said = ProtocolError, f"the connection to {where} broke ({words}){self._advice()}"
+        return cls, said
+
+    def _too_slow(self, error: Exception, reached: bool) -> str:
+        if reached:
+            within = f"no complete answer from {self.where} within {self.seconds:.3g} s"
+            return f"{within}; ask for less at once, or give the client a longer timeout"
+        seconds = min(self.connect_s, self.seconds) if isinstance(error, httpx.ConnectTimeout) else self.seconds
+        return f"no connection to {self.where} within {seconds:.3g} s; check base_url, the network and any proxy"
+
+    def _advice(self) -> str:
+        if self.body_bytes < _LARGE_BODY_BYTES:
+            return ""
+        return f"; it may not take a body of {self.body_bytes / 1e6:.1f} MB: send less at once"
+
+
+_PLAIN_WORDS: dict[type[Exception], str] = {
+    httpx.ReadError: "it was reset or closed before the answer",
+    httpx.WriteError: "it was reset or closed while sending",
+    httpx.CloseError: "closing it failed",
+}
+
+
+def _words(error: Exception) -> str:
+    return str(error) or _PLAIN_WORDS.get(type(error), type(error).__name__)
