@@ -2,6 +2,12 @@ from __future__ import annotations
 
 import asyncio
 
+from hypothesis import settings
+
+# No deadline for one example: a busy machine is no failure. No database: every run starts alike, and leaves no files.
+settings.register_profile("tests", deadline=None, database=None)
+settings.load_profile("tests")
+
 
 def pytest_configure() -> None:
     # looptime's plugin asks for the current event loop before every test, and asyncio makes one (which nobody closes)

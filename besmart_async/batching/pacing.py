@@ -18,8 +18,8 @@ PROBE_EVERY_S = 5.0
 MAX_RETRY_AFTER_S = 60.0
 """A longer Retry-After is cut to this."""
 DOWN_AT_STRAIN = 8
-"""So much strain without an answer means that the service is down: four lost calls, or eight 5xx. A third of random
-503s gets there once in some ten thousand calls."""
+"""So much strain in a row closes the gate: two refusals of the credentials, four lost calls, or eight 5xx. Where 30 %
+of the calls meet a 503, that happens once in some twenty thousand."""
 
 
 class Pace:
@@ -50,12 +50,12 @@ class Pace:
         self._deaf = max(0, self._deaf - 1)
         self._window = min(float(self._most), self._window + 1.0 / self._window)
 
-    def failed(self, error: BaseException) -> None:
-        """Note a failed call."""
+    def failed(self, error: BaseException, under_way: int | None = None) -> None:
+        """Note a failed call; `under_way` others are still to be answered (unknown: a full window)."""
         if self._deaf:
             self._deaf -= 1
         elif congested(error):
-            self._deaf = self.limit - 1
+            self._deaf = self.limit - 1 if under_way is None else under_way
             self._window = max(1.0, self._window * 0.7)
 
 
@@ -128,12 +128,6 @@ class Gate:
             self._close(error, now)
         return self.closed_by is not None and not closed_before
 
-    def forbidden(self, error: BesmartError, now: float) -> bool:
-        """Note that the credentials are refused; True if that closes the gate."""
-        closed_before = self.closed_by is not None
-        self._close(error, now)
-        return not closed_before
-
     def told_to_wait(self, seconds: float, now: float) -> float:
         """Note a Retry-After; return how long nothing is sent, with a jitter that spreads many clients."""
         wait_s = min(seconds, MAX_RETRY_AFTER_S)
@@ -156,13 +150,14 @@ class LearnedLimit:
     `top` is the policy's own limit and never exceeded.
     """
 
-    RAISE_BY = 1.125
-    FIRST_PATIENCE = 16
+    RAISE_BY = 1.2
+    FIRST_PATIENCE = 8
 
     def __init__(self, top: int) -> None:
         self._top = top
         self._patience = self.FIRST_PATIENCE
         self._clean = 0
+        self._raised = False
         self.value = top
         self.largest_passed = 0
 
@@ -173,15 +168,20 @@ class LearnedLimit:
             self._clean += 1
             if self._clean >= self._patience:
                 self._clean = 0
+                self._raised = True
                 self.value = min(self._top, max(self.value + 1, int(self.value * self.RAISE_BY)))
 
     def refused(self, size: int, passed: int | None = None) -> None:
-        """Note a call refused for its size: go back to what has passed, or to half, and wait longer before raising."""
+        """Note a call refused for its size: go back to what has passed, or to half of it.
+
+        After a raise that went too far, wait twice as long before the next.
+        """
         if passed is None:
-            passed = self.largest_passed if self.largest_passed < size else size // 2
+            passed = max(size // 2, self.largest_passed if self.largest_passed < size else 0)
         self.largest_passed = min(self.largest_passed, max(passed, 1))
         if passed < self.value:
-            if self.value < self._top:
+            if self._raised:
                 self._patience *= 2
+            self._raised = False
             self._clean = 0
             self.value = max(1, passed)

@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
 
+import numpy as np
 import orjson
 
 from besmart_async.errors import InvalidInputError
-from besmart_async.models.values import JsonValue, checked_json
+from besmart_async.models.values import JsonValue, checked_json, checked_unicode
 
 T = TypeVar("T")
+
+_LARGEST = 2**63 - 1
 
 
 def optional(check: Callable[[str, object], T], field: str, value: object) -> T | None:
@@ -31,12 +34,16 @@ def checked_flag(field: str, value: object) -> bool:
 
 
 def checked_number(field: str, value: object) -> int | float:
-    """Return a finite int or float.
+    """Return a finite int (of 64 bits) or float; numpy's are made plain.
 
     Raises:
         InvalidInputError: NaN, infinity, a bool or no number.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, np.integer | np.floating):
+        value = value.item()
+    if type(value) is int and abs(value) <= _LARGEST:
+        return value
+    if type(value) is float and math.isfinite(value):
         return value
     raise InvalidInputError(field, value, "give a finite number")
 
@@ -45,10 +52,10 @@ def checked_text(field: str, value: object) -> str:
     """Return a text that is not empty.
 
     Raises:
-        InvalidInputError: it is empty or no text.
+        InvalidInputError: it is empty, no text, or no Unicode.
     """
     if isinstance(value, str) and value:
-        return value
+        return checked_unicode(field, value)
     raise InvalidInputError(field, value, "give a text that is not empty, or None to leave it out")
 
 
@@ -66,3 +73,13 @@ def checked_object(field: str, value: object) -> Mapping[str, JsonValue]:
     if not isinstance(value, Mapping):
         raise InvalidInputError(field, value, "give a JSON object or a mapping")
     return cast("Mapping[str, JsonValue]", checked_json(value, field))
+
+
+def checked_object_text(field: str, value: object) -> str:
+    """Return the JSON text of an object: a text as it was given, once it is known to be one.
+
+    Raises:
+        InvalidInputError: as `checked_object`.
+    """
+    parsed = checked_object(field, value)
+    return value if isinstance(value, str) else orjson.dumps(parsed).decode()

@@ -1,10 +1,18 @@
-"""`SignalData` as pandas, polars and arrow tables. Every import here is lazy: each library costs 0.3 to 1 s."""
+"""`SignalData` as pandas, polars and arrow tables. Every import here is lazy: each library costs 0.3 to 1 s.
+
+Columns of arrow and polars have one type. Values that have none in common (numbers beside texts, structures) become
+their JSON texts there, so that nothing is rounded or lost; nulls stay nulls.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from besmart_async.models.times import to_microseconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +43,7 @@ def to_polars(data: SignalData) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "time": moments,
-            "value": pl.Series("value", _listed(data.value), strict=False),
+            "value": pl.Series("value", _uniform(data.value)),
             "type": pl.Series("type", _spread(data.type, len(data)), pl.String),
             "origin": pl.Series("origin", _spread(data.origin, len(data)), pl.Int64),
         }
@@ -50,7 +58,7 @@ def to_arrow(data: SignalData) -> pa.Table:  # pyright: ignore[reportUnknownPara
     table: pa.Table = pa.table(
         {
             "time": pa.array(time, pa.timestamp(resolution, "UTC")),
-            "value": pa.array(_listed(data.value)),
+            "value": pa.array(_uniform(data.value)),
             "type": pa.array(_spread(data.type, len(data)), pa.string()),
             "origin": pa.array(_spread(data.origin, len(data)), pa.int64()),
         }
@@ -62,12 +70,24 @@ def to_arrow(data: SignalData) -> pa.Table:  # pyright: ignore[reportUnknownPara
 def _times(data: SignalData) -> tuple[Any, Any]:
     """Return whole counts since the epoch and their resolution: ms, or us where a time has a fraction."""
     if data.time.dtype.kind == "f":
-        return np.rint(data.time * 1000).astype(np.int64), "us"
+        return to_microseconds(data.time), "us"
     return data.time, "ms"
 
 
-def _listed(column: Any) -> Any:
-    return column.tolist() if column.dtype == object else column
+def _uniform(column: NDArray[Any]) -> NDArray[Any] | list[Any]:
+    """Return values that fit one column type."""
+    if column.dtype != object:
+        return column
+    values: list[Any] = column.tolist()
+    present = [value for value in values if value is not None]
+    kinds = set(map(type, present))
+    if kinds <= {bool} or kinds <= {str} or kinds <= {float}:
+        return values
+    if kinds <= {int} and all(-(2**63) <= value < 2**63 for value in present):
+        return values
+    if kinds <= {int, float} and all(abs(value) < 2**53 for value in present if type(value) is int):
+        return [None if value is None else float(value) for value in values]
+    return [None if value is None else orjson.dumps(value).decode() for value in values]
 
 
 def _spread(column: object, rows: int) -> list[object]:

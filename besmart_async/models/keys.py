@@ -5,6 +5,7 @@ Source: the path parameters `{client_cid}.{sensor_mid}` and `{signal_type_moid}`
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import Self, SupportsIndex
 
@@ -22,15 +23,22 @@ def checked_id(field: str, value: object) -> int:
     Raises:
         InvalidInputError: it is anything else, a bool included.
     """
-    if type(value) is int:
-        number = value
-    elif isinstance(value, SupportsIndex) and not isinstance(value, bool):
-        number = int(value)  # numpy integers are as good as int
-    else:
+    number = value if type(value) is int else _index(value)
+    if number is None:
         raise InvalidInputError(field, value, "give an integer id")
     if not 0 <= number <= _LARGEST:
         raise InvalidInputError(field, value, "give an id from 0 to 2**63 - 1")
     return number
+
+
+def _index(value: object) -> int | None:
+    """Return what is as good as an int, such as numpy's integers; a bool is not."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:  # numpy's bools and arrays have an __index__ that refuses
+        return None
 
 
 def _parse(text: object, parts: int, form: str) -> tuple[int, ...]:

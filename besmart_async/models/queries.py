@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Self
 
 import attrs
 
 from besmart_async.errors import InvalidInputError
-from besmart_async.models.checks import checked_flag, checked_object
+from besmart_async.models.checks import checked_flag, checked_object, optional
 from besmart_async.models.keys import SignalKey, checked_id, checked_key
 from besmart_async.models.times import TimeLike, to_ms
 from besmart_async.models.values import JsonValue
@@ -26,19 +26,23 @@ def _filters(value: Mapping[str, JsonValue] | str | None) -> Mapping[str, JsonVa
     return None if value is None else checked_object("filters", value)
 
 
-def _optional(check: Callable[[str, object], object]) -> Any:
-    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
-        if value is not None:
-            check(field.name, value)
-
-    return validate
-
-
-def _minutes(field: str, value: object) -> int:
-    minutes = checked_id(field, value)
-    if minutes < 1:
-        raise InvalidInputError(field, value, "give whole minutes of at least 1")
+def _delta_t(value: int | None) -> int | None:
+    minutes = optional(checked_id, "delta_t", value)
+    if minutes == 0:
+        raise InvalidInputError("delta_t", value, "give whole minutes of at least 1")
     return minutes
+
+
+def _output_unit_id(value: int | None) -> int | None:
+    return optional(checked_id, "output_unit_id", value)
+
+
+def _signal_origin_id(value: int | None) -> int | None:
+    return optional(checked_id, "signal_origin_id", value)
+
+
+def _flag(_: object, field: attrs.Attribute[bool | None], value: bool | None) -> None:
+    optional(checked_flag, field.name, value)
 
 
 @attrs.frozen
@@ -66,13 +70,13 @@ class SignalQuery:
     key: SignalKey = attrs.field(converter=checked_key)
     since: int | float = attrs.field(converter=_since)
     till: int | float = attrs.field(converter=_till)
-    get_last: bool | None = attrs.field(default=None, validator=_optional(checked_flag))
-    delta_t: int | None = attrs.field(default=None, validator=_optional(_minutes))
-    raw: bool | None = attrs.field(default=None, validator=_optional(checked_flag))
-    output_unit_id: int | None = attrs.field(default=None, validator=_optional(checked_id))
-    signal_origin_id: int | None = attrs.field(default=None, validator=_optional(checked_id))
+    get_last: bool | None = attrs.field(default=None, validator=_flag)
+    delta_t: int | None = attrs.field(default=None, converter=_delta_t)
+    raw: bool | None = attrs.field(default=None, validator=_flag)
+    output_unit_id: int | None = attrs.field(default=None, converter=_output_unit_id)
+    signal_origin_id: int | None = attrs.field(default=None, converter=_signal_origin_id)
     filters: Mapping[str, JsonValue] | None = attrs.field(default=None, converter=_filters)
-    is_chart: bool | None = attrs.field(default=None, validator=_optional(checked_flag))
+    is_chart: bool | None = attrs.field(default=None, validator=_flag)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a window that ends before it starts."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from besmart_async.errors import InvalidInputError
 from besmart_async.models.keys import SignalKey, checked_key
-from besmart_async.models.times import TimeColumn, TimeLike, from_ms, time_column, to_ms
-from besmart_async.models.values import DOUBLE, ValueColumn, origin_column, type_column, value_column
+from besmart_async.models.times import FrameColumn, TimeColumn, TimeLike, from_ms, time_column, to_ms
+from besmart_async.models.values import DOUBLE, ValueColumn, checked_unicode, origin_column, type_column, value_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +54,8 @@ class SignalData:
         key: SignalKey,
         time: TimeColumn,
         value: ValueColumn,
-        type: str | Sequence[str] | NDArray[Any] | None = DOUBLE,  # noqa: A002 - the API's name
-        origin: int | Sequence[int] | NDArray[Any] | None = 1,
+        type: str | Sequence[str] | NDArray[Any] | FrameColumn | None = DOUBLE,  # noqa: A002 - the API's name
+        origin: int | Sequence[int] | NDArray[Any] | FrameColumn | None = 1,
         unit: str | None = None,
     ) -> None:
         """Check and copy the columns."""
@@ -83,8 +83,9 @@ class SignalData:
         unit: str | None,
         absent: bool = False,
     ) -> None:
-        time.flags.writeable = False
-        value.flags.writeable = False
+        for column in (time, value, type_, origin):
+            if isinstance(column, np.ndarray):
+                column.flags.writeable = False
         self.__attrs_init__(key, time, value, type_, origin, unit, absent)  # pyright: ignore[reportAttributeAccessIssue]
 
     @classmethod
@@ -108,6 +109,11 @@ class SignalData:
         self = cls.__new__(cls)
         self._set(key, np.empty(0, np.int64), np.empty(0, np.float64), DOUBLE, 1, None, absent=True)
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Columns leave a pickle writeable: they are made read-only again.
+        columns = (self.key, self.time, self.value, self.type, self.origin, self.unit, self.absent)
+        return _restored, (type(self), columns)
 
     def __len__(self) -> int:
         return len(self.time)
@@ -138,6 +144,8 @@ class SignalData:
 
     def take(self, rows: slice | NDArray[Any]) -> Self:
         """Return the readings at `rows`: a slice, a boolean mask or row numbers."""
+        if self.absent:
+            return self
         type_ = self.type[rows] if isinstance(self.type, np.ndarray) else self.type
         origin = self.origin[rows] if isinstance(self.origin, np.ndarray) else self.origin
         return type(self).trusted(self.key, self.time[rows], self.value[rows], type_, origin, self.unit)
@@ -148,8 +156,6 @@ class SignalData:
         Raises:
             InvalidInputError: `since` or `till` is not a moment.
         """
-        if self.absent:
-            return self
         return self.take((self.time >= to_ms(since, "since")) & (self.time < to_ms(till, "till")))
 
     def sorted(self) -> Self:
@@ -166,8 +172,8 @@ class SignalData:
             InvalidInputError: no parts, or parts of different signals or units.
         """
         given = list(parts)
-        if not given:
-            raise InvalidInputError("parts", given, "give at least one SignalData")
+        if not given or not all(isinstance(part, SignalData) for part in given):
+            raise InvalidInputError("parts", given, "give SignalData, at least one")
         key = given[0].key
         for part in given:
             if part.key != key:
@@ -223,15 +229,22 @@ def checked_unit(unit: object) -> str | None:
     Raises:
         InvalidInputError: anything else, the empty string included.
     """
-    if unit is None or (isinstance(unit, str) and unit):
-        return unit
+    if unit is None:
+        return None
+    if isinstance(unit, str) and unit:
+        return checked_unicode("unit", unit)
     raise InvalidInputError("unit", unit, "give a unit symbol such as 'kW.h', or None")
 
 
-def _same(one: object, other: object) -> bool:
-    return np.array_equal(one, other) if isinstance(one, np.ndarray) and isinstance(other, np.ndarray) else (
-        not isinstance(one, np.ndarray) and not isinstance(other, np.ndarray) and one == other
-    )  # fmt: skip
+def _restored(cls: type[SignalData], columns: tuple[Any, ...]) -> SignalData:
+    self = cls.__new__(cls)
+    self._set(*columns)  # pyright: ignore[reportPrivateUsage]
+    return self
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two types or origins mean the same, whether they are one value or one per row."""
+    return bool(np.all(np.equal(one, other, dtype=object)))
 
 
 def _join(columns: list[NDArray[Any]]) -> NDArray[Any]:
@@ -240,7 +253,7 @@ def _join(columns: list[NDArray[Any]]) -> NDArray[Any]:
         return np.concatenate(columns)
     if kinds <= {np.dtype(np.int64), np.dtype(np.float64)}:
         joined = np.concatenate(columns)
-        if (np.abs(joined) <= 2**53).all():
+        if all((np.abs(column) < 2**53).all() for column in columns if column.dtype.kind == "i"):
             return joined
     return np.concatenate([column.astype(object) for column in columns])
 

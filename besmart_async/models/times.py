@@ -7,9 +7,9 @@ nobody can tell which clock it was read from.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, SupportsFloat, TypeAlias
+from typing import Any, Protocol, SupportsFloat, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,21 @@ from besmart_async.errors import InvalidInputError
 TimeLike: TypeAlias = int | float | datetime | np.datetime64
 """One moment. Numbers are UTC unix milliseconds."""
 
-TimeColumn: TypeAlias = "Sequence[TimeLike] | NDArray[Any]"
+
+class FrameColumn(Protocol):
+    """A column of pandas (a series or an index) or polars."""
+
+    @property
+    def dtype(self) -> Any:
+        """The column's type, with its time zone if it has one."""
+        ...
+
+    def to_numpy(self) -> Any:
+        """Return the column as a numpy array."""
+        ...
+
+
+TimeColumn: TypeAlias = "Sequence[TimeLike] | NDArray[Any] | FrameColumn"
 """Many moments: a sequence, a numpy array, or a pandas/polars column of datetimes with a time zone."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,6 +43,9 @@ MAX_MS = 253_402_300_799_999
 """9999-12-31, the latest."""
 
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_YEAR, _YEAR_AFTER = np.datetime64("0001", "Y"), np.datetime64("10000", "Y")
+_REACHES_TOO_FAR = frozenset({"Y", "M", "W", "D", "h", "m", "s", "ms", "us"})
+"""Units of `datetime64` that reach past the years 1 to 9999, and as milliseconds past 64 bits."""
 _RANGE = "UTC unix milliseconds reach from year 1 to 9999; are these seconds x 1000, not micro- or nanoseconds?"
 _NAIVE = "a datetime without a time zone; give it one, such as datetime(..., tzinfo=timezone.utc)"
 _NAIVE_COLUMN = "datetimes without a time zone; localize them first, such as column.dt.tz_localize('UTC')"
@@ -46,7 +63,7 @@ def to_ms(value: TimeLike, field: str = "time") -> int | float:
     elif isinstance(value, datetime):
         number = _datetime_ms(value, field)
     elif isinstance(value, np.datetime64):
-        number = _plain(_datetime64_ms(np.asarray([value]), field)[0])
+        number = _plain(_datetime64_ms(np.asarray([value]), lambda _: field)[0])
     elif isinstance(value, float | np.floating | np.integer):
         number = _plain(value)
     else:
@@ -74,6 +91,14 @@ def from_ms(ms: float) -> datetime:
     return EPOCH + timedelta(milliseconds=whole, microseconds=round((ms - whole) * 1000))
 
 
+def to_microseconds(ms: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the nearest whole microseconds of moments in milliseconds."""
+    whole = np.floor(ms)
+    # Not `ms * 1000`: of a moment after 2109, that product has no bits left for the last microsecond.
+    microseconds: NDArray[np.int64] = whole.astype(np.int64) * 1000 + np.rint((ms - whole) * 1000).astype(np.int64)
+    return microseconds
+
+
 def time_column(values: TimeColumn, field: str = "time") -> NDArray[Any]:
     """Return moments as an int64 array of UTC unix milliseconds, float64 if any has a fraction; always a copy.
 
@@ -82,16 +107,16 @@ def time_column(values: TimeColumn, field: str = "time") -> NDArray[Any]:
     """
     column = as_array(values, field, refuse_naive=True)
     if column.dtype.kind in "iu":
-        return _in_range(column.astype(np.int64), field)
+        return _in_range(column, field).astype(np.int64)
     if column.dtype.kind == "f":
         return _floats_ms(column.astype(np.float64), field)
     if column.dtype.kind == "M":
-        return _in_range(_datetime64_ms(column, field), field)
+        return _in_range(_datetime64_ms(column, lambda row: f"{field}[{row}]"), field)
     if column.dtype.kind == "O":
         return _floats_or_ints([to_ms(value, f"{field}[{row}]") for row, value in enumerate(column)])
     if column.size == 0:
         return np.empty(0, np.int64)
-    raise InvalidInputError(field, column[0], "give UTC unix milliseconds, aware datetimes or datetime64")
+    raise InvalidInputError(f"{field}[0]", column[0], "give UTC unix milliseconds, aware datetimes or datetime64")
 
 
 def as_array(values: object, field: str, *, refuse_naive: bool = False) -> NDArray[Any]:
@@ -100,11 +125,13 @@ def as_array(values: object, field: str, *, refuse_naive: bool = False) -> NDArr
     Raises:
         InvalidInputError: a scalar, a text, a mapping, more than one dimension, or (asked for) naive datetimes.
     """
+    if isinstance(values, np.ma.MaskedArray):
+        raise InvalidInputError(field, "a masked array", "fill its gaps or leave them out first")
     if isinstance(values, np.ndarray):
         array: NDArray[Any] = values
     elif isinstance(values, list | tuple):
         array = plain_array(values)
-    elif hasattr(values, "to_numpy"):
+    elif hasattr(values, "to_numpy") and hasattr(values, "dtype"):
         array = _from_frame_column(values, field, refuse_naive=refuse_naive)
     elif isinstance(values, Sequence) and not isinstance(values, str | bytes | bytearray):
         array = plain_array(list(values))
@@ -123,8 +150,8 @@ def plain_array(values: list[Any] | tuple[Any, ...]) -> NDArray[Any]:
             return np.array(values, np.int64)
         if kinds <= {int, float}:
             array = np.array(values, np.float64)
-            # An int beyond 2**53 would be rounded by the double: keep such a column as it is.
-            if int not in kinds or np.all(np.abs(array) <= 2**53):
+            # An int beyond 2**53 would be rounded by the double (and 2**53 + 1 to 2**53): keep such a column as it is.
+            if int not in kinds or np.all(np.abs(array) < 2**53):
                 return array
         elif kinds == {bool}:
             return np.array(values, np.bool_)
@@ -141,8 +168,11 @@ def _from_frame_column(values: Any, field: str, *, refuse_naive: bool) -> NDArra
     array: NDArray[Any]
     if zone is not None:
         # pandas turns aware columns into objects unless told otherwise; both libraries keep UTC underneath.
-        utc = values.dt.tz_convert("UTC").dt.tz_localize(None) if hasattr(values, "iloc") else values
-        array = utc.to_numpy()
+        if hasattr(values, "tz_convert"):
+            in_utc = values.dt if hasattr(values, "dt") else values  # a series, or an index
+            values = in_utc.tz_convert("UTC")
+            values = (values.dt if hasattr(values, "dt") else values).tz_localize(None)
+        array = values.to_numpy()
         return array
     array = values.to_numpy()
     if refuse_naive and array.dtype.kind == "M":
@@ -157,24 +187,33 @@ def _datetime_ms(value: datetime, field: str) -> int | float:
         raise InvalidInputError(field, value, _FINER)
     microseconds = (value - EPOCH) // _MICROSECOND
     whole, rest = divmod(microseconds, 1000)
+    if rest and int(to_microseconds(np.array(microseconds / 1000))) != microseconds:  # after the year 2109
+        raise InvalidInputError(field, value, _FINER)
     return microseconds / 1000 if rest else whole
 
 
-def _datetime64_ms(column: NDArray[Any], field: str) -> NDArray[Any]:
-    missing = np.isnat(column)
-    if missing.any():
-        row = int(missing.argmax())
-        raise InvalidInputError(f"{field}[{row}]", column[row], "not a time")
+def _datetime64_ms(column: NDArray[Any], name: Callable[[int], str]) -> NDArray[Any]:
+    _refuse_any(np.isnat(column), column, name, "not a time")
+    unit = np.datetime_data(column.dtype)[0]
+    if unit == "generic" and column.size:
+        raise InvalidInputError(name(0), str(column.dtype), "a datetime64 without a unit, such as datetime64[ms]")
+    if unit in _REACHES_TOO_FAR:
+        first, after = _FIRST_YEAR.astype(column.dtype), _YEAR_AFTER.astype(column.dtype)
+        _refuse_any((column < first) | (column >= after), column, name, _RANGE)
     milliseconds = column.astype("datetime64[ms]")
     if (milliseconds == column).all():
         return milliseconds.astype(np.int64)
     microseconds = column.astype("datetime64[us]")
-    finer = microseconds != column
-    if finer.any():
-        row = int(finer.argmax())
-        raise InvalidInputError(f"{field}[{row}]", column[row], _FINER)
     fractional: NDArray[Any] = microseconds.astype(np.int64) / 1000
+    unheld = to_microseconds(fractional) != microseconds.astype(np.int64)
+    _refuse_any((microseconds != column) | unheld, column, name, _FINER)
     return fractional
+
+
+def _refuse_any(bad: NDArray[Any], column: NDArray[Any], name: Callable[[int], str], problem: str) -> None:
+    if bad.any():
+        row = int(bad.argmax())
+        raise InvalidInputError(name(row), column[row], problem)
 
 
 def _floats_ms(column: NDArray[Any], field: str) -> NDArray[Any]:

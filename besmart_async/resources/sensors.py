@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from besmart_async.errors import InvalidInputError
-from besmart_async.models.checks import checked_flag, checked_number, checked_object, checked_text, optional
+from besmart_async.models.checks import checked_flag, checked_number, checked_object_text, checked_text, optional
 from besmart_async.models.keys import SensorKey, checked_id
 from besmart_async.models.sensors import Sensor, SensorType
 from besmart_async.models.values import JsonValue
@@ -177,7 +177,7 @@ def _attributes(
         ("sensor_eid", optional(checked_text, "sensor_eid", sensor_eid)),
         ("lat", None if lat is None else _degrees("lat", lat, 90)),
         ("lon", None if lon is None else _degrees("lon", lon, 180)),
-        ("info", optional(checked_object, "info", info)),
+        ("info", optional(checked_object_text, "info", info)),
     )
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from besmart_async.errors import DecodeError, InvalidInputError, Response
 from besmart_async.models.keys import SignalKey, checked_key
@@ -18,6 +19,8 @@ from besmart_async.wire import codec
 from besmart_async.wire.columns import decode_series, encode_columns, encode_item, encode_query, join_items
 from besmart_async.wire.operation import Operation, Sender
 from besmart_async.wire.parameters import query
+
+T = TypeVar("T")
 
 
 def bulk_read(queries: Sequence[SignalQuery]) -> Operation[list[SignalData]]:
@@ -163,11 +166,11 @@ class Signals:
             One `SignalData` per query, in query order; `absent` where the service gave no answer for the signal.
 
         Raises:
-            InvalidInputError: two queries are for one signal, whose answers could not be told apart.
+            InvalidInputError: no iterable of queries, or two are for one signal, whose answers could not be told apart.
             UnprocessableError: the service refuses the queries.
             DecodeError: the service answered twice for one signal.
         """
-        asked = list(queries)
+        asked = _several(queries, "queries", "SignalQuery")
         keys = set[SignalKey]()
         for number, one in enumerate(asked):
             if not isinstance(one, SignalQuery):
@@ -194,11 +197,12 @@ class Signals:
         Cancelling may come too late: the readings may be stored all the same.
 
         Raises:
-            InvalidInputError: there are no items, or one has no readings.
+            InvalidInputError: no iterable of items, none in it, or one without readings.
             UnprocessableError: the service refuses the items; take it that it stored none of them.
             PayloadTooLargeError: too much for one call.
         """
-        given = [_with_readings(item, f"items[{number}]") for number, item in enumerate(items)]
+        several = _several(items, "items", "SignalData")
+        given = [_with_readings(item, f"items[{number}]") for number, item in enumerate(several)]
         if not given:
             raise InvalidInputError("items", given, "nothing to write")
         await self._sender.send(bulk_write(join_items(map(encode_item, given))))
@@ -210,6 +214,14 @@ def _path(key: SignalKey) -> dict[str, int]:
         "sensor_mid": key.sensor_mid,
         "signal_type_moid": key.signal_type_moid,
     }
+
+
+def _several(given: Iterable[T], field: str, what: str) -> list[T]:
+    try:
+        several = iter(given)
+    except TypeError:
+        raise InvalidInputError(field, given, f"give an iterable of {what}") from None
+    return list(several)
 
 
 def _with_readings(data: SignalData, field: str = "data") -> SignalData:

@@ -10,6 +10,7 @@ Rules (API document and live-service notes):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from besmart_async.models.keys import SensorKey
 from besmart_async.models.times import to_ms
 from besmart_async.models.tokens import Token
 from besmart_async.models.values import JsonValue
+from besmart_async.wire.found import found, integer
 
 T = TypeVar("T")
 
@@ -78,7 +80,7 @@ def many(cls: type[T]) -> Callable[[Response], list[T]]:
         if isinstance(value, Mapping):
             value = [value]
         if not isinstance(value, list):
-            raise DecodeError(f"expected a list, found {_kind(value)}", response=response)
+            raise DecodeError(f"expected a list, found {found(value)}", response=response)
         return structure(list[cls], value, response)  # type: ignore[valid-type]
 
     return decode
@@ -95,7 +97,7 @@ def created_sensor(response: Response) -> SensorKey:
     try:
         return SensorKey(*parts)
     except InvalidInputError as error:
-        raise DecodeError(str(error), response=response) from None
+        raise DecodeError(f"no id: {error.value!r}", path=f"$.{error.field}", response=response) from None
 
 
 def token(response: Response) -> Token:
@@ -104,11 +106,17 @@ def token(response: Response) -> Token:
     Raises:
         DecodeError: there is no token in it.
     """
-    value = json_of(response)
-    if isinstance(value, Mapping) and "user_id" not in value and "id" in value:
-        value = {("user_id" if name == "id" else name): part for name, part in value.items()}
-    if not isinstance(value, Mapping) or not isinstance(value.get("token"), str) or not value["token"]:
+    try:
+        value = json_of(response)
+    except DecodeError as error:
+        raise DecodeError(error.problem) from None
+    if isinstance(value, Mapping) and value.get("user_id") is None and "id" in value:
+        value = {name: part for name, part in value.items() if name != "id"} | {"user_id": value["id"]}
+    given = value.get("token") if isinstance(value, Mapping) else None
+    if not isinstance(given, str) or not given:
         raise DecodeError("no token in the answer to a login or refresh", path="$.token")
+    if not given.isascii() or not given.isprintable() or " " in given:
+        raise DecodeError("a token that no header can carry", path="$.token")
     try:
         return structure(Token, value, response)
     except DecodeError as error:
@@ -134,33 +142,15 @@ def _reason(error: BaseException, _: object) -> str:
 
 def _member(value: Any, name: str, response: Response) -> int:
     if not isinstance(value, Mapping):
-        raise DecodeError(f"expected an object, found {_kind(value)}", response=response)
+        raise DecodeError(f"expected an object, found {found(value)}", response=response)
     try:
-        return _integer(value.get(name))
+        return integer(value.get(name))
     except ValueError as error:
         raise DecodeError(str(error), path=f"$.{name}", response=response) from None
 
 
-def _kind(value: object) -> str:
-    names: dict[type, str] = {
-        dict: "an object",
-        list: "a list",
-        str: "a text",
-        bool: "a boolean",
-        type(None): "nothing",
-    }
-    kind: str = names.get(type(value), "a number")
-    return kind if value is None else f"{kind} ({repr(value)[:60]})"
-
-
 def _integer(value: object, _: object = None) -> int:
-    if type(value) is int:
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
-        return int(value)
-    raise ValueError(f"expected an integer, found {_kind(value)}")
+    return integer(value)
 
 
 def _number(value: object, _: object = None) -> float:
@@ -168,10 +158,12 @@ def _number(value: object, _: object = None) -> float:
         return value
     if isinstance(value, str):
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
-            pass
-    raise ValueError(f"expected a number, found {_kind(value)}")
+            number = math.nan
+        if math.isfinite(number):
+            return number
+    raise ValueError(f"expected a number, found {found(value)}")
 
 
 def _boolean(value: object, _: object = None) -> bool:
@@ -179,7 +171,7 @@ def _boolean(value: object, _: object = None) -> bool:
         shown = str(value).lower()
         if shown in {"true", "1", "false", "0"}:
             return shown in {"true", "1"}
-    raise ValueError(f"expected true or false, found {_kind(value)}")
+    raise ValueError(f"expected true or false, found {found(value)}")
 
 
 def _text(value: object, _: object = None) -> str:
@@ -187,7 +179,7 @@ def _text(value: object, _: object = None) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise ValueError(f"expected a text, found {_kind(value)}")
+    raise ValueError(f"expected a text, found {found(value)}")
 
 
 def _moment(value: object, _: object = None) -> int | float | None:
@@ -197,7 +189,7 @@ def _moment(value: object, _: object = None) -> int | float | None:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            raise ValueError(f"expected milliseconds or an ISO 8601 time, found {_kind(value)}") from None
+            raise ValueError(f"expected milliseconds or an ISO 8601 time, found {found(value)}") from None
         return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     return to_ms(_number(value))
 
@@ -218,13 +210,13 @@ def _info(value: object, _: object = None) -> Any:
         except orjson.JSONDecodeError:
             return value
         return parsed if isinstance(parsed, Mapping) else value
-    raise ValueError(f"expected an object or a text, found {_kind(value)}")
+    raise ValueError(f"expected an object or a text, found {found(value)}")
 
 
 def _as_is(value: object, _: object = None) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
-    raise ValueError(f"expected a text or a boolean, found {_kind(value)}")
+    raise ValueError(f"expected a text or a boolean, found {found(value)}")
 
 
 def _extra(value: Mapping[str, JsonValue], _: object = None) -> Mapping[str, JsonValue]:
@@ -252,7 +244,7 @@ def _entity(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, Any],
 
     def structure_entity(value: Any, _: Any) -> Any:
         if not isinstance(value, Mapping):
-            raise ValueError(f"expected an object, found {_kind(value)}")  # noqa: TRY004 - becomes a DecodeError with its path
+            raise ValueError(f"expected an object, found {found(value)}")  # noqa: TRY004 - becomes a DecodeError with its path
         known = {name: _filled(part) for name, part in value.items() if name in names and part is not None}
         known["extra"] = {name: part for name, part in value.items() if name not in names}
         return inner(known, cls)

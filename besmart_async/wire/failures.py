@@ -24,6 +24,7 @@ from besmart_async.errors import (
     ServerError,
     UnprocessableError,
 )
+from besmart_async.wire.found import found
 from besmart_async.wire.literals import parse_literal
 from besmart_async.wire.operation import Auth, Operation
 
@@ -39,6 +40,10 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 _SAYS_CONTENT = frozenset({400, 413, 415, 422})
 """Statuses that judge the request's content: they would have met any earlier try of it as well."""
 _LONGEST_MESSAGE = 500
+_DEEPEST = 8
+"""Levels of an error body that are looked into for words."""
+_HEAD_BYTES = 16_384
+"""Where a page's title is looked for."""
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _SECRET_NAMES = ("authorization", "x-auth", "set-cookie", "cookie")
 
@@ -88,13 +93,14 @@ def message(response: Response) -> str:
     try:
         said = _words(orjson.loads(response.content))
     except orjson.JSONDecodeError:
-        title = _TITLE.search(response.content)
+        title = _TITLE.search(response.content[:_HEAD_BYTES])
         if title:
             said = (
                 f"an HTML page titled {title.group(1).decode('utf-8', 'replace').strip()!r}, not an answer of the API"
             )
         else:
-            said = f"{text} (not JSON)"
+            words = _words_in_text(text, 0)
+            said = words if words != text else f"{text} (not JSON)"
     return said if len(said) <= _LONGEST_MESSAGE else said[:_LONGEST_MESSAGE] + "…"
 
 
@@ -114,31 +120,46 @@ def http_date_ms(text: str) -> float | None:
     """Return an HTTP date as UTC unix milliseconds; None if it is none."""
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
 
 
-def _words(value: object) -> str:
+def _words(value: object, depth: int = 0) -> str:
+    if value is None:
+        return ""
     if isinstance(value, str):
-        return _words_in_text(value)
+        return _words_in_text(value, depth)
+    if depth > _DEEPEST:
+        return found(value)
     if isinstance(value, list):
-        return "; ".join(_words(part) for part in value)
-    if isinstance(value, Mapping):
-        said = next((value[name] for name in ("detail", "message", "msg", "error", "title") if value.get(name)), None)
-        if said is not None:
-            where = value.get("loc")
-            return (".".join(map(str, where)) + ": " if isinstance(where, list) else "") + _words(said)
-    return str(value)
+        return "; ".join(_words(part, depth + 1) for part in value)
+    return _words_in_object(value, depth) if isinstance(value, Mapping) else str(value)
 
 
-def _words_in_text(text: str) -> str:
-    if text.lstrip().startswith(("{", "[")):
+def _words_in_object(value: Mapping[str, Any], depth: int) -> str:
+    said = next((value[name] for name in ("detail", "message", "msg", "error", "title") if value.get(name)), None)
+    if said is None:
+        return orjson.dumps(value).decode() if _is_shallow(value) else found(value)
+    where = value.get("loc")
+    return (_place(where) if isinstance(where, list) else "") + _words(said, depth + 1)
+
+
+def _words_in_text(text: str, depth: int) -> str:
+    if depth <= _DEEPEST and text.lstrip().startswith(("{", "[")):
         try:
-            return _words(parse_literal(text))
+            return _words(parse_literal(text), depth + 1)
         except ValueError:
             pass
     return text
+
+
+def _place(where: list[Any]) -> str:
+    return ".".join(str(part) if isinstance(part, str | int) else "?" for part in where) + ": "
+
+
+def _is_shallow(value: Mapping[str, Any]) -> bool:
+    return not any(isinstance(part, Mapping | list) for part in value.values())
 
 
 def _redirect(response: Response) -> str:
@@ -149,4 +170,4 @@ def _redirect(response: Response) -> str:
 
 
 def _without_secrets(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name not in _SECRET_NAMES}
+    return {name: value for name, value in headers.items() if name.lower() not in _SECRET_NAMES}

@@ -6,8 +6,9 @@ Never `eval`: `ast.literal_eval` on a bounded text, and only what JSON could hol
 from __future__ import annotations
 
 import ast
+import warnings
 
-from besmart_async.models.values import JsonValue
+from besmart_async.models.values import JsonValue, checked_json
 
 _LONGEST = 1 << 20
 
@@ -21,14 +22,15 @@ def parse_literal(text: str) -> JsonValue:
     if len(text) > _LONGEST:
         raise ValueError("longer than 1 MiB")
     try:
-        return _as_json(ast.literal_eval(text.strip()))
+        with warnings.catch_warnings(action="ignore"):  # such as for "\\d", which Python reads as it stands
+            return _as_json(ast.literal_eval(text.strip()))
     except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError(f"not a literal: {error}") from None
 
 
 def _as_json(value: object) -> JsonValue:
     if value is None or isinstance(value, bool | int | float | str):
-        return value
+        return checked_json(value, "literal")
     if value is Ellipsis or value == {Ellipsis}:
         return None
     if isinstance(value, dict):

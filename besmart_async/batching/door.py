@@ -1,0 +1,93 @@
+"""The door of a writer: what callers pass, checked and in normal form. Nothing gets in that JSON cannot hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.errors import InvalidInputError
+from besmart_async.models.keys import SignalKey, checked_id, checked_key
+from besmart_async.models.series import SignalData, checked_unit
+from besmart_async.models.times import TimeColumn, TimeLike, time_column, to_ms
+from besmart_async.models.values import REMOVED, JsonValue, checked_json
+
+TypeColumn = str | Sequence[str] | NDArray[Any]
+OriginColumn = int | Sequence[int] | NDArray[Any]
+
+
+@attrs.frozen
+class Reading:
+    """One checked reading. `plain`: an int time and a float value."""
+
+    key: SignalKey
+    time: int | float
+    value: JsonValue
+    type: str
+    origin: int
+    unit: str | None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it fits columns of ints and floats as it is."""
+        return type(self.time) is int and type(self.value) is float
+
+
+def admitted(
+    key: SignalKey, time: object, value: Any, type_: TypeColumn, origin: OriginColumn, unit: str | None
+) -> Reading | SignalData:
+    """Return what `write` was given as one reading, or as columns if `time` is a column.
+
+    Raises:
+        InvalidInputError: an argument is refused.
+    """
+    if _is_column(time):
+        return SignalData(key, time, value, type_, origin, unit)  # type: ignore[arg-type]
+    if not isinstance(type_, str) or not type_:
+        raise InvalidInputError("type", type_, "give a type name such as 'DBL'")
+    moment: TimeLike = time  # type: ignore[assignment]
+    return Reading(
+        checked_key(key),
+        to_ms(moment, "time"),
+        checked_json(value, "value"),
+        str(type_),
+        checked_id("origin", origin),
+        checked_unit(unit),
+    )
+
+
+def removal(key: SignalKey, time: TimeLike | TimeColumn, origin: int) -> Reading | SignalData:
+    """Return the readings that mark others as deleted; their value is ignored by the service.
+
+    Raises:
+        InvalidInputError: an argument is refused.
+    """
+    if not _is_column(time):
+        return admitted(key, time, 0.0, REMOVED, origin, None)
+    times = time_column(time)  # type: ignore[arg-type]
+    return SignalData(key, times, np.zeros(len(times)), REMOVED, checked_id("origin", origin))
+
+
+def checked_data(data: SignalData) -> SignalData:
+    """Return `data` if a writer may send it.
+
+    Raises:
+        InvalidInputError: it is no `SignalData`, or the service's "no answer".
+    """
+    if not isinstance(data, SignalData):
+        raise InvalidInputError("data", data, "give a SignalData")
+    if data.absent:
+        raise InvalidInputError("data", str(data.key), "the service gave no answer for this signal: nothing to write")
+    return data
+
+
+def _is_column(time: object) -> bool:
+    if isinstance(time, np.ndarray | list | tuple):
+        return True
+    if isinstance(time, str | bytes | datetime | np.generic):
+        return False  # a pandas Timestamp is a datetime, and has to_numpy as well
+    return isinstance(time, Sequence) or hasattr(time, "to_numpy")

@@ -1,0 +1,357 @@
+"""Where accepted readings wait: one lane per signal, holding columns in the order of acceptance.
+
+A lane holds parts: `Segment`s (columns) and `Tail`s (lists that single readings are appended to). Whose readings they
+are is told by a `Credit`, so that every accepted reading is accounted for even after a later one has replaced it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from sys import getsizeof
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.models.keys import SignalKey
+from besmart_async.models.series import SignalData
+from besmart_async.models.times import plain_array
+from besmart_async.models.values import JsonValue
+
+READING_BYTES = 80
+"""Estimate for one buffered single reading: a float, an int and two list slots."""
+SEGMENT_BYTES = 400
+"""Estimate for the objects around a segment's columns."""
+NO_REF = -1
+
+Rows = slice | NDArray[Any]
+
+
+@attrs.frozen(eq=False)
+class Credit:
+    """Which accepted readings the rows of some columns stand for.
+
+    Attributes:
+        rows: number of rows.
+        row_of: for each accepted reading its row; None: reading i is row i.
+        ref: the ref of the write each reading came with, `NO_REF` for none; one number if they are all equal.
+        epoch: number of the flush that waits for it; one number if they are all equal.
+        cost: bytes these readings are accounted with.
+    """
+
+    rows: int
+    row_of: NDArray[Any] | None
+    ref: int | NDArray[Any]
+    epoch: int | NDArray[Any]
+    cost: int
+
+    @property
+    def readings(self) -> int:
+        """How many accepted readings."""
+        return self.rows if self.row_of is None else len(self.row_of)
+
+    def costing(self, cost: int) -> Credit:
+        """Return the same at another cost."""
+        return self if cost == self.cost else Credit(self.rows, self.row_of, self.ref, self.epoch, cost)
+
+    def take(self, rows: Rows) -> Credit:
+        """Return the credit of some of the rows, in that order."""
+        chosen = np.arange(self.rows)[rows]
+        if self.row_of is None:
+            readings, row_of = chosen, None
+        else:
+            place = np.full(self.rows, -1)
+            place[chosen] = np.arange(len(chosen))
+            readings = np.flatnonzero(place[self.row_of] >= 0)
+            row_of = place[self.row_of[readings]]
+        share = self.cost * len(readings) // max(self.readings, 1)
+        return Credit(len(chosen), row_of, _pick(self.ref, readings), _pick(self.epoch, readings), share)
+
+    @property
+    def refs(self) -> frozenset[int]:
+        """The refs in it, `NO_REF` included where a reading has none."""
+        return frozenset([self.ref]) if isinstance(self.ref, int) else frozenset(np.unique(self.ref).tolist())
+
+    def by_ref(self) -> Iterable[tuple[int, int]]:
+        """Count the readings of each ref."""
+        return [(ref, count) for ref, count in _tally(self.ref, self.readings) if ref != NO_REF]
+
+    def by_epoch(self) -> Iterable[tuple[int, int]]:
+        """Count the readings of each epoch."""
+        return _tally(self.epoch, self.readings)
+
+    @staticmethod
+    def concat(credits_: Sequence[Credit]) -> Credit:
+        """Join credits whose columns are appended."""
+        rows = sum(credit.rows for credit in credits_)
+        row_of: NDArray[Any] | None = None
+        if any(credit.row_of is not None for credit in credits_):
+            offset, columns = 0, list[NDArray[Any]]()
+            for credit in credits_:
+                columns.append(offset + (np.arange(credit.rows) if credit.row_of is None else credit.row_of))
+                offset += credit.rows
+            row_of = np.concatenate(columns)
+        return Credit(
+            rows,
+            row_of,
+            _join([(credit.ref, credit.readings) for credit in credits_]),
+            _join([(credit.epoch, credit.readings) for credit in credits_]),
+            sum(credit.cost for credit in credits_),
+        )
+
+
+@attrs.frozen(eq=False)
+class Segment:
+    """Columns of one signal with their credit."""
+
+    data: SignalData
+    credit: Credit
+
+    def take(self, rows: Rows) -> Segment:
+        """Return some of the rows."""
+        return Segment(self.data.take(rows), self.credit.take(rows))
+
+
+_MIXED: Any = object()
+
+
+class Tail:
+    """Lists that single readings of one unit are appended to; `type`, `origin` and `ref` are constants until they vary.
+
+    Where they differ, `types`, `origins` and `refs` hold them and the constants are no value that compares equal.
+    """
+
+    __slots__ = (
+        "epoch",
+        "extra",
+        "key",
+        "origin",
+        "origins",
+        "plain",
+        "ref",
+        "refs",
+        "times",
+        "type",
+        "types",
+        "unit",
+        "values",
+    )
+
+    def __init__(self, key: SignalKey, type_: str, origin: int, unit: str | None, ref: int, epoch: int) -> None:
+        self.key = key
+        self.unit = unit
+        self.type = type_
+        self.origin = origin
+        self.ref = ref
+        self.epoch = epoch
+        self.times: list[int | float] = []
+        self.values: list[JsonValue] = []
+        self.types: list[str] | None = None
+        self.origins: list[int] | None = None
+        self.refs: list[int] | None = None
+        self.plain = True
+        self.extra = 0
+
+    def note(self, type_: str, origin: int, ref: int) -> None:
+        """Append `type`, `origin` and `ref` of a reading about to be appended, which differ from the constants."""
+        if self.types is None or self.origins is None or self.refs is None:
+            rows = len(self.times)
+            self.types, self.origins, self.refs = [self.type] * rows, [self.origin] * rows, [self.ref] * rows
+            self.type = self.origin = self.ref = _MIXED
+        self.types.append(type_)
+        self.origins.append(origin)
+        self.refs.append(ref)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def segment(self) -> Segment:
+        """Return the readings as columns."""
+        rows = len(self.times)
+        plain = self.plain
+        time = np.array(self.times, np.int64) if plain else plain_array(self.times)
+        value = np.array(self.values, np.float64) if plain else plain_array(self.values)
+        types, origins, refs = self.types, self.origins, self.refs
+        ref: int | NDArray[Any] = self.ref
+        if types is None or origins is None or refs is None:
+            data = SignalData.trusted(self.key, time, value, self.type, self.origin, self.unit)
+        else:
+            type_ = _one_or_all(types, object)
+            data = SignalData.trusted(self.key, time, value, type_, _one_or_all(origins, np.int64), self.unit)
+            ref = _one_or_all(refs, np.int64)
+        return Segment(data, Credit(rows, None, ref, self.epoch, rows * READING_BYTES + self.extra))
+
+
+class Lane:
+    """What waits for one signal, and what is being done about it.
+
+    Attributes:
+        key: the signal.
+        parts: sealed parts in order of acceptance.
+        tail: the open part, None if there is none.
+        sealed_rows: readings in `parts`.
+        since: when the first of them was accepted.
+        busy: frozen items of this signal without an outcome; while there are any, the lane sends nothing new.
+        flying: whether one of them is under way.
+        queued: whether it is in the queue of lanes that may send.
+        urgent: whether a flush waits for it.
+        holds: readings that must wait, since an old request may still store older values for them.
+        withheld: parts that wait for the holds; older than `parts`.
+    """
+
+    __slots__ = (
+        "busy",
+        "flying",
+        "holds",
+        "key",
+        "parts",
+        "queued",
+        "sealed_rows",
+        "since",
+        "tail",
+        "urgent",
+        "withheld",
+    )
+
+    def __init__(self, key: SignalKey) -> None:
+        self.key = key
+        self.parts: list[Tail | Segment] = []
+        self.tail: Tail | None = None
+        self.sealed_rows = 0
+        self.since = 0.0
+        self.busy = 0
+        self.flying = False
+        self.queued = False
+        self.urgent = False
+        self.holds: list[Hold] = []
+        self.withheld: list[Segment] = []
+
+    @property
+    def rows(self) -> int:
+        """Readings that wait, those withheld left out."""
+        return self.sealed_rows if self.tail is None else self.sealed_rows + len(self.tail.times)
+
+    def seal(self) -> None:
+        """Let no more readings be appended to the open part."""
+        if self.tail is not None:
+            self.sealed_rows += len(self.tail.times)
+            self.parts.append(self.tail)
+            self.tail = None
+
+    def add(self, segment: Segment) -> None:
+        """Append columns."""
+        self.seal()
+        self.parts.append(segment)
+        self.sealed_rows += segment.credit.rows
+
+    def put_back(self, segments: Sequence[Segment]) -> None:
+        """Put what was taken, and could not be sent, to the front again."""
+        self.seal()
+        self.parts[:0] = segments
+        self.sealed_rows += sum(segment.credit.rows for segment in segments)
+
+    def take(self, rows: int) -> list[Segment]:
+        """Take parts from the front: all that waits, or at most `rows`."""
+        if self.tail is not None:
+            if not self.parts and len(self.tail.times) <= rows:
+                segment, self.tail = self.tail.segment(), None
+                return [segment]
+            self.seal()
+        parts, self.parts = self.parts, []
+        taken: list[Segment] = []
+        left = rows
+        for number, part in enumerate(parts):
+            segment = part if isinstance(part, Segment) else part.segment()
+            size = segment.credit.rows
+            if size <= left:
+                taken.append(segment)
+                left -= size
+                continue
+            if left:
+                taken.append(segment.take(slice(None, left)))
+                segment = segment.take(slice(left, None))
+            self.parts = [segment, *parts[number + 1 :]]
+            break
+        self.sealed_rows -= sum(segment.credit.rows for segment in taken)
+        return taken
+
+    def release(self, now: float) -> None:
+        """Forget the holds that are over; if any were, what waited for them may be taken again."""
+        kept = [hold for hold in self.holds if hold.until > now]
+        if len(kept) < len(self.holds):
+            self.holds = kept
+            withheld, self.withheld = self.withheld, []
+            self.put_back(withheld)
+
+
+@attrs.frozen(eq=False)
+class Hold:
+    """Readings (time, origin) of one signal whose newer values must wait until `until`."""
+
+    until: float
+    time: NDArray[Any]
+    origin: int | NDArray[Any] | None
+
+    @property
+    def cost(self) -> int:
+        """Bytes it is accounted with."""
+        return SEGMENT_BYTES + self.time.nbytes
+
+    def covers(self, data: SignalData) -> NDArray[Any]:
+        """Return a mask of the rows that are held."""
+        mask: NDArray[Any] = np.isin(data.time, self.time)
+        if not mask.any():
+            return mask
+        ours = origins_of(data.origin, len(data))
+        if not isinstance(self.origin, np.ndarray):
+            exact: NDArray[Any] = mask & (ours == (1 if self.origin is None else self.origin))
+            return exact
+        held = set(zip(self.time.tolist(), self.origin.tolist(), strict=True))
+        for row in np.flatnonzero(mask).tolist():
+            mask[row] = (data.time[row].item(), int(ours[row])) in held
+        return mask
+
+
+def columns_cost(data: SignalData) -> int:
+    """Estimate the bytes that buffered columns take."""
+    cost = SEGMENT_BYTES
+    for column in (data.time, data.value, data.type, data.origin):
+        if isinstance(column, np.ndarray):
+            cost += column.nbytes
+            if column.dtype == object and column is not data.type:
+                cost += sum(map(getsizeof, column))
+    return cost
+
+
+def origins_of(origin: int | NDArray[Any] | None, rows: int) -> NDArray[Any]:
+    """Return an array of origins; an untold one is the service's default, 1."""
+    return origin if isinstance(origin, np.ndarray) else np.full(rows, 1 if origin is None else origin)
+
+
+def _pick(column: int | NDArray[Any], rows: NDArray[Any]) -> int | NDArray[Any]:
+    return column if isinstance(column, int) else column[rows]
+
+
+def _join(columns: Sequence[tuple[int | NDArray[Any], int]]) -> int | NDArray[Any]:
+    first = columns[0][0]
+    if isinstance(first, int) and all(isinstance(column, int) and column == first for column, _ in columns):
+        return first
+    arrays = [np.full(rows, column) if isinstance(column, int) else column for column, rows in columns]
+    return np.concatenate(arrays)
+
+
+def _tally(column: int | NDArray[Any], readings: int) -> Iterable[tuple[int, int]]:
+    if isinstance(column, int):
+        return ((column, readings),)
+    values, counts = np.unique(column, return_counts=True)
+    return zip(values.tolist(), counts.tolist(), strict=True)
+
+
+def _one_or_all(column: list[Any], dtype: Any) -> Any:
+    first = column[0]
+    if column.count(first) == len(column):
+        return first
+    array = np.empty(len(column), dtype)
+    array[:] = column
+    return array

@@ -1,0 +1,224 @@
+"""From what waits in a lane to the encoded items of one bulk call.
+
+Theory of operation: what is taken from a lane is merged per form (unit; whether type and origin are told), later
+readings of the same (time, origin) replacing earlier ones across all forms; what a hold covers is set aside; the rest
+is encoded, each item once. `Shipment`s are what goes out in one call, with the history of that call. A shipment is
+taken apart without encoding again, except where a single item has to be cut by its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.batching.isolation import Family
+from besmart_async.batching.lanes import Credit, Lane, Rows, Segment, origins_of
+from besmart_async.errors import BesmartError
+from besmart_async.models.series import SignalData
+from besmart_async.wire.columns import encode_item, join_items
+
+
+class Item:
+    """One element of a bulk call: the readings of one signal in one unit, frozen.
+
+    Attributes:
+        lane: where it came from.
+        data: the readings.
+        credit: which accepted readings they stand for; its cost includes the encoded bytes.
+        encoded: the element as bytes.
+        rows: how many readings.
+    """
+
+    __slots__ = ("credit", "data", "encoded", "lane", "rows")
+
+    def __init__(self, lane: Lane, segment: Segment, encoded: bytes, cost: int) -> None:
+        self.lane = lane
+        self.data = segment.data
+        self.credit = segment.credit.costing(cost)
+        self.encoded = encoded
+        self.rows = segment.credit.rows
+
+    def take(self, rows: Rows) -> Item:
+        """Return an item with some of the rows, at its share of the cost."""
+        segment = Segment(self.data.take(rows), self.credit.take(rows))
+        return Item(self.lane, segment, encode_item(segment.data), segment.credit.cost)
+
+
+def frozen_item(lane: Lane, segment: Segment) -> Item:
+    """Encode what has been taken from a lane."""
+    encoded = encode_item(segment.data)
+    return Item(lane, segment, encoded, segment.credit.cost + len(encoded))
+
+
+@attrs.define(eq=False)
+class Shipment:
+    """What goes out in one call, and what that call has been through.
+
+    Attributes:
+        number: identifies it in events and outcomes.
+        items: what is in it.
+        family: the search for refused readings it is a probe of.
+        readings: rows in it.
+        body_bytes: size of its body.
+        attempts: calls so far.
+        first_sent_at: when the first of them (or of the shipment it is a part of) left.
+        sent_at: when the last one left.
+        maybe_applied: whether any may have stored it.
+        lost_at: when the last answer was lost of a call that may yet be applied.
+        retry_at: when it may be sent again.
+        error: what the last one failed with.
+        forbidden_after: how many batches had been stored when it was first refused with 401 or 403.
+    """
+
+    number: int
+    items: tuple[Item, ...]
+    family: Family | None = None
+    readings: int = attrs.field(init=False)
+    body_bytes: int = attrs.field(init=False)
+    attempts: int = 0
+    first_sent_at: float | None = None
+    sent_at: float = 0.0
+    maybe_applied: bool = False
+    lost_at: float | None = None
+    retry_at: float = 0.0
+    error: BesmartError | None = None
+    forbidden_after: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.readings = sum([item.rows for item in self.items])
+        self.body_bytes = 1 + sum([len(item.encoded) + 1 for item in self.items])
+
+    @property
+    def free(self) -> bool:
+        """Whether no other part of the same signals is under way."""
+        return not any(item.lane.flying for item in self.items)
+
+    def fly(self, flying: bool) -> None:
+        """Note whether it is under way."""
+        for item in self.items:
+            item.lane.flying = flying
+
+    def body(self) -> bytes:
+        """Join the request body."""
+        return join_items([item.encoded for item in self.items])
+
+    def part(self, number: int, items: Sequence[Item], family: Family | None = None) -> Shipment:
+        """Return a shipment of some of the items that inherits this one's history."""
+        return Shipment(
+            number,
+            tuple(items),
+            family,
+            first_sent_at=self.first_sent_at,
+            maybe_applied=self.maybe_applied,
+            lost_at=self.lost_at,
+            error=self.error,
+        )
+
+
+def merge(parts: Sequence[Segment]) -> list[Segment]:
+    """Join parts of one lane, in order of acceptance: one segment per form, each (time, origin) once, the last wins."""
+    if len(parts) == 1:
+        winner = last_wins(parts[0].data.time, parts[0].data.origin)
+        if winner is None:
+            return list(parts)
+    else:
+        time, origin = _identities(parts)
+        winner = last_wins(time, origin)
+    forms: dict[tuple[str | None, bool, bool], list[int]] = {}
+    for number, part in enumerate(parts):
+        data = part.data
+        forms.setdefault((data.unit, data.type is None, data.origin is None), []).append(number)
+    credit = Credit.concat([part.credit for part in parts])
+    starts = np.cumsum([0, *(part.credit.rows for part in parts)])
+    merged: list[Segment] = []
+    for numbers in forms.values():
+        data = SignalData.concat([parts[number].data for number in numbers])
+        if winner is None and len(forms) == 1:
+            merged.append(Segment(data, credit))
+            continue
+        rows = np.concatenate([np.arange(starts[number], starts[number + 1]) for number in numbers])
+        if winner is None:
+            merged.append(Segment(data, credit.take(rows)))
+            continue
+        wins = winner[rows] == rows
+        if wins.any():
+            merged.append(Segment(data.take(wins), _credit_of_winners(credit, winner, rows[wins])))
+    return merged
+
+
+def _identities(parts: Sequence[Segment]) -> tuple[NDArray[Any], int | NDArray[Any] | None]:
+    time = np.concatenate([part.data.time for part in parts])
+    first = parts[0].data.origin
+    if not isinstance(first, np.ndarray) and all(
+        not isinstance(part.data.origin, np.ndarray) and part.data.origin == first for part in parts
+    ):
+        return time, first
+    return time, np.concatenate([origins_of(part.data.origin, len(part.data)) for part in parts])
+
+
+def last_wins(time: NDArray[Any], origin: int | NDArray[Any] | None) -> NDArray[Any] | None:
+    """Return for each row the last row of the same time and origin; None if no two rows share both."""
+    if len(time) < 2 or bool((time[1:] > time[:-1]).all()):
+        return None
+    if isinstance(origin, np.ndarray):
+        order = np.lexsort((origin, time))
+        sorted_time, sorted_origin = time[order], origin[order]
+        fresh = (sorted_time[1:] != sorted_time[:-1]) | (sorted_origin[1:] != sorted_origin[:-1])
+    else:
+        order = np.argsort(time, kind="stable")
+        sorted_time = time[order]
+        fresh = sorted_time[1:] != sorted_time[:-1]
+    if bool(fresh.all()):
+        return None
+    group = np.concatenate([[0], np.cumsum(fresh)])
+    last = order[np.flatnonzero(np.concatenate([fresh, [True]]))]
+    winner = np.empty(len(time), np.intp)
+    winner[order] = last[group]
+    return winner
+
+
+def _credit_of_winners(credit: Credit, winner: NDArray[Any], kept: NDArray[Any]) -> Credit:
+    """Move the credit of replaced rows to the rows in `kept`, which replaced them."""
+    row_of = winner if credit.row_of is None else winner[credit.row_of]
+    return attrs.evolve(credit, row_of=row_of).take(kept)
+
+
+def apart(segment: Segment, lane: Lane) -> tuple[Segment | None, Segment | None]:
+    """Split into what may be sent and what a hold covers."""
+    mask = np.zeros(len(segment.data), np.bool_)
+    for hold in lane.holds:
+        mask |= hold.covers(segment.data)
+    if not mask.any():
+        return segment, None
+    return (None if mask.all() else segment.take(~mask)), segment.take(mask)
+
+
+def halves(item: Item, pieces: int = 2) -> list[Item]:
+    """Cut an item by its rows into about equal pieces, at most one per row."""
+    rows = item.rows
+    cuts = np.linspace(0, rows, min(pieces, rows) + 1).astype(int).tolist()
+    return [item.take(slice(start, stop)) for start, stop in pairwise(cuts)]
+
+
+def fitted(items: Sequence[Item], max_bytes: int) -> list[list[Item]]:
+    """Distribute items over bodies of at most `max_bytes`, cutting those that are too large alone down to one row."""
+    bodies: list[list[Item]] = []
+    size = max_bytes + 1
+    todo = list(reversed(items))
+    while todo:
+        item = todo.pop()
+        bytes_ = len(item.encoded) + 1
+        if bytes_ + 1 > max_bytes and item.rows > 1:
+            todo += reversed(halves(item, bytes_ // max_bytes + 1))
+        elif size + bytes_ > max_bytes:
+            bodies.append([item])
+            size = 1 + bytes_
+        else:
+            bodies[-1].append(item)
+            size += bytes_
+    return bodies

@@ -1,0 +1,485 @@
+"""`Writer`: many writes in few calls. The asyncio shell around `coalescer.Coalescer`, which decides everything.
+
+Rules:
+- The shell keeps time, sends, and tells the waiters; it decides nothing about batches.
+- A write that has room makes no task, future or lock and does not suspend; but once in some hundred writes one lets
+  others run.
+- Whoever waits (for room, for an acknowledgement, for a flush) waits on a future of its own; cancelling it only
+  detaches it. What was accepted stays accepted; the calls on the wire belong to the writer and go on.
+- No task group and no cancel scope is held open across a yield: a writer may be closed by another task than opened it.
+- Whatever happens to the engine, every waiter hears of it, each with an exception of its own. Nothing hangs.
+- A writer belongs to the process and event loop that use it first.
+
+Theory of operation: `write` offers a reading to the core. `_pump` sends what is due and sets one timer for what is not;
+it runs when the core asks for attention, when the timer ends, and when a call ends. `_carry` is one call, from sending
+to settling. `Outbox` hands rejections to whoever wants them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time as clock
+import warnings
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from besmart_async.batching.callers import Delivery, Line, Watches
+from besmart_async.batching.coalescer import HOLD_OFF_S, Batch, Coalescer
+from besmart_async.batching.door import OriginColumn, Reading, TypeColumn, admitted, checked_data, removal
+from besmart_async.batching.intake import QUANTUM
+from besmart_async.batching.lanes import NO_REF, READING_BYTES, columns_cost
+from besmart_async.batching.outbox import OnReject, Outbox
+from besmart_async.batching.outcomes import Rejection, Settled, WriterEvent
+from besmart_async.batching.report import DeliveryReport
+from besmart_async.config import BatchPolicy
+from besmart_async.errors import BesmartError, TransportError, UndeliveredError, WriterTimeoutError
+from besmart_async.models.keys import SignalKey
+from besmart_async.models.series import SignalData
+from besmart_async.models.times import MAX_MS, MIN_MS, TimeColumn, TimeLike
+from besmart_async.models.values import DOUBLE, JsonValue, ValueColumn
+
+logger = logging.getLogger("besmart_async")
+
+WriterHook = Callable[[WriterEvent], None]
+_CANCEL_GRACE_S = 0.5
+"""How long closing waits for calls that it cancelled at its deadline."""
+
+
+class Put(Protocol):
+    """One attempt of a bulk write: returns once the service acknowledged the body, raises `BesmartError`s."""
+
+    async def __call__(self, body: bytes, /) -> None:
+        """Send the body once; the writer itself sees to retries."""
+        ...
+
+
+class Writer:
+    """Gathers writes into bulk calls. Made by `client.writer()`; one serves a whole application.
+
+    Use it as `async with client.writer() as writer`, or call `aclose()` when done.
+    """
+
+    def __init__(
+        self,
+        put: Put,
+        policy: BatchPolicy | None = None,
+        *,
+        on_reject: OnReject | None = None,
+        hooks: Sequence[WriterHook] = (),
+        rng: random.Random | None = None,
+        hold_off_s: float = HOLD_OFF_S,
+    ) -> None:
+        """Prepare a writer that sends through `put`; nothing happens before the first write.
+
+        Args:
+            put: makes one attempt of a bulk write.
+            policy: limits and durations.
+            on_reject: called with each `Rejection`, one at a time; may be async. Without it they are raised, with the
+                data, by `flush` or at the end.
+            hooks: called with every event; an exception of a hook is logged and goes no further.
+            rng: source of jitter.
+            hold_off_s: a request whose answer was lost may still be applied for so long; newer values of its readings
+                wait.
+        """
+        self._put = put
+        self._policy = policy if policy is not None else BatchPolicy()
+        self._outbox = Outbox(on_reject)
+        self._hooks = tuple(hooks)
+        self._rng = rng if rng is not None else random.Random()  # noqa: S311 - jitter
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._time: Callable[[], float] = clock.monotonic
+        self._core = Coalescer(self._policy, self._rng.random, hold_off_s=hold_off_s)
+        self._intake = self._core.intake
+        self._offer_one = self._core.offer_one
+        self._closing = False
+        self._closed = False
+        self._pumping = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._calls: set[asyncio.Task[None]] = set()
+        self._line = Line()
+        self._waiting = self._line.waiting
+        self._watches = Watches()
+        self._deliveries: dict[int, Delivery] = {}
+        self._ref = 0
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    async def write(
+        self,
+        key: SignalKey,
+        time: TimeLike | TimeColumn,
+        value: JsonValue | ValueColumn,
+        *,
+        type: TypeColumn = DOUBLE,  # noqa: A002 - the API's name
+        origin: OriginColumn = 1,
+        unit: str | None = None,
+    ) -> None:
+        """Write one reading, or columns of readings, of one signal. Returns when it is accepted, not when it is stored.
+
+        It waits only while there is no room. Cancelled while waiting, nothing of it was accepted.
+
+        Args:
+            key: which signal.
+            time: UTC unix ms or an aware datetime; or a column of them.
+            value: the value; or a column of as many.
+            type: type name of the reading, or of all, or one per row.
+            origin: origin of the reading, or of all, or one per row.
+            unit: unit symbol, sent only if given.
+
+        Raises:
+            InvalidInputError: an argument is refused; nothing was accepted.
+            WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.
+            BesmartError: the writer is closed, has stopped, or belongs to another process or event loop.
+        """
+        try:
+            at_home = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            at_home = False  # in a coroutine right after os.fork(); `_accept` says so
+        if (  # mypy follows `__class__`, pyright does not
+            at_home
+            and time.__class__ is int
+            and value.__class__ is float
+            and key.__class__ is SignalKey
+            and value - value == 0.0  # pyright: ignore[reportOperatorIssue]  # neither NaN nor infinite
+            and MIN_MS <= time <= MAX_MS  # pyright: ignore[reportOperatorIssue]
+            and type is DOUBLE
+            and origin.__class__ is int
+            and origin >= 0  # pyright: ignore[reportOperatorIssue]
+            and (unit is None or (unit.__class__ is str and unit))
+            and not self._waiting
+            and self._offer_one(key, time, value, type, origin, unit, NO_REF, self._time())  # pyright: ignore[reportArgumentType]
+        ):
+            if self._intake.attention:
+                await self._attend()
+            return
+        await self._accept(admitted(key, time, value, type, origin, unit))
+
+    async def write_data(self, data: SignalData) -> None:
+        """Write columns; as `write`, all or nothing.
+
+        Raises:
+            WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.
+            BesmartError: as `write`.
+        """
+        await self._accept(checked_data(data))
+
+    async def remove(self, key: SignalKey, time: TimeLike | TimeColumn, *, origin: int = 1) -> None:
+        """Mark readings as deleted, by writing readings of type "RM" at their times.
+
+        Args:
+            key: which signal.
+            time: one moment, or a column of them.
+            origin: origin of the readings to delete: readings of different origins are different.
+
+        Raises:
+            BesmartError: as `write`.
+        """
+        await self._accept(removal(key, time, origin))
+
+    async def deliver(self, data: SignalData) -> None:
+        """Write columns and wait until the service has stored them.
+
+        Cancelling gives up the wait only: once accepted, the readings are delivered all the same.
+
+        Raises:
+            UnprocessableError: the service refuses some of them; a note counts those that were delivered.
+            BesmartError: they could not be delivered (its `outcome` tells what became of them), or as `write`.
+        """
+        data = checked_data(data)
+        if not len(data):
+            return
+        loop = self._home()
+        self._ref += 1
+        ref, delivery = self._ref, Delivery(len(data), loop.create_future())
+        self._deliveries[ref] = delivery
+        try:
+            await self._accept(data, ref)
+            await delivery.future
+        finally:
+            del self._deliveries[ref]
+
+    async def flush(self, timeout: float | None = None) -> DeliveryReport:
+        """Send at once what waits, and wait until everything accepted so far has its final outcome.
+
+        Cancelling gives up the wait only.
+
+        Args:
+            timeout: seconds to wait at most; None for no end.
+
+        Raises:
+            WriterTimeoutError: the time is over; the readings are still on their way.
+            UndeliveredError: some readings could not be delivered since the last time this was raised (without
+                `on_reject`, which gets them instead).
+            BesmartError: the writer has stopped, or belongs to another process or event loop.
+        """
+        if self._loop is None:
+            self._home()
+        loop = self._home(closing=True)
+        ticket = self._core.flush()
+        self._pump()
+        if not await self._watches.until(lambda: self._core.flushed(ticket), timeout):
+            raise WriterTimeoutError(f"not everything was delivered within {timeout:g} s; it is still on its way")
+        report = self._core.report(loop.time())
+        if undelivered := self._outbox.take():
+            raise UndeliveredError(report, undelivered) from self._core.failure
+        if self._core.failure is not None:
+            raise self._core.failure.clone()
+        return report
+
+    @property
+    def report(self) -> DeliveryReport:
+        """The numbers as they stand."""
+        return self._core.report(self._time())
+
+    # -- closing -----------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Accept nothing more, deliver what was accepted for up to `close_timeout_s`, and give the rest up.
+
+        Any task may do it. Cancelled, it gives the rest up at once. A second time does nothing.
+
+        Raises:
+            UndeliveredError: some readings did not arrive (without `on_reject`).
+            ExceptionGroup: what `on_reject` raised.
+        """
+        undelivered = await self._close()
+        errors = self._outbox.take_errors()
+        if undelivered is not None:
+            for error in errors:
+                undelivered.add_note(f"on_reject failed as well: {error!r}")
+            raise undelivered from self._core.failure
+        if errors:
+            raise ExceptionGroup("on_reject failed while the writer went on", errors)
+
+    async def __aenter__(self) -> Self:
+        self._home()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self.aclose()
+            return
+        undelivered = await self._close()
+        if undelivered is not None:
+            error.add_note(f"and the besmart writer: {undelivered}")
+        for failed in self._outbox.take_errors():
+            error.add_note(f"and on_reject failed: {failed!r}")
+
+    def __del__(self) -> None:
+        if getattr(self, "_loop", None) is not None and not self._closing and self._pid == os.getpid():
+            pending = self._core.report(0.0).pending
+            told = f"a besmart writer was never closed ({pending} readings pending); use 'async with'"
+            warnings.warn(told, ResourceWarning, 2, source=self)
+
+    async def _close(self) -> UndeliveredError | None:
+        if self._closing or self._loop is None:
+            self._closing = True
+            if self._loop is not None:
+                self._home(closing=True)
+                await self._watches.until(lambda: self._closed, None)
+            return None
+        loop = self._home(closing=True)
+        self._closing = True
+        deadline = loop.time() + self._policy.close_timeout_s
+        self._intake.close()
+        self._line.let_all_in()
+        self._core.flush()
+        self._pump()
+        try:
+            await self._watches.until(self._idle, self._policy.close_timeout_s)
+        finally:
+            self._give_up(BesmartError(f"the writer was closed, after {self._policy.close_timeout_s:g} s of trying"))
+        for call in self._calls:
+            call.cancel()
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=_CANCEL_GRACE_S)
+        await self._outbox.empty(max(_CANCEL_GRACE_S, deadline - loop.time()))
+        self._closed = True
+        self._watches.look()
+        report = self._core.report(loop.time())
+        undelivered = self._outbox.take()
+        return UndeliveredError(report, undelivered) if undelivered else None
+
+    def _idle(self) -> bool:
+        return not self._calls and self._core.report(0.0).pending == 0
+
+    def _give_up(self, error: BesmartError) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._idle():
+            self._core.abandon(error, self._time())
+            self._tell()
+            for call in self._calls:
+                call.cancel()
+
+    # -- accepting ---------------------------------------------------------------------------------------------------
+
+    async def _accept(self, what: Reading | SignalData, ref: int = NO_REF) -> None:
+        loop = self._home()
+        if self._waiting or not self._offered(what, ref):
+            await self._stand_in_line(what, ref, loop.time() + self._policy.admission_timeout_s)
+        if self._intake.attention:
+            await self._attend()
+
+    async def _stand_in_line(self, what: Reading | SignalData, ref: int, deadline: float) -> None:
+        cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * QUANTUM
+        cost = min(cost, self._policy.max_memory_bytes // 2)
+        waited = False
+        try:
+            while True:
+                await self._line.wait(cost, deadline, first=waited)
+                self._home()
+                if self._offered(what, ref):
+                    return
+                waited = True
+        except TimeoutError:
+            raise self._no_room() from None
+        finally:
+            self._line.let_in(self._core.room)  # what was cleared for us and not used
+
+    def _offered(self, what: Reading | SignalData, ref: int) -> bool:
+        self._usable()
+        if isinstance(what, SignalData):
+            return self._intake.offer(what, ref, self._time())
+        offer = self._core.offer_one if what.plain else self._core.offer_odd
+        return offer(what.key, what.time, what.value, what.type, what.origin, what.unit, ref, self._time())  # type: ignore[arg-type]
+
+    async def _attend(self) -> None:
+        intake = self._intake
+        intake.attention = False
+        self._pump()
+        if intake.breathe:
+            intake.breathe = False
+            await asyncio.sleep(0)
+
+    def _no_room(self) -> WriterTimeoutError:
+        report = self.report
+        error = WriterTimeoutError(
+            f"no room for this write within {self._policy.admission_timeout_s:g} s: {report.pending} readings "
+            f"({report.memory_bytes} bytes) wait for the service; the writer is {report.state}"
+        )
+        error.outcome = "not_sent"
+        return error
+
+    def _usable(self) -> None:
+        if self._core.failure is not None and not self._closing:
+            raise self._core.failure.clone()
+        if self._closing:
+            raise BesmartError("this writer is closed")
+
+    def _home(self, *, closing: bool = False) -> asyncio.AbstractEventLoop:
+        """Return the running event loop if this writer may be used in it."""
+        loop = _running_loop()
+        if self._loop is None and loop is not None:
+            if self._closing:
+                raise BesmartError("this writer is closed")
+            self._loop = loop
+            self._pid = os.getpid()
+            if type(loop).time is not asyncio.BaseEventLoop.time:
+                self._time = loop.time
+        if self._pid != os.getpid():
+            raise BesmartError(f"this writer belongs to process {self._pid}; open a client of its own after a fork")
+        if loop is None or loop is not self._loop:
+            raise BesmartError("this writer belongs to another event loop; open one client per event loop")
+        if not closing:
+            self._usable()
+        return loop
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Send what is due, tell what has happened, and see to it that somebody comes back for the rest."""
+        if self._pumping or self._loop is None:
+            return
+        self._pumping = True
+        try:
+            now = self._time()
+            while (batch := self._core.poll(now)) is not None:
+                call = self._loop.create_task(self._carry(batch), name="besmart writer call")
+                self._calls.add(call)
+                call.add_done_callback(self._ended)
+            self._arm(now)
+        except Exception as error:  # a fault of ours must not leave anyone waiting
+            self._core.abandon(_unexpected(error), self._time())
+        finally:
+            self._pumping = False
+        self._tell()
+
+    def _arm(self, now: float) -> None:
+        wakeup = self._core.next_wakeup(now)
+        if wakeup is None or self._loop is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= wakeup:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(wakeup, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._pump()
+
+    async def _carry(self, batch: Batch) -> None:
+        error: BesmartError | None = None
+        try:
+            await self._put(batch.body)
+        except BesmartError as failed:
+            error = failed
+        except asyncio.CancelledError:
+            error = TransportError("the call was cancelled", reached=True, outcome="in_doubt")
+            raise
+        except Exception as failed:
+            error = _unexpected(failed)
+        finally:
+            self._core.settle(batch.number, error, self._time())
+
+    def _ended(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        if call.cancelled() and not self._closing:
+            self._arm(self._time())  # the loop may be shutting down: no new tasks from here
+        else:
+            self._pump()
+
+    def _tell(self) -> None:
+        for event in self._core.events():
+            if isinstance(event, Settled):
+                delivery = self._deliveries.get(event.ref)
+                if delivery is not None and delivery.note(event):
+                    delivery.tell()
+                continue
+            if isinstance(event, Rejection):
+                self._outbox.add(event, told_otherwise=event.refs <= self._deliveries.keys() and bool(event.refs))
+            for hook in self._hooks:
+                try:
+                    hook(event)
+                except Exception:
+                    logger.exception(
+                        "a hook of the besmart writer failed on %s; the writer goes on", type(event).__name__
+                    )
+        if self._core.failure is not None:
+            self._line.let_all_in()
+        elif self._waiting:
+            self._line.let_in(self._core.room)
+        self._watches.look()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None  # not even in a coroutine right after os.fork()
+
+
+def _unexpected(error: BaseException) -> BesmartError:
+    told = BesmartError(f"the writer failed: {error!r}")
+    told.outcome = "in_doubt"
+    told.__cause__ = error
+    return told
