@@ -6,10 +6,9 @@ A failed write or creation carries `outcome`: `"not_sent"` (the service certainl
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, cast
 
 import attrs
 
@@ -51,9 +50,11 @@ class BesmartError(Exception):
 
     def clone(self) -> Self:
         """Return an equal error of its own, so that no two waiters share one instance and its traceback."""
-        twin = copy.copy(self)
+        twin = cast("Self", _restore(type(self), self.args, self.__dict__.copy()))
         twin.__cause__ = self.__cause__
         return twin
+
+    __copy__ = clone  # else a library that registers a way to pickle tracebacks would copy those too
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (type(self), self.args, self.__dict__.copy())
@@ -282,5 +283,8 @@ def _phrase(status: int) -> str:
 
 
 def _short(value: object, limit: int = 80) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an int of thousands of digits, a structure without end
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

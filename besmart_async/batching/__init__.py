@@ -1,1 +1,32 @@
-"""."""
+"""Gathering single calls into bulk calls: pure cores that decide, thin async shells that send."""
+
+from besmart_async.batching.outcomes import (
+    BatchAcknowledged,
+    BatchRetried,
+    BatchSent,
+    BatchSplit,
+    Rejection,
+    SendingPaused,
+    SendingResumed,
+    WriterEvent,
+)
+from besmart_async.batching.read_report import ReadReport
+from besmart_async.batching.reader import Reader
+from besmart_async.batching.report import DeliveryReport
+from besmart_async.batching.writer import Writer, WriterHook
+
+__all__ = [
+    "BatchAcknowledged",
+    "BatchRetried",
+    "BatchSent",
+    "BatchSplit",
+    "DeliveryReport",
+    "ReadReport",
+    "Reader",
+    "Rejection",
+    "SendingPaused",
+    "SendingResumed",
+    "Writer",
+    "WriterEvent",
+    "WriterHook",
+]

@@ -34,7 +34,6 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import TimeLike
-from besmart_async.models.values import JsonValue
 
 _CANCEL_GRACE_S = 1.0
 """How long closing waits for calls that it cancelled at its deadline."""
@@ -80,7 +79,7 @@ class Reader:
         raw: bool | None = None,
         output_unit_id: int | None = None,
         signal_origin_id: int | None = None,
-        filters: Mapping[str, JsonValue] | str | None = None,
+        filters: Mapping[str, object] | str | None = None,
         is_chart: bool | None = None,
     ) -> SignalData:
         """Read one signal; calls made at the same time travel together (`POST /sensors/signals/data`).

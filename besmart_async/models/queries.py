@@ -22,7 +22,7 @@ def _till(value: TimeLike) -> int | float:
     return to_ms(value, "till")
 
 
-def _filters(value: Mapping[str, JsonValue] | str | None) -> Mapping[str, JsonValue] | None:
+def _filters(value: Mapping[str, object] | str | None) -> Mapping[str, JsonValue] | None:
     return None if value is None else checked_object("filters", value)
 
 

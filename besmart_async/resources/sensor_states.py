@@ -16,7 +16,7 @@ from besmart_async.wire.parameters import query
 
 _States = list[SensorState]  # inside the class, `list` is the method
 
-Information = Mapping[str, JsonValue] | str
+Information = Mapping[str, object] | str
 """Additional information: a mapping, sent as JSON, or any text."""
 
 

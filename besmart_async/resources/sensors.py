@@ -42,7 +42,7 @@ class Sensors:
         sensor_eid: str | None = None,
         lat: float | None = None,
         lon: float | None = None,
-        info: Mapping[str, JsonValue] | str | None = None,
+        info: Mapping[str, object] | str | None = None,
         uncertain: bool | None = None,
         negligible: bool | None = None,
     ) -> SensorKey:
@@ -111,7 +111,7 @@ class Sensors:
         sensor_eid: str | None = None,
         lat: float | None = None,
         lon: float | None = None,
-        info: Mapping[str, JsonValue] | str | None = None,
+        info: Mapping[str, object] | str | None = None,
         comments: str | None = None,
         uncertain: bool | None = None,
         negligible: bool | None = None,
@@ -171,7 +171,7 @@ def _path(client_cid: int, sensor_mid: int) -> dict[str, int]:
 
 
 def _attributes(
-    sensor_eid: str | None, lat: float | None, lon: float | None, info: Mapping[str, JsonValue] | str | None
+    sensor_eid: str | None, lat: float | None, lon: float | None, info: Mapping[str, object] | str | None
 ) -> tuple[tuple[str, JsonValue], ...]:
     return (
         ("sensor_eid", optional(checked_text, "sensor_eid", sensor_eid)),

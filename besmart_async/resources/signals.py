@@ -14,7 +14,6 @@ from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
 from besmart_async.models.signal_types import SignalType
 from besmart_async.models.times import TimeLike
-from besmart_async.models.values import JsonValue
 from besmart_async.wire import codec
 from besmart_async.wire.columns import decode_series, encode_columns, encode_item, encode_query, join_items
 from besmart_async.wire.operation import Operation, Sender
@@ -84,7 +83,7 @@ class Signals:
         raw: bool | None = None,
         output_unit_id: int | None = None,
         signal_origin_id: int | None = None,
-        filters: Mapping[str, JsonValue] | str | None = None,
+        filters: Mapping[str, object] | str | None = None,
         is_chart: bool | None = None,
     ) -> SignalData:
         """Read one signal (`GET /sensors/{client_cid}.{sensor_mid}/signals/{signal_type_moid}/data`).

@@ -29,7 +29,7 @@ class Tasks:
 
     async def run_graph(
         self,
-        graph: Mapping[str, JsonValue] | str,
+        graph: Mapping[str, object] | str,
         *,
         task_priority: int | None = None,
         task_async: bool | None = None,
@@ -65,7 +65,7 @@ class Tasks:
     async def run_graph_by_name(
         self,
         graph_name: str,
-        params: Sequence[Mapping[str, JsonValue]] | Mapping[str, JsonValue] | str,
+        params: Sequence[Mapping[str, object]] | Mapping[str, object] | str,
         *,
         task_priority: int | None = None,
         task_async: bool | None = None,

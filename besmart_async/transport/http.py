@@ -125,10 +125,12 @@ class HttpExchange:
                     content = await answer.aread()
                 finally:
                     await answer.aclose()
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            return Response(answer.status_code, headers, content)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            raise self._typed(error, call, until - started) from self._shown(error)
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status_code, headers, content)
+            failed = error
+        # Not in the handler: the library's own words may quote our headers, and must not travel along as a context.
+        raise self._typed(failed, call, until - started) from self._shown(failed)
 
     def _request(self, operation: Operation[Any], credentials: Mapping[str, str], progress: Progress) -> httpx.Request:
         url = self._base_url + operation.target

@@ -91,7 +91,9 @@ class Transport:
         try:
             return operation.decode(response)
         except DecodeError as error:
-            raise self._told(error, operation, response) from None
+            failed = error
+        # Not in the handler: the decoder's own words may quote secrets, and must not travel along as a context.
+        raise self._told(failed, operation, response)
 
     async def login(self) -> Token:
         """Log in now and use the new token from here on; see `TokenAuth.login`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from types import NoneType
 from typing import Any
 
 import attrs
@@ -225,9 +226,9 @@ def _types(column: list[Any] | None, path: str) -> str | NDArray[Any] | None:
     """Return one type name for all rows, or one (or None for "not told") per row."""
     if not column:
         return None if column is None else DOUBLE
-    for row, name in enumerate(column):
-        if not isinstance(name, str) and name is not None:
-            raise DecodeError(f"expected a type name, found {found(name)}", path=f"{path}[{row}]")
+    if not set(map(type, column)) <= {str, NoneType}:
+        row = next(row for row, name in enumerate(column) if not isinstance(name, str | None))
+        raise DecodeError(f"expected a type name, found {found(column[row])}", path=f"{path}[{row}]")
     if column.count(column[0]) == len(column):
         first: str | None = column[0]
         return first
