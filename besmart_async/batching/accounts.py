@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from besmart_async.batching.credit import NO_REF, Credit
 from besmart_async.batching.intake import Intake
-from besmart_async.batching.lanes import NO_REF, Credit, Segment
+from besmart_async.batching.lanes import Segment
 from besmart_async.batching.outcomes import CoreEvent, Rejection, Settled, told
 from besmart_async.batching.packing import Item
 from besmart_async.batching.report import Ledger

@@ -44,8 +44,8 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from besmart_async.batching.accounts import Accounts
+from besmart_async.batching.credit import NO_REF
 from besmart_async.batching.intake import Intake
-from besmart_async.batching.lanes import NO_REF
 from besmart_async.batching.outcomes import (
     BatchAcknowledged,
     BatchRetried,
@@ -60,6 +60,7 @@ from besmart_async.batching.outcomes import (
     verdict,
 )
 from besmart_async.batching.pacing import Gate, Pace, RetryBudget
+from besmart_async.batching.packer import Packer
 from besmart_async.batching.packing import Item, Shipment
 from besmart_async.batching.report import DeliveryReport, Ledger
 from besmart_async.batching.salvage import Salvage
@@ -99,6 +100,7 @@ class Coalescer:
         self._rng = rng
         self._ledger = Ledger()
         self._intake = Intake(policy, self._ledger)
+        self._packer = Packer(self._intake)
         self._pace = Pace(policy.max_in_flight)
         self._gate = Gate(rng)
         self._budget = RetryBudget()
@@ -228,7 +230,7 @@ class Coalescer:
             due_at = self._intake.due_at()
             if due_at is None or due_at > now:
                 return None
-            items = self._intake.pack(now)
+            items = self._packer.pack(now)
             if items:
                 return Shipment(self._new_number(), tuple(items))
         return None
@@ -305,7 +307,7 @@ class Coalescer:
                 self._hand_back(shipment, now, error)
         self._parts.clear()
         self._waiting.clear()
-        for _, segment in self._intake.drain():
+        for _, segment in [*self._packer.drain(), *self._intake.drain()]:
             self._accounts.lose(segment, error, "not_sent")
 
     def abandon(self, error: BesmartError, now: float) -> None:
@@ -432,7 +434,8 @@ class Coalescer:
         """Count the accepted readings without an outcome where they are, the slow way; for tests."""
         loose = [shipment for shipment in [*self._parts, *self._waiting, *self._flying.values()] if not shipment.family]
         frozen = sum(item.credit.readings for shipment in loose for item in shipment.items)
-        return self._intake.pending_readings() + frozen + self._salvage.pending_readings()
+        waiting = self._intake.pending_readings() + self._packer.pending_readings()
+        return waiting + frozen + self._salvage.pending_readings()
 
 
 def _is_403(error: BesmartError | None) -> bool:

@@ -8,9 +8,6 @@ The fast path, `offer_one`, appends to two lists and counts down a grant. Only w
 `QUANTUM` readings, is anything else looked at: memory, full batches, and whether the caller should let others run
 (`breathe`). So readings accepted on the fast path are counted late: `reconcile` brings `used` and `accepted` up to
 date.
-
-`pack` takes lanes from the queue until a limit is reached. An item that turns out not to fit once it is encoded is
-carried: it begins the next batch.
 """
 
 from __future__ import annotations
@@ -19,19 +16,10 @@ import heapq
 from collections import deque
 from sys import getsizeof
 
-from besmart_async.batching.lanes import (
-    NO_REF,
-    READING_BYTES,
-    SEGMENT_BYTES,
-    Credit,
-    Hold,
-    Lane,
-    Segment,
-    Tail,
-    columns_cost,
-)
+from besmart_async.batching.credit import NO_REF, Credit
+from besmart_async.batching.lanes import READING_BYTES, SEGMENT_BYTES, Hold, Lane, Segment, Tail, columns_cost
 from besmart_async.batching.pacing import LearnedLimit
-from besmart_async.batching.packing import Item, apart, frozen_item, merge
+from besmart_async.batching.packing import Item, merge, withheld_apart
 from besmart_async.batching.report import Ledger
 from besmart_async.config import BatchPolicy
 from besmart_async.models.keys import SignalKey
@@ -40,8 +28,8 @@ from besmart_async.models.values import JsonValue
 
 QUANTUM = 128
 """Readings accepted between two looks at everything else: some 0.1 ms."""
-_ITEM_BYTES = 110
-"""Estimate of an encoded item without its readings."""
+TURN = 32
+"""The same while memory is scarce, so that everybody has a turn soon."""
 
 
 class Intake:
@@ -50,13 +38,17 @@ class Intake:
     Attributes:
         attention: look at `breathe` and `next_wakeup`, which may have moved forward; whoever does so resets it.
         breathe: many readings were accepted in a row; whoever lets others run resets it.
+        crowded: others stand in line: no more single readings than were granted already.
         used: bytes buffered, frozen and in flight (an estimate).
         items: limit of items in a batch, and so `readings` and `bytes`.
+        carried: a frozen item waits to begin the next batch.
+        bytes_per_row: how wide an encoded reading is, as far as known.
     """
 
     def __init__(self, policy: BatchPolicy, ledger: Ledger) -> None:
         self.attention = False
         self.breathe = False
+        self.crowded = False
         self.used = 0
         self.items = LearnedLimit(policy.max_items)
         self.readings = LearnedLimit(policy.max_readings)
@@ -72,8 +64,8 @@ class Intake:
         self._urgent = 0
         self._queued_rows = 0  # an upper bound; recounted when it matters
         self._recount_at = 0
-        self._carried: list[Item] = []
-        self._bytes_per_row = 26.0
+        self.carried = False
+        self.bytes_per_row = 26.0
         self._epoch = 0
         self._unflushed: dict[int, int] = {}
         self._holds: list[tuple[float, int, int, list[Lane]]] = []
@@ -173,10 +165,11 @@ class Intake:
 
     def _grant(self) -> bool:
         self.reconcile()
-        if self._dealt == QUANTUM:
+        if self._dealt in (QUANTUM, TURN):
             self.attention = self.breathe = True
-        room = 0 if self._closed else max(0, (self._memory - self.used) // READING_BYTES)
-        self._quick = self._granted = self._dealt = min(QUANTUM, room)
+        room = 0 if self._closed or self.crowded else max(0, (self._memory - self.used) // READING_BYTES)
+        turn = QUANTUM if 2 * self.used < self._memory else TURN
+        self._quick = self._granted = self._dealt = min(turn, room)
         self._notice_full()
         return self._quick > 0
 
@@ -221,12 +214,12 @@ class Intake:
 
     def due_at(self) -> float | None:
         """When the next batch is due; minus infinity: at once, None: there is nothing to send."""
-        if self._carried or self._urgent or len(self._queue) >= self.items.value or (self._queue and self._full()):
+        if self.carried or self._urgent or len(self._queue) >= self.items.value or (self._queue and self._full()):
             return float("-inf")
         return self._queue[0].since + self._linger_s if self._queue else None
 
     def _full(self) -> bool:
-        enough = min(self.readings.value, int(self.bytes.value / self._bytes_per_row))
+        enough = min(self.readings.value, int(self.bytes.value / self.bytes_per_row))
         if self._queued_rows < max(enough, self._recount_at):
             return False
         if len(self._queue) >= self.items.value:
@@ -278,49 +271,16 @@ class Intake:
                     if not self._unflushed[epoch]:
                         del self._unflushed[epoch]
 
-    # -- packing -----------------------------------------------------------------------------------------------------
+    # -- for the packer ----------------------------------------------------------------------------------------------
 
-    def pack(self, now: float) -> list[Item]:
-        """Freeze one batch of lanes in the order of the queue; empty if all that is due is withheld."""
-        self.reconcile()
-        frozen, self._carried = self._carried, []
-        items: list[Item] = []
-        rows, size = 0, 1
-        max_items, max_rows, max_bytes = self.items.value, self.readings.value, self.bytes.value
-        while frozen or (self._queue and len(items) < max_items and not self._carried):
-            if not frozen:
-                lane = self._queue[0]
-                room = min(max_rows - rows, int((max_bytes - size - _ITEM_BYTES) / (1.01 * self._bytes_per_row)))
-                if items and lane.rows > room:
-                    break
-                frozen = self._freeze(lane, max(1, room), now)
-            for number, item in enumerate(frozen):
-                rows, size = rows + item.rows, size + len(item.encoded) + 1
-                if items and (len(items) >= max_items or rows > max_rows or size > max_bytes):
-                    self._set_aside(items, frozen[number:])
-                    return items
-                items.append(item)
-            frozen = []
-        return items
+    @property
+    def first(self) -> Lane | None:
+        """The first lane of the queue."""
+        return self._queue[0] if self._queue else None
 
-    def _set_aside(self, items: list[Item], frozen: list[Item]) -> None:
-        """Carry what did not fit; but one call per signal: what has company in this batch, or among these, thaws."""
-        lanes = {items[-1].lane}
-        for item in reversed(frozen):
-            if item.lane in lanes or any(other.lane is item.lane for other in frozen if other is not item):
-                self._thaw(item.lane, [item])
-            else:
-                self._carried.insert(0, item)
-
-    def _thaw(self, lane: Lane, items: list[Item]) -> None:
-        if items:
-            lane.busy -= len(items)
-            lane.put_back([Segment(item.data, item.credit) for item in items])
-            self._queued_rows += sum(item.rows for item in items)
-
-    def _freeze(self, lane: Lane, rows: int, now: float) -> list[Item]:
-        """Take the first lane from the queue and encode what it may send."""
-        self._queue.popleft()
+    def take_first(self, rows: int, now: float) -> tuple[Lane, list[Segment]]:
+        """Take the first lane from the queue, and from it what it may send of its first `rows` readings, merged."""
+        lane = self._queue.popleft()
         lane.queued = False
         self._urgent -= lane.urgent
         if lane.holds:
@@ -331,36 +291,15 @@ class Intake:
         self._queued_rows = max(0, self._queued_rows - (before - left))
         lane.urgent = lane.urgent and left > 0
         if lane.holds:
-            segments = self._withhold(lane, segments)
-        items = [self._encode(lane, segment) for segment in segments]
-        if not items:
-            self._enqueue(lane)
-        return items
+            segments = withheld_apart(lane, segments)
+            if not segments:
+                self._enqueue(lane)
+        return lane, segments
 
-    def _withhold(self, lane: Lane, segments: list[Segment]) -> list[Segment]:
-        free: list[Segment] = []
-        for segment in segments:
-            sendable, held = apart(segment, lane)
-            lane.withheld += [held] if held is not None else []
-            free += [sendable] if sendable is not None else []
-        return free
-
-    def _encode(self, lane: Lane, segment: Segment) -> Item:
-        item = frozen_item(lane, segment)
-        self._learn_width(item)
-        while len(item.encoded) + 2 > self.bytes.value and item.rows > 1:
-            keep = max(1, int(0.97 * item.rows * self.bytes.value / len(item.encoded)))
-            lane.put_back([segment.take(slice(keep, None))])
-            self._queued_rows += item.rows - keep
-            segment = segment.take(slice(None, keep))
-            item = frozen_item(lane, segment)
-        self.used += len(item.encoded)
-        lane.busy += 1
-        return item
-
-    def _learn_width(self, item: Item) -> None:
-        width = max(1.0, (len(item.encoded) - _ITEM_BYTES) / item.rows)
-        self._bytes_per_row += min(1.0, 0.1 + item.rows / 1000) * (width - self._bytes_per_row)
+    def put_back(self, lane: Lane, segment: Segment) -> None:
+        """Put what could not be sent now to the front of its lane."""
+        lane.put_back([segment])
+        self._queued_rows += segment.credit.rows
 
     # -- after sending -----------------------------------------------------------------------------------------------
 
@@ -399,10 +338,9 @@ class Intake:
                     self._enqueue(lane)
 
     def drain(self) -> list[tuple[Lane, Segment]]:
-        """Give up everything that waits: what was carried included, holds and frozen items not."""
+        """Give up everything that waits; holds and frozen items are not affected."""
         self.reconcile()
-        drained = [(item.lane, Segment(item.data, item.credit)) for item in self._carried]
-        self._carried = []
+        drained: list[tuple[Lane, Segment]] = []
         for lane in self._lanes.values():
             waiting = [*lane.withheld, *lane.take(lane.rows)]
             lane.withheld = []
@@ -415,7 +353,7 @@ class Intake:
 
     def pending_readings(self) -> int:
         """Count the accepted readings that wait here, the slow way; for tests."""
-        return sum(item.credit.readings for item in self._carried) + sum(
+        return sum(
             sum(segment.credit.readings for segment in lane.withheld)
             + sum(part.credit.readings if isinstance(part, Segment) else len(part) for part in lane.parts)
             + (len(lane.tail) if lane.tail is not None else 0)

@@ -16,8 +16,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.batching.credit import Credit, Rows
 from besmart_async.batching.isolation import Family
-from besmart_async.batching.lanes import Credit, Lane, Rows, Segment, origins_of
+from besmart_async.batching.lanes import Lane, Segment, origins_of
 from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
 from besmart_async.wire.columns import encode_item, join_items
@@ -117,6 +118,7 @@ class Shipment:
             maybe_applied=self.maybe_applied,
             lost_at=self.lost_at,
             error=self.error,
+            forbidden_after=self.forbidden_after,
         )
 
 
@@ -188,14 +190,19 @@ def _credit_of_winners(credit: Credit, winner: NDArray[Any], kept: NDArray[Any])
     return attrs.evolve(credit, row_of=row_of).take(kept)
 
 
-def apart(segment: Segment, lane: Lane) -> tuple[Segment | None, Segment | None]:
-    """Split into what may be sent and what a hold covers."""
-    mask = np.zeros(len(segment.data), np.bool_)
-    for hold in lane.holds:
-        mask |= hold.covers(segment.data)
-    if not mask.any():
-        return segment, None
-    return (None if mask.all() else segment.take(~mask)), segment.take(mask)
+def withheld_apart(lane: Lane, segments: Sequence[Segment]) -> list[Segment]:
+    """Return what may be sent; what a hold of the lane covers is withheld in it."""
+    free: list[Segment] = []
+    for segment in segments:
+        mask = np.zeros(len(segment.data), np.bool_)
+        for hold in lane.holds:
+            mask |= hold.covers(segment.data)
+        if mask.any():
+            lane.withheld.append(segment.take(mask))
+            free += [] if mask.all() else [segment.take(~mask)]
+        else:
+            free.append(segment)
+    return free
 
 
 def halves(item: Item, pieces: int = 2) -> list[Item]:

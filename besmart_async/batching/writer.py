@@ -10,51 +10,38 @@ Rules:
 - Whatever happens to the engine, every waiter hears of it, each with an exception of its own. Nothing hangs.
 - A writer belongs to the process and event loop that use it first.
 
-Theory of operation: `write` offers a reading to the core. `_pump` sends what is due and sets one timer for what is not;
-it runs when the core asks for attention, when the timer ends, and when a call ends. `_carry` is one call, from sending
-to settling. `Outbox` hands rejections to whoever wants them.
+Theory of operation: `write` offers a reading to the core. `Engine` sends what the core says is due, and settles it.
+`Line`, `Watches` and `Delivery` are those who wait; `Outbox` hands rejections to whoever wants them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import random
-import time as clock
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from besmart_async.batching.callers import Delivery, Line, Watches
-from besmart_async.batching.coalescer import HOLD_OFF_S, Batch, Coalescer
+from besmart_async.batching.callers import Delivery
+from besmart_async.batching.coalescer import HOLD_OFF_S, Coalescer
+from besmart_async.batching.credit import NO_REF
 from besmart_async.batching.door import OriginColumn, Reading, TypeColumn, admitted, checked_data, removal
-from besmart_async.batching.intake import QUANTUM
-from besmart_async.batching.lanes import NO_REF, READING_BYTES, columns_cost
+from besmart_async.batching.engine import Engine, Put, WriterHook
+from besmart_async.batching.intake import TURN
+from besmart_async.batching.lanes import READING_BYTES, columns_cost
 from besmart_async.batching.outbox import OnReject, Outbox
-from besmart_async.batching.outcomes import Rejection, Settled, WriterEvent
 from besmart_async.batching.report import DeliveryReport
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import BesmartError, TransportError, UndeliveredError, WriterTimeoutError
+from besmart_async.errors import BesmartError, UndeliveredError, WriterTimeoutError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import MAX_MS, MIN_MS, TimeColumn, TimeLike
 from besmart_async.models.values import DOUBLE, JsonValue, ValueColumn
 
-logger = logging.getLogger("besmart_async")
-
-WriterHook = Callable[[WriterEvent], None]
 _CANCEL_GRACE_S = 0.5
 """How long closing waits for calls that it cancelled at its deadline."""
-
-
-class Put(Protocol):
-    """One attempt of a bulk write: returns once the service acknowledged the body, raises `BesmartError`s."""
-
-    async def __call__(self, body: bytes, /) -> None:
-        """Send the body once; the writer itself sees to retries."""
-        ...
 
 
 class Writer:
@@ -85,26 +72,19 @@ class Writer:
             hold_off_s: a request whose answer was lost may still be applied for so long; newer values of its readings
                 wait.
         """
-        self._put = put
         self._policy = policy if policy is not None else BatchPolicy()
         self._outbox = Outbox(on_reject)
-        self._hooks = tuple(hooks)
-        self._rng = rng if rng is not None else random.Random()  # noqa: S311 - jitter
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = 0
-        self._time: Callable[[], float] = clock.monotonic
-        self._core = Coalescer(self._policy, self._rng.random, hold_off_s=hold_off_s)
+        rng = rng if rng is not None else random.Random()  # noqa: S311 - jitter
+        self._core = Coalescer(self._policy, rng.random, hold_off_s=hold_off_s)
+        self._engine = Engine(put, self._core, self._outbox, hooks)
         self._intake = self._core.intake
         self._offer_one = self._core.offer_one
-        self._closing = False
-        self._closed = False
-        self._pumping = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._calls: set[asyncio.Task[None]] = set()
-        self._line = Line()
+        self._line = self._engine.line
         self._waiting = self._line.waiting
-        self._watches = Watches()
-        self._deliveries: dict[int, Delivery] = {}
+        self._time = self._engine.time
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._closed = False
         self._ref = 0
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -151,7 +131,6 @@ class Writer:
             and origin.__class__ is int
             and origin >= 0  # pyright: ignore[reportOperatorIssue]
             and (unit is None or (unit.__class__ is str and unit))
-            and not self._waiting
             and self._offer_one(key, time, value, type, origin, unit, NO_REF, self._time())  # pyright: ignore[reportArgumentType]
         ):
             if self._intake.attention:
@@ -196,12 +175,12 @@ class Writer:
         loop = self._home()
         self._ref += 1
         ref, delivery = self._ref, Delivery(len(data), loop.create_future())
-        self._deliveries[ref] = delivery
+        self._engine.deliveries[ref] = delivery
         try:
             await self._accept(data, ref)
             await delivery.future
         finally:
-            del self._deliveries[ref]
+            del self._engine.deliveries[ref]
 
     async def flush(self, timeout: float | None = None) -> DeliveryReport:
         """Send at once what waits, and wait until everything accepted so far has its final outcome.
@@ -221,8 +200,8 @@ class Writer:
             self._home()
         loop = self._home(closing=True)
         ticket = self._core.flush()
-        self._pump()
-        if not await self._watches.until(lambda: self._core.flushed(ticket), timeout):
+        self._engine.pump()
+        if not await self._engine.watches.until(lambda: self._core.flushed(ticket), timeout):
             raise WriterTimeoutError(f"not everything was delivered within {timeout:g} s; it is still on its way")
         report = self._core.report(loop.time())
         if undelivered := self._outbox.take():
@@ -273,76 +252,69 @@ class Writer:
             error.add_note(f"and on_reject failed: {failed!r}")
 
     def __del__(self) -> None:
-        if getattr(self, "_loop", None) is not None and not self._closing and self._pid == os.getpid():
+        if getattr(self, "_loop", None) is not None and not self._engine.closing and self._pid == os.getpid():
             pending = self._core.report(0.0).pending
             told = f"a besmart writer was never closed ({pending} readings pending); use 'async with'"
             warnings.warn(told, ResourceWarning, 2, source=self)
 
     async def _close(self) -> UndeliveredError | None:
-        if self._closing or self._loop is None:
-            self._closing = True
+        if self._engine.closing or self._loop is None:
+            self._engine.closing = True
             if self._loop is not None:
                 self._home(closing=True)
-                await self._watches.until(lambda: self._closed, None)
+                await self._engine.watches.until(lambda: self._closed, None)
             return None
         loop = self._home(closing=True)
-        self._closing = True
+        self._engine.closing = True
         deadline = loop.time() + self._policy.close_timeout_s
         self._intake.close()
         self._line.let_all_in()
         self._core.flush()
-        self._pump()
+        self._engine.pump()
         try:
-            await self._watches.until(self._idle, self._policy.close_timeout_s)
+            await self._engine.watches.until(self._engine.idle, self._policy.close_timeout_s)
         finally:
-            self._give_up(BesmartError(f"the writer was closed, after {self._policy.close_timeout_s:g} s of trying"))
-        for call in self._calls:
+            self._engine.give_up(
+                BesmartError(f"the writer was closed, after {self._policy.close_timeout_s:g} s of trying")
+            )
+        for call in self._engine.calls:
             call.cancel()
-        if self._calls:
-            await asyncio.wait(self._calls, timeout=_CANCEL_GRACE_S)
+        if self._engine.calls:
+            await asyncio.wait(self._engine.calls, timeout=_CANCEL_GRACE_S)
         await self._outbox.empty(max(_CANCEL_GRACE_S, deadline - loop.time()))
         self._closed = True
-        self._watches.look()
+        self._engine.watches.look()
         report = self._core.report(loop.time())
         undelivered = self._outbox.take()
         return UndeliveredError(report, undelivered) if undelivered else None
-
-    def _idle(self) -> bool:
-        return not self._calls and self._core.report(0.0).pending == 0
-
-    def _give_up(self, error: BesmartError) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._idle():
-            self._core.abandon(error, self._time())
-            self._tell()
-            for call in self._calls:
-                call.cancel()
 
     # -- accepting ---------------------------------------------------------------------------------------------------
 
     async def _accept(self, what: Reading | SignalData, ref: int = NO_REF) -> None:
         loop = self._home()
-        if self._waiting or not self._offered(what, ref):
+        out_of_turn = isinstance(what, SignalData) and self._waiting
+        if out_of_turn or not self._offered(what, ref):
             await self._stand_in_line(what, ref, loop.time() + self._policy.admission_timeout_s)
         if self._intake.attention:
             await self._attend()
 
     async def _stand_in_line(self, what: Reading | SignalData, ref: int, deadline: float) -> None:
-        cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * QUANTUM
+        cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * TURN
         cost = min(cost, self._policy.max_memory_bytes // 2)
         waited = False
         try:
             while True:
+                self._intake.crowded = True
                 await self._line.wait(cost, deadline, first=waited)
                 self._home()
+                self._intake.crowded = False
                 if self._offered(what, ref):
                     return
                 waited = True
         except TimeoutError:
             raise self._no_room() from None
         finally:
+            self._intake.crowded = bool(self._waiting)
             self._line.let_in(self._core.room)  # what was cleared for us and not used
 
     def _offered(self, what: Reading | SignalData, ref: int) -> bool:
@@ -355,7 +327,7 @@ class Writer:
     async def _attend(self) -> None:
         intake = self._intake
         intake.attention = False
-        self._pump()
+        self._engine.pump()
         if intake.breathe:
             intake.breathe = False
             await asyncio.sleep(0)
@@ -370,21 +342,21 @@ class Writer:
         return error
 
     def _usable(self) -> None:
-        if self._core.failure is not None and not self._closing:
+        if self._core.failure is not None and not self._engine.closing:
             raise self._core.failure.clone()
-        if self._closing:
+        if self._engine.closing:
             raise BesmartError("this writer is closed")
 
     def _home(self, *, closing: bool = False) -> asyncio.AbstractEventLoop:
         """Return the running event loop if this writer may be used in it."""
         loop = _running_loop()
         if self._loop is None and loop is not None:
-            if self._closing:
+            if self._engine.closing:
                 raise BesmartError("this writer is closed")
             self._loop = loop
             self._pid = os.getpid()
-            if type(loop).time is not asyncio.BaseEventLoop.time:
-                self._time = loop.time
+            self._engine.bind(loop)
+            self._time = self._engine.time
         if self._pid != os.getpid():
             raise BesmartError(f"this writer belongs to process {self._pid}; open a client of its own after a fork")
         if loop is None or loop is not self._loop:
@@ -393,93 +365,9 @@ class Writer:
             self._usable()
         return loop
 
-    # -- sending -----------------------------------------------------------------------------------------------------
-
-    def _pump(self) -> None:
-        """Send what is due, tell what has happened, and see to it that somebody comes back for the rest."""
-        if self._pumping or self._loop is None:
-            return
-        self._pumping = True
-        try:
-            now = self._time()
-            while (batch := self._core.poll(now)) is not None:
-                call = self._loop.create_task(self._carry(batch), name="besmart writer call")
-                self._calls.add(call)
-                call.add_done_callback(self._ended)
-            self._arm(now)
-        except Exception as error:  # a fault of ours must not leave anyone waiting
-            self._core.abandon(_unexpected(error), self._time())
-        finally:
-            self._pumping = False
-        self._tell()
-
-    def _arm(self, now: float) -> None:
-        wakeup = self._core.next_wakeup(now)
-        if wakeup is None or self._loop is None:
-            return
-        if self._timer is not None:
-            if self._timer.when() <= wakeup:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(wakeup, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._pump()
-
-    async def _carry(self, batch: Batch) -> None:
-        error: BesmartError | None = None
-        try:
-            await self._put(batch.body)
-        except BesmartError as failed:
-            error = failed
-        except asyncio.CancelledError:
-            error = TransportError("the call was cancelled", reached=True, outcome="in_doubt")
-            raise
-        except Exception as failed:
-            error = _unexpected(failed)
-        finally:
-            self._core.settle(batch.number, error, self._time())
-
-    def _ended(self, call: asyncio.Task[None]) -> None:
-        self._calls.discard(call)
-        if call.cancelled() and not self._closing:
-            self._arm(self._time())  # the loop may be shutting down: no new tasks from here
-        else:
-            self._pump()
-
-    def _tell(self) -> None:
-        for event in self._core.events():
-            if isinstance(event, Settled):
-                delivery = self._deliveries.get(event.ref)
-                if delivery is not None and delivery.note(event):
-                    delivery.tell()
-                continue
-            if isinstance(event, Rejection):
-                self._outbox.add(event, told_otherwise=event.refs <= self._deliveries.keys() and bool(event.refs))
-            for hook in self._hooks:
-                try:
-                    hook(event)
-                except Exception:
-                    logger.exception(
-                        "a hook of the besmart writer failed on %s; the writer goes on", type(event).__name__
-                    )
-        if self._core.failure is not None:
-            self._line.let_all_in()
-        elif self._waiting:
-            self._line.let_in(self._core.room)
-        self._watches.look()
-
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None  # not even in a coroutine right after os.fork()
-
-
-def _unexpected(error: BaseException) -> BesmartError:
-    told = BesmartError(f"the writer failed: {error!r}")
-    told.outcome = "in_doubt"
-    told.__cause__ = error
-    return told

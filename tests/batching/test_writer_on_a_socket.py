@@ -196,6 +196,6 @@ async def test_random_cancellations_leave_the_pool_whole(simulator: Simulator, c
             assert all(task.cancelled() or task.exception() is None for task in tasks)
         report = await writer.flush()
         assert report.delivered == report.accepted
-        assert not writer._deliveries
+        assert not writer._engine.deliveries
         assert len(await client.signals.types()) > 0
     assert {task for task in asyncio.all_tasks() if not task.done()} == {asyncio.current_task()}
