@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from besmart_async.batching.engine import WriterHook
 from besmart_async.batching.outbox import OnReject
 from besmart_async.batching.reader import Reader
-from besmart_async.batching.writer import Writer, WriterHook
+from besmart_async.batching.writer import Writer
 from besmart_async.config import DEFAULT_BASE_URL, MAX_CONNECTIONS, BatchPolicy, ReadPolicy, RetryPolicy, Timeouts
 from besmart_async.errors import BesmartConfigError
 from besmart_async.models import SignalData, SignalQuery

@@ -109,6 +109,8 @@ class BatchPolicy:
         delivery_timeout_s: how long a batch is retried before it is handed back. 120 s; endless with a journal.
         admission_timeout_s: how long `write` waits for room before it raises. 60 s.
         close_timeout_s: how long leaving `async with` drains. 30 s.
+        hold_off_s: a request whose answer was lost may still be applied for so long; newer values of exactly its
+            readings wait. 60 s: the time common front ends sit on a request.
         initial_wait_s: upper end of the first wait before a batch is sent again. 1 s.
         max_wait_s: upper end of any such wait. 60 s.
     """
@@ -122,6 +124,7 @@ class BatchPolicy:
     delivery_timeout_s: float = attrs.field(default=120.0, validator=_at_least(0.0))
     admission_timeout_s: float = attrs.field(default=60.0, validator=_at_least(0.0))
     close_timeout_s: float = attrs.field(default=30.0, validator=_at_least(0.0))
+    hold_off_s: float = attrs.field(default=60.0, validator=_at_least(0.0, finite=True))
     initial_wait_s: float = attrs.field(default=1.0, validator=_at_least(0.0, finite=True))
     max_wait_s: float = attrs.field(default=60.0, validator=_at_least(0.0, finite=True))
 

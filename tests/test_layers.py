@@ -25,7 +25,11 @@ LAYERS = (
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 ONLY_IN_TRANSPORT = {"httpx", "httpx_aiohttp", "aiohttp", "tenacity"}
-PURE = ("wire", "models", *(f"batching/{name}.py" for name in ("coalescer", "packing", "gathering", "windows")))
+PURE_BATCHING = """
+accounts coalescer credit gathering intake isolation lanes matching outcomes pacing packer packing read_report report
+salvage windows
+"""
+PURE = ("wire", "models", *(f"batching/{name}.py" for name in PURE_BATCHING.split()))
 IMPURE_MODULES = {"time", "asyncio", "anyio", "logging", "random", "socket", "threading"}
 
 SIMULATOR_MAY_USE = {"simulator"}

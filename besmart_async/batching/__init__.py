@@ -1,5 +1,6 @@
 """Gathering single calls into bulk calls: pure cores that decide, thin async shells that send."""
 
+from besmart_async.batching.engine import WriterHook
 from besmart_async.batching.outcomes import (
     BatchAcknowledged,
     BatchRetried,
@@ -13,7 +14,7 @@ from besmart_async.batching.outcomes import (
 from besmart_async.batching.read_report import ReadReport
 from besmart_async.batching.reader import Reader
 from besmart_async.batching.report import DeliveryReport
-from besmart_async.batching.writer import Writer, WriterHook
+from besmart_async.batching.writer import Writer
 
 __all__ = [
     "BatchAcknowledged",

@@ -68,8 +68,6 @@ from besmart_async.config import BatchPolicy
 from besmart_async.errors import ApiError, BesmartError, Outcome, ProtocolError
 from besmart_async.models.series import SignalData
 
-HOLD_OFF_S = 60.0
-"""A request whose answer was lost is taken for dead after this; a proxy or a busy service may sit on it so long."""
 _SMALL_BODY = 16 * 1024
 """No limit of a service is below this: a reset of a smaller body says nothing about its size."""
 
@@ -91,12 +89,10 @@ class Coalescer:
     Args:
         policy: limits and durations.
         rng: a random float from 0 to 1.
-        hold_off_s: how long a request whose answer was lost may still be applied.
     """
 
-    def __init__(self, policy: BatchPolicy, rng: Callable[[], float], *, hold_off_s: float = HOLD_OFF_S) -> None:
+    def __init__(self, policy: BatchPolicy, rng: Callable[[], float]) -> None:
         self._policy = policy
-        self._hold_off_s = hold_off_s
         self._rng = rng
         self._ledger = Ledger()
         self._intake = Intake(policy, self._ledger)
@@ -394,7 +390,7 @@ class Coalescer:
         self._salvage.give_up(shipment, reason, outcome)
 
     def _hold(self, shipment: Shipment, items: tuple[Item, ...], now: float) -> None:
-        until = -math.inf if shipment.lost_at is None else shipment.lost_at + self._hold_off_s
+        until = -math.inf if shipment.lost_at is None else shipment.lost_at + self._policy.hold_off_s
         if until > now:
             self._intake.hold(items, until)
 

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Self
 
 from besmart_async.batching.callers import Delivery
-from besmart_async.batching.coalescer import HOLD_OFF_S, Coalescer
+from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
 from besmart_async.batching.door import OriginColumn, Reading, TypeColumn, admitted, checked_data, removal
 from besmart_async.batching.engine import Engine, Put, WriterHook
@@ -58,7 +58,6 @@ class Writer:
         on_reject: OnReject | None = None,
         hooks: Sequence[WriterHook] = (),
         rng: random.Random | None = None,
-        hold_off_s: float = HOLD_OFF_S,
     ) -> None:
         """Prepare a writer that sends through `put`; nothing happens before the first write.
 
@@ -69,13 +68,11 @@ class Writer:
                 data, by `flush` or at the end.
             hooks: called with every event; an exception of a hook is logged and goes no further.
             rng: source of jitter.
-            hold_off_s: a request whose answer was lost may still be applied for so long; newer values of its readings
-                wait.
         """
         self._policy = policy if policy is not None else BatchPolicy()
         self._outbox = Outbox(on_reject)
         rng = rng if rng is not None else random.Random()  # noqa: S311 - jitter
-        self._core = Coalescer(self._policy, rng.random, hold_off_s=hold_off_s)
+        self._core = Coalescer(self._policy, rng.random)
         self._engine = Engine(put, self._core, self._outbox, hooks)
         self._intake = self._core.intake
         self._offer_one = self._core.offer_one

@@ -21,7 +21,7 @@ from tests.batching.service_model import Reading, ServiceModel, api_error, reset
 KEYS = [SignalKey(1, sensor, 32) for sensor in range(6)]
 TRIPLES = [(key.client_cid, key.sensor_mid, key.signal_type_moid) for key in KEYS]
 TIMES = st.integers(0, 7)
-HOLD_OFF_S = 60.0
+HOLD_OFF_S = BatchPolicy().hold_off_s
 
 
 class Machine(RuleBasedStateMachine):
@@ -60,7 +60,7 @@ class Machine(RuleBasedStateMachine):
             max_in_flight=in_flight,
             delivery_timeout_s=delivery_timeout_s,
         )
-        self.core = Coalescer(self.policy, random.Random(seed).random, hold_off_s=HOLD_OFF_S)
+        self.core = Coalescer(self.policy, random.Random(seed).random)
         self.service = ServiceModel(
             poison_signals=set(poison), poison_readings=set(poison_readings), max_items=service_max_items
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 
@@ -155,7 +156,7 @@ async def test_a_delayed_old_request_never_overwrites_a_newer_acknowledged_value
             await client._transport.send(bulk_write(body), attempts=1)
 
         policy = BatchPolicy(linger_s=0.0, initial_wait_s=0.05)
-        writer = await stack.enter_async_context(Writer(put, policy, hold_off_s=3.0))
+        writer = await stack.enter_async_context(Writer(put, attrs.evolve(policy, hold_off_s=3.0)))
         await writer.deliver(SignalData(key(1), [1000], [1.0]))  # lost, and then acknowledged
         await asyncio.wait_for(writer.deliver(SignalData(key(1), [2000], [5.0])), 1.0)  # another reading goes on
         await writer.deliver(SignalData(key(1), [1000], [2.0]))

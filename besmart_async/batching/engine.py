@@ -1,0 +1,163 @@
+"""The part of a writer that makes the calls: tasks, one timer, and telling everybody what became of what.
+
+`pump` sends what is due and sets one timer for what is not. It runs when the core asks for attention, when the timer
+ends, and when a call ends. `_carry` is one call, from sending to settling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time as clock
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from besmart_async.batching.callers import Delivery, Line, Watches
+from besmart_async.batching.coalescer import Batch, Coalescer
+from besmart_async.batching.outbox import Outbox
+from besmart_async.batching.outcomes import Rejection, Settled, WriterEvent
+from besmart_async.errors import BesmartError, TransportError
+
+logger = logging.getLogger("besmart_async")
+
+WriterHook = Callable[[WriterEvent], None]
+
+
+class Put(Protocol):
+    """One attempt of a bulk write: returns once the service acknowledged the body, raises `BesmartError`s."""
+
+    async def __call__(self, body: bytes, /) -> None:
+        """Send the body once; the writer itself sees to retries."""
+        ...
+
+
+class Engine:
+    """Owns the tasks that send, until `give_up`.
+
+    Attributes:
+        time: the loop's clock.
+        calls: the calls under way.
+        closing: no more readings are accepted.
+        line: callers that wait for room.
+        watches: callers that wait for something to become true.
+        deliveries: `deliver`s under way, by ref.
+    """
+
+    def __init__(self, put: Put, core: Coalescer, outbox: Outbox, hooks: Sequence[WriterHook]) -> None:
+        self.time: Callable[[], float] = clock.monotonic
+        self.calls: set[asyncio.Task[None]] = set()
+        self.closing = False
+        self.line = Line()
+        self.watches = Watches()
+        self.deliveries: dict[int, Delivery] = {}
+        self._put = put
+        self._core = core
+        self._outbox = outbox
+        self._hooks = tuple(hooks)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pumping = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to a loop from now on."""
+        self._loop = loop
+        if type(loop).time is not asyncio.BaseEventLoop.time:
+            self.time = loop.time  # else `time.monotonic`, which is the same and twice as fast
+
+    def pump(self) -> None:
+        """Send what is due, tell what has happened, and see to it that somebody comes back for the rest."""
+        if self._pumping or self._loop is None:
+            return
+        self._pumping = True
+        try:
+            now = self.time()
+            while (batch := self._core.poll(now)) is not None:
+                call = self._loop.create_task(self._carry(batch), name="besmart writer call")
+                self.calls.add(call)
+                call.add_done_callback(self._ended)
+            self._arm(now)
+        except Exception as error:  # a fault of ours must not leave anyone waiting
+            self._core.abandon(_unexpected(error), self.time())
+        finally:
+            self._pumping = False
+        self.tell()
+
+    def _arm(self, now: float) -> None:
+        wakeup = self._core.next_wakeup(now)
+        if wakeup is None or self._loop is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= wakeup:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(wakeup, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.pump()
+
+    async def _carry(self, batch: Batch) -> None:
+        error: BesmartError | None = None
+        try:
+            await self._put(batch.body)
+        except BesmartError as failed:
+            error = failed
+        except asyncio.CancelledError:
+            error = TransportError("the call was cancelled", reached=True, outcome="in_doubt")
+            raise
+        except Exception as failed:
+            error = _unexpected(failed)
+        finally:
+            self._core.settle(batch.number, error, self.time())
+
+    def _ended(self, call: asyncio.Task[None]) -> None:
+        self.calls.discard(call)
+        if call.cancelled() and not self.closing:
+            self._arm(self.time())  # the loop may be shutting down: no new tasks from here
+        else:
+            self.pump()
+
+    def tell(self) -> None:
+        """Tell what has happened to whoever wants to know."""
+        for event in self._core.events():
+            if isinstance(event, Settled):
+                delivery = self.deliveries.get(event.ref)
+                if delivery is not None and delivery.note(event):
+                    delivery.tell()
+                continue
+            if isinstance(event, Rejection):
+                self._outbox.add(event, told_otherwise=event.refs <= self.deliveries.keys() and bool(event.refs))
+            for hook in self._hooks:
+                try:
+                    hook(event)
+                except Exception:
+                    logger.exception(
+                        "a hook of the besmart writer failed on %s; the writer goes on", type(event).__name__
+                    )
+        if self._core.failure is not None:
+            self.line.let_all_in()
+        elif self.line.waiting:
+            self.line.let_in(self._core.room)
+        self.watches.look()
+
+    def idle(self) -> bool:
+        """Whether everything accepted has its final outcome."""
+        return not self.calls and self._core.report(0.0).pending == 0
+
+    def give_up(self, error: BesmartError) -> None:
+        """Stop: nothing is pending afterwards, and calls under way are cancelled."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self.idle():
+            self._core.abandon(error, self.time())
+            self.tell()
+            for call in self.calls:
+                call.cancel()
+
+
+def _unexpected(error: BaseException) -> BesmartError:
+    told = BesmartError(f"the writer failed: {error!r}")
+    told.outcome = "in_doubt"
+    told.__cause__ = error
+    return told
