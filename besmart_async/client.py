@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from besmart_async.batching.engine import WriterHook
 from besmart_async.batching.outbox import OnReject
+from besmart_async.batching.read_events import ReadHook
 from besmart_async.batching.reader import Reader
 from besmart_async.batching.writer import Writer
 from besmart_async.config import DEFAULT_BASE_URL, MAX_CONNECTIONS, BatchPolicy, ReadPolicy, RetryPolicy, Timeouts
@@ -170,16 +171,26 @@ class BesmartClient:
 
         return Writer(put, policy, on_reject=on_reject, hooks=hooks)
 
-    def reader(self, policy: ReadPolicy = ReadPolicy()) -> Reader:  # noqa: B008 - a frozen value
+    def reader(
+        self,
+        policy: ReadPolicy = ReadPolicy(),  # noqa: B008 - a frozen value
+        *,
+        hooks: Sequence[ReadHook] = (),
+    ) -> Reader:
         """Return a reader, which gathers concurrent reads into bulk reads. Cheap; use it with `async with`.
 
         One serves a whole application; several may live side by side.
+
+        Args:
+            policy: limits and durations.
+            hooks: called with every event of the batching (sent, answered, split, failed), in the event loop: they must
+                not block. An exception of a hook is logged and goes no further.
         """
 
         async def ask(queries: list[SignalQuery], /) -> list[SignalData]:
             return await self._transport.send(bulk_read(queries))
 
-        return Reader(ask, policy)
+        return Reader(ask, policy, hooks=hooks)
 
     async def aclose(self) -> None:
         """Close all connections. A second time does nothing."""

@@ -11,6 +11,14 @@ from besmart_async.batching.outcomes import (
     SendingResumed,
     WriterEvent,
 )
+from besmart_async.batching.read_events import (
+    ReadBatchAnswered,
+    ReadBatchFailed,
+    ReadBatchSent,
+    ReadBatchSplit,
+    ReadEvent,
+    ReadHook,
+)
 from besmart_async.batching.read_report import ReadReport
 from besmart_async.batching.reader import Reader
 from besmart_async.batching.report import DeliveryReport
@@ -22,6 +30,12 @@ __all__ = [
     "BatchSent",
     "BatchSplit",
     "DeliveryReport",
+    "ReadBatchAnswered",
+    "ReadBatchFailed",
+    "ReadBatchSent",
+    "ReadBatchSplit",
+    "ReadEvent",
+    "ReadHook",
     "ReadReport",
     "Reader",
     "Rejection",

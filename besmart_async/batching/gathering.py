@@ -61,14 +61,19 @@ class Flight(Generic[W]):
 
 @attrs.frozen(eq=False)
 class Batch(Generic[W]):
-    """One bulk call: at most one flight per key, in the order asked."""
+    """One bulk call: at most one flight per key, in the order asked. `number` is 1 for the first."""
 
+    number: int
     flights: dict[SignalKey, Flight[W]]
 
     @property
     def queries(self) -> list[SignalQuery]:
         """What to ask, in one call."""
         return [flight.query for flight in self.flights.values()]
+
+    def divisible(self, error: BesmartError) -> bool:
+        """Tell whether this call, failed with `error`, is asked again in halves: it may be one item's fault."""
+        return len(self) > 1 and about_an_item(error)
 
     def __len__(self) -> int:
         return len(self.flights)
@@ -171,9 +176,9 @@ class Gatherer(Generic[W]):
             if not due:
                 return None
             flights = self._front()
-        batch = Batch({flight.query.key: flight for flight in flights})
-        self._under_way.add(batch)
         self._requests += 1
+        batch = Batch(self._requests, {flight.query.key: flight for flight in flights})
+        self._under_way.add(batch)
         return batch
 
     def next_wakeup(self, limit: int) -> float | None:
@@ -212,7 +217,7 @@ class Gatherer(Generic[W]):
             return []
         self._under_way.remove(batch)
         flights = [flight for flight in batch.flights.values() if flight.waiting]
-        if len(batch) == 1 or not about_an_item(error):
+        if not batch.divisible(error):
             return self._ended([(flight, error) for flight in flights])
         self._splits += 1
         middle = (len(flights) + 1) // 2

@@ -19,15 +19,16 @@ import asyncio
 import inspect
 import os
 import warnings
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from besmart_async.batching.gathering import Batch, Flight, Gatherer, Landed
 from besmart_async.batching.pacing import Pace
+from besmart_async.batching.read_events import ReadHook, ReadHooks
 from besmart_async.batching.read_report import ReadReport
 from besmart_async.batching.streaming import Queries, Stream
-from besmart_async.batching.waiting import Waiter, tell
+from besmart_async.batching.waiting import Send, Waiter, tell, unexpected
 from besmart_async.config import ReadPolicy
 from besmart_async.errors import BesmartError, InvalidInputError
 from besmart_async.models.keys import SignalKey
@@ -39,23 +40,16 @@ _CANCEL_GRACE_S = 1.0
 """How long closing waits for calls that it cancelled at its deadline."""
 
 
-class Send(Protocol):
-    """One bulk read: returns the answer's items as they came, in any order. Retries and logging in are its business."""
-
-    async def __call__(self, queries: list[SignalQuery], /) -> list[SignalData]:
-        """Ask the service once; the queries are of different signals."""
-        ...
-
-
 class Reader:
     """Gathers concurrent reads into bulk calls. Made by `client.reader()`; one serves a whole application.
 
     Use it as `async with client.reader() as reader`, or call `aclose()` when done.
     """
 
-    def __init__(self, send: Send, policy: ReadPolicy | None = None) -> None:
-        """Prepare a reader that asks through `send`; nothing happens before the first read."""
+    def __init__(self, send: Send, policy: ReadPolicy | None = None, *, hooks: Sequence[ReadHook] = ()) -> None:
+        """Prepare a reader that asks through `send`; nothing happens before the first read. See `client.reader()`."""
         self._send = send
+        self._hooks = ReadHooks(hooks)
         self._policy = policy if policy is not None else ReadPolicy()
         self._gatherer = Gatherer[Waiter](max_items=self._policy.max_items, linger_s=self._policy.linger_s)
         self._pace = Pace(self._policy.max_in_flight)
@@ -192,7 +186,7 @@ class Reader:
         finally:
             self._abandon(BesmartError("the reader was closed before the service answered"))
             for call in self._calls:
-                call.cancel()
+                call.cancel("the reader was closed")
             for stream in self._streams:
                 stream.end(BesmartError("the reader was closed during the stream"))
         for stream in list(self._streams):
@@ -255,7 +249,7 @@ class Reader:
             if wakeup is not None and self._timer is None:
                 self._timer = self._loop.call_at(wakeup, self._on_timer)
         except Exception as error:  # a fault of ours must not leave anyone waiting
-            self._abandon(_unexpected(error))
+            self._abandon(unexpected(error))
         finally:
             self._pumping = False
 
@@ -265,29 +259,35 @@ class Reader:
 
     async def _carry(self, batch: Batch[Waiter]) -> None:
         landed: Landed[Waiter] = []
+        failure: BesmartError | None = None
+        loop = asyncio.get_running_loop()
+        sent_s = answered_s = loop.time()
         try:
+            if self._hooks:
+                self._hooks.sent(batch)
             answers = await self._send(batch.queries)
+            answered_s = loop.time()
             self._pace.succeeded()
             landed = self._gatherer.settle(batch, answers)
         except BesmartError as error:
             self._pace.failed(error)
-            landed = self._gatherer.fail(batch, error)
+            failure = error
+            landed = self._gatherer.fail(batch, failure)
         except BaseException as error:
-            landed = self._gatherer.fail(batch, _unexpected(error))
+            failure = unexpected(error)
+            landed = self._gatherer.fail(batch, failure)
             if not isinstance(error, Exception):
                 raise
         finally:
             tell(landed)
-            self._pump()
+            try:
+                if self._hooks:
+                    self._hooks.ended(batch, landed, failure, answered_s - sent_s)
+            finally:
+                self._pump()
 
     def _abandon(self, error: BesmartError) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         tell(self._gatherer.abandon(error))
-
-
-def _unexpected(error: BaseException) -> BesmartError:
-    told = BesmartError(f"a read ended unexpectedly: {error!r}")
-    told.__cause__ = error
-    return told

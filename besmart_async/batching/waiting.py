@@ -1,4 +1,4 @@
-"""What waits for an answer, and how it is told."""
+"""The two sides of a reader: what asks the service, and what waits for an answer and how it is told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from typing import Protocol
 
 from besmart_async.batching.gathering import Landed
 from besmart_async.errors import BesmartError
+from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
+
+
+class Send(Protocol):
+    """One bulk read: returns the answer's items as they came, in any order. Retries and logging in are its business."""
+
+    async def __call__(self, queries: list[SignalQuery], /) -> list[SignalData]:
+        """Ask the service once; the queries are of different signals."""
+        ...
 
 
 class Waiter(Protocol):
@@ -36,3 +45,10 @@ def tell(landed: Landed[Waiter]) -> None:
             else:
                 waiter.set_exception(answer.clone())
         flight.waiters.clear()
+
+
+def unexpected(error: BaseException) -> BesmartError:
+    """Return what to tell where a read ended in a way that nobody foresaw."""
+    told = BesmartError(f"a read ended unexpectedly: {error!r}")
+    told.__cause__ = error
+    return told
