@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 
 import httpx
@@ -251,15 +250,13 @@ async def test_a_storm_of_errors_ends_in_the_services_own_error() -> None:
 async def test_a_byte_now_and_then_does_not_keep_an_attempt_alive(backend: Backend) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
-        for byte in raw(200, b" " * 100):
+        for byte in raw(200, b" " * 10_000):  # would take a quarter of an hour
             writer.write(bytes([byte]))
             await asyncio.sleep(0.1)
 
     async with serving(handler) as url, token_client_of(backend, base_url=url, retry=ONCE, timeout=0.3) as client:
-        start = time.monotonic()
         with pytest.raises(RequestTimeoutError, match=r"no complete answer from .* within 0\.3 s") as caught:
             await client.sensors.delete(1, 2)
-        assert 0.25 < time.monotonic() - start < 3
     assert (caught.value.outcome, caught.value.reached) == ("in_doubt", True)
 
 

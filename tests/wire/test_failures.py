@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import attrs
@@ -221,10 +220,9 @@ def test_an_answer_is_not_in_the_repr_of_its_error() -> None:
     ],
     ids=range(10),
 )
+@pytest.mark.timeout(20)  # what is quadratic in the body takes minutes
 def test_a_hostile_body_gives_a_short_message_quickly(content: bytes) -> None:
-    started = time.perf_counter()
     assert len(message(Response(500, {}, content))) <= 501
-    assert time.perf_counter() - started < 2
 
 
 JSON: st.SearchStrategy[Any] = st.recursive(
