@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from besmart_async.batching.engine import WriterHook
 from besmart_async.batching.outbox import OnReject
@@ -18,10 +18,7 @@ from besmart_async.models import SignalData, SignalQuery
 from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users
 from besmart_async.resources.signals import bulk_read, bulk_write
 from besmart_async.resources.users import login_operation, refresh_operation
-from besmart_async.transport import Credentials, Hook, Transport, TransportSettings
-
-if TYPE_CHECKING:
-    import httpx
+from besmart_async.transport import AnyTransport, Credentials, Hook, Transport, TransportSettings
 
 
 class BesmartClient:
@@ -49,7 +46,7 @@ class BesmartClient:
         base_url: str = DEFAULT_BASE_URL,
         timeout: float | Timeouts = Timeouts(),  # noqa: B008 - a frozen value
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - a frozen value
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: AnyTransport | None = None,
         hooks: Sequence[Hook] = (),
         max_connections: int = MAX_CONNECTIONS,
         proxy: str | None = None,
@@ -103,7 +100,7 @@ class BesmartClient:
         *,
         timeout: float | Timeouts = Timeouts(),  # noqa: B008 - a frozen value
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - a frozen value
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: AnyTransport | None = None,
         hooks: Sequence[Hook] = (),
         max_connections: int = MAX_CONNECTIONS,
         proxy: str | None = None,

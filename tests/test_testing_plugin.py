@@ -11,6 +11,7 @@ pytest_plugins = ["pytester"]
 
 USERS_TESTS = """
 from besmart_async import BesmartClient, SignalData, SignalKey
+from besmart_async.simulator import Fault
 
 KEY = SignalKey(12, 122, 32)
 written = SignalData(KEY, [1_600_000_000_000], [1.5], unit="kW.h")
@@ -29,7 +30,7 @@ async def test_every_test_has_a_fresh_simulator(besmart_client, besmart_simulato
 
 
 async def test_faults_can_be_injected(besmart_client, besmart_simulator):
-    besmart_simulator.faults.add(path="^/sensors", status=404)
+    besmart_simulator.faults.add(Fault(path="^/sensors", status=404))
     try:
         await besmart_client.sensors.get(1, 1)
     except Exception as error:
@@ -39,7 +40,7 @@ async def test_faults_can_be_injected(besmart_client, besmart_simulator):
 
 
 def test_a_simulator_needs_no_event_loop(besmart_simulator):
-    besmart_simulator.faults.add(status=500)
+    besmart_simulator.faults.add(Fault(status=500))
     assert besmart_simulator.stored(1, 2, 32) == []
 """
 
@@ -73,7 +74,7 @@ def test_its_fixtures_are_listed_with_what_they_are(users: pytest.Pytester) -> N
 def test_a_client_of_the_simulator_can_be_made_without_a_fixture(users: pytest.Pytester) -> None:
     users.makepyfile(
         """
-        from besmart_async.simulator import Simulator
+        from besmart_async.simulator import Fault, Simulator
         from besmart_async.testing import simulated_client
 
         async def test_own_credentials_are_taken_over():

@@ -141,9 +141,9 @@ class Faults:
         self.poisoned = Poison()
         self._active: list[ActiveFault] = []
 
-    def add(self, fault: Fault | None = None, **fields: Any) -> ActiveFault:
-        """Put a fault to work, given whole or by its fields. Returns a handle that counts and can be removed."""
-        active = ActiveFault(fault if fault is not None else Fault(**fields))
+    def add(self, fault: Fault) -> ActiveFault:
+        """Put a fault to work. Returns a handle that counts and can be removed."""
+        active = ActiveFault(fault)
         self._active.append(active)
         return active
 

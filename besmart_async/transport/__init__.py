@@ -12,9 +12,10 @@ from besmart_async.transport.events import (
 )
 from besmart_async.transport.in_process import in_process
 from besmart_async.transport.pipeline import Transport
-from besmart_async.transport.settings import Credentials, TransportSettings
+from besmart_async.transport.settings import AnyTransport, Credentials, TransportSettings
 
 __all__ = [
+    "AnyTransport",
     "Credentials",
     "Event",
     "Hook",

@@ -6,7 +6,7 @@ import inspect
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import httpx
@@ -14,6 +14,9 @@ import httpx
 from besmart_async.config import MAX_CONNECTIONS, RetryPolicy, Timeouts
 from besmart_async.errors import BesmartConfigError
 from besmart_async.transport.events import Hook
+
+AnyTransport: TypeAlias = httpx.AsyncBaseTransport
+"""Whatever sends requests the way httpx does: the seam for other HTTP libraries, proxies and tests."""
 
 
 def fits_a_header(secret: str) -> bool:
@@ -82,7 +85,7 @@ def _count(instance: object, attribute: attrs.Attribute[Any], value: Any) -> Non
 
 
 def _transport(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and not isinstance(value, httpx.AsyncBaseTransport):
+    if value is not None and not isinstance(value, AnyTransport):
         raise BesmartConfigError(
             f"transport={type(value).__name__}: give an asynchronous httpx transport, such as aiohttp_transport() or "
             "httpx.AsyncHTTPTransport(), not a client and no synchronous one"
@@ -111,7 +114,7 @@ class TransportSettings:
     credentials: Credentials
     timeouts: Timeouts = attrs.field(factory=Timeouts, validator=_a(Timeouts, "seconds, or Timeouts(...)"))
     retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=_a(RetryPolicy, "a RetryPolicy(...)"))
-    http: httpx.AsyncBaseTransport | None = attrs.field(default=None, validator=_transport)
+    http: AnyTransport | None = attrs.field(default=None, validator=_transport)
     hooks: Sequence[Hook] = attrs.field(default=(), validator=_hooks)
     max_connections: int = attrs.field(default=MAX_CONNECTIONS, validator=_count)
     allow_insecure_http: bool = attrs.field(default=False, validator=_a(bool, "True or False"))

@@ -14,7 +14,7 @@ from besmart_async.config import ReadPolicy
 from besmart_async.errors import UnprocessableError
 from besmart_async.models import SignalData, SignalKey, SignalQuery
 from besmart_async.resources.signals import bulk_read
-from besmart_async.simulator import Simulator
+from besmart_async.simulator import Fault, Simulator
 
 BULK_READ = "sensors.post_signals_data"
 HOUR_MS = 3_600_000
@@ -89,8 +89,8 @@ async def test_reads_of_a_hundred_requests_ask_each_once(
 async def test_careless_answers_are_never_misdelivered(simulator: Simulator, client: BesmartClient, reads: int) -> None:
     stock(simulator, 300, 8)
     stranger = {"client_cid": 9, "sensor_mid": 9, "signal_type_moid": 9, "data": {"time": [], "value": []}}
-    simulator.faults.add(operation=BULK_READ, where=lambda arrival: len(arrival.keys) > 1, drop=1, duplicate=1)
-    simulator.faults.add(operation=BULK_READ, shuffle=True, extra=(stranger,))
+    simulator.faults.add(Fault(operation=BULK_READ, where=lambda arrival: len(arrival.keys) > 1, drop=1, duplicate=1))
+    simulator.faults.add(Fault(operation=BULK_READ, shuffle=True, extra=(stranger,)))
     dice = random.Random(5)
     queries = [asked(dice.randrange(1, 301), dice.randrange(8)) for _ in range(reads)]
     async with reader_of(client) as reader:
@@ -115,7 +115,7 @@ async def test_unknown_signals_are_absent_and_quiet_ones_empty(simulator: Simula
 
 async def test_a_refused_signal_fails_alone(simulator: Simulator, client: BesmartClient) -> None:
     stock(simulator, 200, 1)
-    simulator.faults.add(operation=BULK_READ, keys={(1, 77, MOID)}, status=422)
+    simulator.faults.add(Fault(operation=BULK_READ, keys={(1, 77, MOID)}, status=422))
     queries = [asked(sensor) for sensor in range(1, 201)]
     async with reader_of(client) as reader:
         said = await asyncio.gather(*map(reader.read_query, queries), return_exceptions=True)
@@ -127,8 +127,8 @@ async def test_a_service_in_trouble_is_asked_again_by_the_transport(
     simulator: Simulator, client: BesmartClient
 ) -> None:
     stock(simulator, 10, 1)
-    simulator.faults.add(operation=BULK_READ, status=503, times=1)
-    simulator.faults.add(operation=BULK_READ, reset="after", times=1)
+    simulator.faults.add(Fault(operation=BULK_READ, status=503, times=1))
+    simulator.faults.add(Fault(operation=BULK_READ, reset="after", times=1))
     async with reader_of(client) as reader:
         answers = await asyncio.gather(*[reader.read_query(asked(sensor)) for sensor in range(1, 11)])
     assert all(len(data) == 1 for data in answers)

@@ -20,7 +20,7 @@ from besmart_async.config import BatchPolicy, Timeouts
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.resources.signals import bulk_write
-from besmart_async.simulator import Simulator
+from besmart_async.simulator import Fault, Simulator
 
 BULK_WRITE = "sensors.put_signals_data"
 MOID = 34
@@ -123,7 +123,7 @@ async def test_bodies_over_the_services_limit_are_split_and_nothing_is_lost(simu
 
 @pytest.mark.parametrize("reset", ["before", "after"])
 async def test_connections_reset_around_the_application_lose_nothing(simulator: Simulator, reset: Any) -> None:
-    simulator.faults.add(operation=BULK_WRITE, reset=reset, probability=0.2)
+    simulator.faults.add(Fault(operation=BULK_WRITE, reset=reset, probability=0.2))
     async with AsyncExitStack() as stack:
         client = await connected(stack, simulator)
         policy = BatchPolicy(max_items=20, linger_s=0.0, initial_wait_s=0.05)
@@ -136,7 +136,7 @@ async def test_connections_reset_around_the_application_lose_nothing(simulator: 
 
 
 async def test_random_503s_cost_at_most_half_as_many_calls_again(simulator: Simulator) -> None:
-    simulator.faults.add(operation=BULK_WRITE, status=503, probability=0.3)
+    simulator.faults.add(Fault(operation=BULK_WRITE, status=503, probability=0.3))
     async with AsyncExitStack() as stack:
         client = await connected(stack, simulator)
         policy = BatchPolicy(max_items=5, linger_s=0.0, initial_wait_s=0.05)
@@ -149,7 +149,7 @@ async def test_random_503s_cost_at_most_half_as_many_calls_again(simulator: Simu
 
 
 async def test_a_delayed_old_request_never_overwrites_a_newer_acknowledged_value(simulator: Simulator) -> None:
-    simulator.faults.add(operation=BULK_WRITE, latency_s=2.0, times=1)
+    simulator.faults.add(Fault(operation=BULK_WRITE, latency_s=2.0, times=1))
     async with AsyncExitStack() as stack:
         client = await connected(stack, simulator, timeout=Timeouts(read_s=0.3))
 

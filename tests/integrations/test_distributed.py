@@ -18,7 +18,7 @@ from dask.base import compute as dask_compute
 from besmart_async import BesmartClient, InvalidInputError, SignalData, SignalKey, SignalQuery, UnprocessableError
 from besmart_async.integrations.dataframes import from_pandas
 from besmart_async.integrations.distributed import read_partitions
-from besmart_async.simulator import Simulator
+from besmart_async.simulator import Fault, Simulator
 
 KEYS = [SignalKey(12, 122, 32), SignalKey(1, 1, 1), SignalKey(1, 2, 32)]
 MakeClient = Callable[[], BesmartClient]
@@ -75,7 +75,7 @@ async def test_one_signal_may_be_asked_for_twice(make_remote_client: MakeClient)
 
 
 async def test_a_failure_is_the_tasks(make_remote_client: MakeClient, besmart_simulator: Simulator) -> None:
-    besmart_simulator.faults.add(operation="sensors.post_signals_data", status=422)
+    besmart_simulator.faults.add(Fault(operation="sensors.post_signals_data", status=422))
     parts = read_partitions([SignalQuery(KEYS[0], 0, 1)], make_remote_client)
     with pytest.raises(UnprocessableError):
         await compute(parts)

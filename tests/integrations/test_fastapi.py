@@ -45,7 +45,7 @@ from besmart_async.integrations.fastapi import (
     besmart_lifespan,
     client_of,
 )
-from besmart_async.simulator import Simulator
+from besmart_async.simulator import Fault, Simulator
 
 MakeClient = Callable[[], BesmartClient]
 
@@ -250,7 +250,7 @@ async def test_an_application_answers_with_them(
         with caplog.at_level(logging.ERROR, "besmart_async"):
             missing = await served.get("/sensors/1/999")
         assert (missing.status_code, caplog.records) == (404, [])
-        besmart_simulator.faults.add(status=500)
+        besmart_simulator.faults.add(Fault(status=500))
         with caplog.at_level(logging.ERROR, "besmart_async"):
             failed = await served.get("/sensors/1/1")
     assert failed.status_code == 502

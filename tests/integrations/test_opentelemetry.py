@@ -27,7 +27,7 @@ from besmart_async import (
     TokenRenewed,
 )
 from besmart_async.integrations.opentelemetry import OpenTelemetryHook
-from besmart_async.simulator import Simulator
+from besmart_async.simulator import Fault, Simulator
 
 PATH = "/sensors/{client_cid}.{sensor_mid}"
 NOW_NS = 1_600_000_000_000_000_000
@@ -155,7 +155,7 @@ async def test_a_client_tells_it_what_it_does_and_no_ids_or_secrets(
     async with client_with_hook(telemetry.hook) as client:
         with telemetry.tracer.start_as_current_span("the caller's") as parent:
             await client.sensors.types()  # logs in
-            besmart_simulator.faults.add(status=503, times=1)
+            besmart_simulator.faults.add(Fault(status=503, times=1))
             await client.sensors.get(13, 44143)
     spans = telemetry.spans
     assert [span.name for span in spans] == [

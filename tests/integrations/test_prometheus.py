@@ -25,7 +25,7 @@ from besmart_async import (
     TokenRenewed,
 )
 from besmart_async.integrations.prometheus import PrometheusHook
-from besmart_async.simulator import Simulator
+from besmart_async.simulator import Fault, Simulator
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_a_client_tells_it_what_it_does(
     besmart_simulator: Simulator,
 ) -> None:
     async with client_with_hook(hook) as client:
-        besmart_simulator.faults.add(operation="sensors.put_signals_data", status=503, times=1)
+        besmart_simulator.faults.add(Fault(operation="sensors.put_signals_data", status=503, times=1))
         await client.signals.write_bulk([SignalData(SignalKey(12, 122, 32), [1_600_000_000_000], [1.5])])
     found = {
         (sample.labels["operation"], sample.labels["status"]): sample.value

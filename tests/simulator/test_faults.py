@@ -41,11 +41,11 @@ async def test_times_and_after_say_which_requests_are_hit(sim: Simulator, api: h
 
 
 async def test_probability_is_seeded(sim: Simulator, api: httpx.AsyncClient) -> None:
-    sim.faults.add(status=503, probability=0.5)
+    sim.faults.add(Fault(status=503, probability=0.5))
     first = await statuses(api, 40)
     assert 5 < Counter(first)[503] < 35
     twin = Simulator()
-    twin.faults.add(status=503, probability=0.5)
+    twin.faults.add(Fault(status=503, probability=0.5))
     headers = {"Authorization": f"Bearer {twin.issue_token()}"}
     transport = httpx.ASGITransport(app=twin.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://sim/api", headers=headers) as other:
@@ -74,14 +74,14 @@ async def test_conditions_choose_requests(sim: Simulator, api: httpx.AsyncClient
 
 
 async def test_keys_match_the_path_too(sim: Simulator, api: httpx.AsyncClient) -> None:
-    sim.faults.add(keys={(1, 3, 32)}, status=500)
+    sim.faults.add(Fault(keys={(1, 3, 32)}, status=500))
     window = {"since": 0, "till": 1}
     assert (await api.get("/sensors/1.3/signals/32/data", params=window)).status_code == 500
     assert (await api.get("/sensors/1.2/signals/32/data", params=window)).status_code == 200
 
 
 async def test_a_removed_fault_hits_no_more(sim: Simulator, api: httpx.AsyncClient) -> None:
-    active = sim.faults.add(status=500)
+    active = sim.faults.add(Fault(status=500))
     sim.faults.remove(active)
     sim.faults.remove(active)
     assert await statuses(api, 1) == [200]
@@ -106,17 +106,17 @@ async def test_a_status_with_its_body(
 
 
 async def test_a_status_can_come_after_the_write_was_applied(sim: Simulator, api: httpx.AsyncClient) -> None:
-    sim.faults.add(status=504, apply=True, times=1)
+    sim.faults.add(Fault(status=504, apply=True, times=1))
     assert (await api.put(BULK, json=write(2))).status_code == 504
     assert len(sim.stored(1, 2, 32)) == 1
     assert sim.requests[-1].applied
 
 
 async def test_retry_after_in_both_forms(sim: Simulator, api: httpx.AsyncClient, clock: Any) -> None:
-    sim.faults.add(status=503, retry_after=7, headers={"X-Why": "busy"}, times=1)
+    sim.faults.add(Fault(status=503, retry_after=7, headers={"X-Why": "busy"}, times=1))
     answer = await api.get(TYPES)
     assert (answer.headers["retry-after"], answer.headers["x-why"]) == ("7", "busy")
-    sim.faults.add(status=503, retry_after_date_s=30)
+    sim.faults.add(Fault(status=503, retry_after_date_s=30))
     answer = await api.get(TYPES)
     at = parsedate_to_datetime(answer.headers["retry-after"]).timestamp()
     assert at == clock() / 1000 + 30
@@ -125,7 +125,7 @@ async def test_retry_after_in_both_forms(sim: Simulator, api: httpx.AsyncClient,
 async def test_the_date_header_follows_the_clock_and_its_skew(
     sim: Simulator, api: httpx.AsyncClient, clock: Any
 ) -> None:
-    sim.faults.add(date_skew_s=-3600)
+    sim.faults.add(Fault(date_skew_s=-3600))
     answer = await api.get(TYPES)
     assert parsedate_to_datetime(answer.headers["date"]).timestamp() == clock() / 1000 - 3600
     assert answer.status_code == 200
@@ -135,7 +135,7 @@ async def test_the_date_header_follows_the_clock_and_its_skew(
 async def test_a_reset_in_process_is_a_connection_error(
     sim: Simulator, api: httpx.AsyncClient, reset: Any, stored: int
 ) -> None:
-    sim.faults.add(reset=reset, times=1)
+    sim.faults.add(Fault(reset=reset, times=1))
     with pytest.raises(ConnectionResetError):
         await api.put(BULK, json=write(2))
     assert len(sim.stored(1, 2, 32)) == stored
@@ -143,7 +143,7 @@ async def test_a_reset_in_process_is_a_connection_error(
 
 
 async def test_only_the_first_items_can_be_applied(sim: Simulator, api: httpx.AsyncClient) -> None:
-    sim.faults.add(apply_items=1, times=1)
+    sim.faults.add(Fault(apply_items=1, times=1))
     answer = await api.put(BULK, json=write(2, 3))
     assert (answer.status_code, answer.json()) == (500, "ServerError")
     assert (len(sim.stored(1, 2, 32)), len(sim.stored(1, 3, 32))) == (1, 0)
@@ -151,19 +151,19 @@ async def test_only_the_first_items_can_be_applied(sim: Simulator, api: httpx.As
 
 @pytest.mark.parametrize("cut", [0, 10, 0.5, 10_000])
 async def test_a_truncated_body_ends_early(sim: Simulator, api: httpx.AsyncClient, cut: float) -> None:
-    sim.faults.add(truncate_at=cut)
+    sim.faults.add(Fault(truncate_at=cut))
     with pytest.raises(ConnectionResetError):
         await api.get(TYPES)
 
 
 async def test_garbage_and_pages_in_place_of_json(sim: Simulator, api: httpx.AsyncClient) -> None:
-    sim.faults.add(garbage=True, times=1)
+    sim.faults.add(Fault(garbage=True, times=1))
     answer = await api.put(BULK, json=write(2))
     assert answer.status_code == 200
     with pytest.raises(ValueError, match=r"codec|Expecting"):
         answer.json()
     assert len(sim.stored(1, 2, 32)) == 1
-    sim.faults.add(html=True)
+    sim.faults.add(Fault(html=True))
     answer = await api.get(TYPES)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html")
 
@@ -218,9 +218,9 @@ async def test_a_body_above_the_limit_meets_the_front_end(sim: Simulator, api: h
 
 
 async def test_faults_that_decide_take_turns_and_delays_add_up(sim: Simulator, api: httpx.AsyncClient) -> None:
-    first = sim.faults.add(status=500, times=1)
-    second = sim.faults.add(status=502, times=1)
-    delay = sim.faults.add(date_skew_s=1)
+    first = sim.faults.add(Fault(status=500, times=1))
+    second = sim.faults.add(Fault(status=502, times=1))
+    delay = sim.faults.add(Fault(date_skew_s=1))
     assert await statuses(api, 3) == [500, 502, 200]
     assert (first.hits, second.hits, delay.hits) == (1, 1, 3)
 
@@ -252,7 +252,7 @@ async def test_requests_are_recorded(sim: Simulator, api: httpx.AsyncClient, clo
 async def test_latency_passes_in_the_loops_time(sim: Simulator, api: httpx.AsyncClient) -> None:
     loop = asyncio.get_running_loop()
     start = loop.time()
-    sim.faults.add(latency_s=30, latency_after_s=12, times=1)
+    sim.faults.add(Fault(latency_s=30, latency_after_s=12, times=1))
     assert (await api.get(TYPES)).status_code == 200
     assert loop.time() - start == pytest.approx(42)
 
@@ -262,7 +262,7 @@ async def test_a_slow_body_takes_its_time(sim: Simulator, api: httpx.AsyncClient
     loop = asyncio.get_running_loop()
     size = len((await api.get(TYPES)).content)
     start = loop.time()
-    sim.faults.add(bytes_per_s=10)
+    sim.faults.add(Fault(bytes_per_s=10))
     answer = await api.get(TYPES)
     assert loop.time() - start == pytest.approx(size / 10, rel=0.01)
     assert len(answer.json()) == 5

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 import besmart_async.simulator
-from besmart_async.simulator import Arrival, Simulator
+from besmart_async.simulator import Arrival, Fault, Simulator
 
 TYPES = "/sensors/types"
 COLUMNS = {"time": [1], "value": [1], "type": ["DBL"], "origin": [1]}
@@ -70,7 +70,7 @@ async def test_it_can_be_served_again_with_the_same_data(sim: Simulator) -> None
 
 @pytest.mark.parametrize(("reset", "stored"), [("before", 0), ("after", 1)])
 async def test_a_reset_is_a_real_tcp_reset(sim: Simulator, served: httpx.AsyncClient, reset: Any, stored: int) -> None:
-    sim.faults.add(reset=reset, times=1)
+    sim.faults.add(Fault(reset=reset, times=1))
     with pytest.raises(httpx.ReadError) as caught:
         await served.put(ONE, json=COLUMNS)
     chain: list[BaseException] = [caught.value]
@@ -82,7 +82,7 @@ async def test_a_reset_is_a_real_tcp_reset(sim: Simulator, served: httpx.AsyncCl
 
 
 async def test_a_truncated_body_announces_more_than_it_sends(sim: Simulator, served: httpx.AsyncClient) -> None:
-    sim.faults.add(truncate_at=0.5, times=1)
+    sim.faults.add(Fault(truncate_at=0.5, times=1))
     with pytest.raises(httpx.RemoteProtocolError, match=r"incomplete|without sending complete"):
         await served.get(TYPES)
 
@@ -107,7 +107,7 @@ async def test_stopping_is_quick_with_hung_requests_and_idle_connections(
             arrived.set()
             return True
 
-        sim.faults.add(latency_s=math.inf, where=note)
+        sim.faults.add(Fault(latency_s=math.inf, where=note))
         hung = asyncio.create_task(client.get(TYPES))
         await arrived.wait()
         async with asyncio.timeout(2):

@@ -25,7 +25,7 @@ from besmart_async import (
     TransportError,
     aiohttp_transport,
 )
-from besmart_async.simulator import Simulator
+from besmart_async.simulator import Fault, Simulator
 from tests.transport.fakes import (
     API_KEY,
     LOGIN,
@@ -233,7 +233,7 @@ async def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(backen
 
 async def test_a_storm_of_errors_ends_in_the_services_own_error() -> None:
     sim = Simulator()
-    sim.faults.add(status=500)
+    sim.faults.add(Fault(status=500))
     policy = RetryPolicy(initial_wait_s=0.01)
     async with sim.serve() as url, BesmartClient(token="any-token", base_url=url, retry=policy) as client:
         with pytest.raises(

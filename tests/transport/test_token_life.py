@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from besmart_async import BesmartClient
-from besmart_async.simulator import Simulator
+from besmart_async.simulator import Fault, Simulator
 from besmart_async.transport import in_process
 from tests.transport.fakes import EPOCH_MS, FakeService, after, bearer, client_of, status, token_client_of
 
@@ -26,7 +26,7 @@ async def call_every(client: BesmartClient, seconds: float, *, times: int) -> No
 async def test_a_token_with_three_seconds_to_live_keeps_a_steady_stream_going_with_no_failed_call() -> None:
     loop = asyncio.get_running_loop()
     sim = Simulator(token_lifetime_s=3, rotate_on_refresh=True, now_ms=lambda: EPOCH_MS + loop.time() * 1000)
-    sim.faults.add(latency_s=0.07)
+    sim.faults.add(Fault(latency_s=0.07))
     async with BesmartClient(
         api_key="API_KEY",
         login="login",
