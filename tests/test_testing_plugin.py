@@ -61,11 +61,11 @@ def users(pytester: pytest.Pytester) -> pytest.Pytester:
 
 def test_the_plugin_needs_no_configuration(users: pytest.Pytester) -> None:
     users.makepyfile(USERS_TESTS)
-    users.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=4)
+    users.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=4)
 
 
 def test_its_fixtures_are_listed_with_what_they_are(users: pytest.Pytester) -> None:
-    listed = users.runpytest("--fixtures", "-p", "no:cacheprovider").stdout.str()
+    listed = users.runpytest_subprocess("--fixtures", "-p", "no:cacheprovider").stdout.str()
     assert "besmart_simulator" in listed
     assert "A fresh simulator of the documented service" in listed
     assert "A client of `besmart_simulator`" in listed
@@ -74,7 +74,7 @@ def test_its_fixtures_are_listed_with_what_they_are(users: pytest.Pytester) -> N
 def test_a_client_of_the_simulator_can_be_made_without_a_fixture(users: pytest.Pytester) -> None:
     users.makepyfile(
         """
-        from besmart_async.simulator import Fault, Simulator
+        from besmart_async.simulator import Simulator
         from besmart_async.testing import simulated_client
 
         async def test_own_credentials_are_taken_over():
@@ -85,7 +85,7 @@ def test_a_client_of_the_simulator_can_be_made_without_a_fixture(users: pytest.P
             simulator.close()
         """
     )
-    users.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    users.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
 def test_a_client_may_stay_open_without_a_warning(users: pytest.Pytester) -> None:
@@ -100,7 +100,7 @@ def test_a_client_may_stay_open_without_a_warning(users: pytest.Pytester) -> Non
             gc.collect()
         """
     )
-    users.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=2)
+    users.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
 
 
 def test_test_runs_that_do_not_use_it_do_not_load_the_simulator() -> None:
