@@ -128,7 +128,7 @@ BAD_TIMES: dict[str, tuple[Any, str]] = {
     "NaN in numpy": (np.array([T, np.nan]), "time[1]"),
     "infinity": ([T, float("inf")], "time[1]"),
     "NaT in datetime64": (np.array(["2020", "NaT"], "datetime64[ns]"), "time[1]"),
-    "NaT in a list": ([np.datetime64("2020"), np.datetime64("NaT")], "time[1]"),
+    "NaT in a list": ([np.datetime64("2020"), np.datetime64("NaT", "ms")], "time[1]"),
     "NaT in pandas": (pd.DatetimeIndex(["2020", None], tz="UTC"), "time[1]"),
     "null in polars": (pl.Series([MOMENT, None]), "time[1]"),
     "None": ([T, None], "time[1]"),

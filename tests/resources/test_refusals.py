@@ -23,7 +23,7 @@ TEXTS = ("", 5, b"bytes", SURROGATE, ["a"])
 FLAGS = (0, 1, "true", np.True_)
 NUMBERS = (float("nan"), float("inf"), -float("inf"), True, "6", 10**400, np.float64("nan"), 1j, [1])
 DEGREES = (*NUMBERS, 1000, -180.0000001)
-TIMES = (NAIVE, float("nan"), float("inf"), True, "2020-01-01", np.datetime64("NaT"), 10**18, -(10**17), [1], 1j)
+TIMES = (NAIVE, float("nan"), float("inf"), True, "2020-01-01", np.datetime64("NaT", "ms"), 10**18, -(10**17), [1], 1j)
 OBJECTS = ("", "{", "[]", "text", "null", "NaN", 5, [1], b"{}", {1: 2}, {"a": float("nan")}, {"a": {1}}, SURROGATE,
            {"a": object()}, {"a": np.datetime64("2020", "ns")}, {SURROGATE: 1}, {"a": [SURROGATE]}, {"a": 2**64},
            {"a": DEEP})  # fmt: skip
