@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from sys import getsizeof
 
 from besmart_async.batching.credit import NO_REF, Credit
@@ -308,7 +309,7 @@ class Intake:
         lane.busy -= 1
         self._enqueue(lane)
 
-    def hold(self, items: tuple[Item, ...], until: float) -> None:
+    def hold(self, items: Sequence[Item], until: float) -> None:
         """Let newer values of these readings wait until then."""
         cost = 0
         for item in items:
