@@ -105,7 +105,7 @@ class Coalescer:
 
     def flushed(self, ticket: int) -> bool:
         """Whether everything accepted before that flush has its final outcome."""
-        return self._intake.flushed(ticket)
+        return self._intake.flushes.done(ticket)
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class Coalescer:
         """When to poll again if nothing else happens; None: not before something is offered or settled."""
         if self.failure is not None:
             return None
-        hold_end = self._intake.next_hold_end()
+        hold_end = self._intake.holds.next_end()
         earliest = min(self._traffic.next_at(now), math.inf if hold_end is None else hold_end)
         return None if earliest == math.inf else max(now, earliest)
 

@@ -1,8 +1,8 @@
 """From what waits in a lane to the encoded items of one bulk call.
 
 Theory of operation: what is taken from a lane is merged per form (unit; whether type and origin are told), later
-readings of the same (time, origin) replacing earlier ones across all forms; what a hold covers is set aside; the rest
-is encoded, each item once. `Shipment`s are what goes out in one call, with the history of that call. A shipment is
+readings of the same (time, origin) replacing earlier ones across all forms; what no hold covers is encoded, each item
+once. `Shipment`s are what goes out in one call, with the history of that call. A shipment is
 taken apart without encoding again, except where a single item has to be cut by its rows.
 """
 
@@ -188,21 +188,6 @@ def _credit_of_winners(credit: Credit, winner: NDArray[Any], kept: NDArray[Any])
     """Move the credit of replaced rows to the rows in `kept`, which replaced them."""
     row_of = winner if credit.row_of is None else winner[credit.row_of]
     return attrs.evolve(credit, row_of=row_of).take(kept)
-
-
-def withheld_apart(lane: Lane, segments: Sequence[Segment]) -> list[Segment]:
-    """Return what may be sent; what a hold of the lane covers is withheld in it."""
-    free: list[Segment] = []
-    for segment in segments:
-        mask = np.zeros(len(segment.data), np.bool_)
-        for hold in lane.holds:
-            mask |= hold.covers(segment.data)
-        if mask.any():
-            lane.withheld.append(segment.take(mask))
-            free += [] if mask.all() else [segment.take(~mask)]
-        else:
-            free.append(segment)
-    return free
 
 
 def halves(item: Item, pieces: int = 2) -> list[Item]:

@@ -165,7 +165,7 @@ class Settlement:
         return (
             isinstance(error, ProtocolError)
             and may_have_applied(error)
-            and size > max(_SMALL_BODY, self._intake.bytes.largest_passed)
+            and size > max(_SMALL_BODY, self._intake.limits.bytes.largest_passed)
             and shipment.readings > 1
         )
 

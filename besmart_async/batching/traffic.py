@@ -81,7 +81,7 @@ class Traffic:
 
     def _packed(self, now: float) -> Shipment | None:
         while self._may_freeze():
-            due_at = self._intake.due_at()
+            due_at = self._intake.queue.due_at()
             if due_at is None or due_at > now:
                 return None
             items = self.packer.pack(now)
@@ -109,7 +109,7 @@ class Traffic:
         if waiting := [shipment.retry_at for shipment in self.waiting if shipment.free]:
             probing = self.gate.closed_by is not None
             times.append(now if probing else max(min(waiting), self.budget.ready_at(now)))
-        due_at = self._intake.due_at()
+        due_at = self._intake.queue.due_at()
         if due_at is not None and self._may_freeze():
             times.append(due_at)
         return min(times, default=math.inf)
