@@ -21,7 +21,7 @@ from besmart_async.batching.isolation import Family
 from besmart_async.batching.lanes import Lane, Segment, origins_of
 from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
-from besmart_async.wire.columns import encode_item, join_items
+from besmart_async.wire.columns import encode_item, encode_rows, join_items
 
 
 class Item:
@@ -29,20 +29,25 @@ class Item:
 
     Attributes:
         lane: where it came from.
-        data: the readings.
+        segment: the readings as they were taken from the lane.
         credit: which accepted readings they stand for; its cost includes the encoded bytes.
         encoded: the element as bytes.
         rows: how many readings.
     """
 
-    __slots__ = ("credit", "data", "encoded", "lane", "rows")
+    __slots__ = ("credit", "encoded", "lane", "rows", "segment")
 
     def __init__(self, lane: Lane, segment: Segment, encoded: bytes, cost: int) -> None:
         self.lane = lane
-        self.data = segment.data
+        self.segment = segment
         self.credit = segment.credit.costing(cost)
         self.encoded = encoded
         self.rows = segment.credit.rows
+
+    @property
+    def data(self) -> SignalData:
+        """The readings."""
+        return self.segment.data
 
     def take(self, rows: Rows) -> Item:
         """Return an item with some of the rows, at its share of the cost."""
@@ -52,7 +57,11 @@ class Item:
 
 def frozen_item(lane: Lane, segment: Segment) -> Item:
     """Encode what has been taken from a lane."""
-    encoded = encode_item(segment.data)
+    few = segment.few
+    if few is None:
+        encoded = encode_item(segment.data)
+    else:
+        encoded = encode_rows(few.key, few.times, few.values, few.type, few.origin, few.unit)
     return Item(lane, segment, encoded, segment.credit.cost + len(encoded))
 
 
@@ -125,6 +134,8 @@ class Shipment:
 def merge(parts: Sequence[Segment]) -> list[Segment]:
     """Join parts of one lane, in order of acceptance: one segment per form, each (time, origin) once, the last wins."""
     if len(parts) == 1:
+        if parts[0].few is not None:
+            return list(parts)
         winner = last_wins(parts[0].data.time, parts[0].data.origin)
         if winner is None:
             return list(parts)
