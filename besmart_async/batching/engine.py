@@ -2,12 +2,16 @@
 
 `pump` sends what is due and sets one timer for what is not. It runs when the core asks for attention, when the timer
 ends, and when a call ends. `_carry` is one call, from sending to settling.
+
+An engine belongs to the process and event loop that it is first used in (`home`), until it is closed. `close` delivers
+what it can and gives the rest up; nothing is pending, under way or waited for afterwards.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time as clock
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -19,6 +23,9 @@ from besmart_async.batching.outcomes import Rejection, Settled, WriterEvent
 from besmart_async.errors import BesmartError, TransportError
 
 logger = logging.getLogger("besmart_async")
+
+_CANCEL_GRACE_S = 0.5
+"""How long closing waits for calls that it cancelled at its deadline."""
 
 WriterHook = Callable[[WriterEvent], None]
 
@@ -32,10 +39,11 @@ class Put(Protocol):
 
 
 class Engine:
-    """Owns the tasks that send, until `give_up`.
+    """Owns the tasks that send, from first use to `close`.
 
     Attributes:
         time: the loop's clock.
+        pid: the process it belongs to, 0 before its first use.
         calls: the calls under way.
         closing: no more readings are accepted.
         line: callers that wait for room.
@@ -45,6 +53,7 @@ class Engine:
 
     def __init__(self, put: Put, core: Coalescer, outbox: Outbox, hooks: Sequence[WriterHook]) -> None:
         self.time: Callable[[], float] = clock.monotonic
+        self.pid = 0
         self.calls: set[asyncio.Task[None]] = set()
         self.closing = False
         self.line = Line()
@@ -55,14 +64,47 @@ class Engine:
         self._outbox = outbox
         self._hooks = tuple(hooks)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
 
-    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Belong to a loop from now on."""
+    # -- where it may be used ----------------------------------------------------------------------------------------
+
+    def home(self, *, closing: bool = False) -> asyncio.AbstractEventLoop:
+        """Return the running event loop.
+
+        Args:
+            closing: the caller wants to accept nothing.
+
+        Raises:
+            BesmartError: it belongs to another event loop or process, or is closed or stopped.
+        """
+        loop = _running_loop()
+        if self._loop is None and loop is not None:
+            self.check_open()
+            self._bind(loop)
+        if self.pid != os.getpid():
+            raise BesmartError(f"this writer belongs to process {self.pid}; open a client of its own after a fork")
+        if loop is None or loop is not self._loop:
+            raise BesmartError("this writer belongs to another event loop; open one client per event loop")
+        if not closing:
+            self.check_open()
+        return loop
+
+    def check_open(self) -> None:
+        """Raise a `BesmartError` if nothing is accepted any more."""
+        if self.closing:
+            raise BesmartError("this writer is closed")
+        if self._core.failure is not None:
+            raise self._core.failure.clone()
+
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.pid = os.getpid()
         if type(loop).time is not asyncio.BaseEventLoop.time:
             self.time = loop.time  # else `time.monotonic`, which is the same and twice as fast
+
+    # -- sending -----------------------------------------------------------------------------------------------------
 
     def pump(self) -> None:
         """Send what is due, tell what has happened, and see to it that somebody comes back for the rest."""
@@ -140,12 +182,44 @@ class Engine:
             self.line.let_in(self._core.room)
         self.watches.look()
 
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    async def close(self, timeout_s: float) -> bool:
+        """Accept nothing more, deliver for up to `timeout_s`, give the rest up. Cancelled, it does so at once.
+
+        Returns:
+            Whether this call did it; otherwise another one has, or there was nothing to do.
+        """
+        if self.closing or self._loop is None:
+            self.closing = True
+            if self._loop is not None:
+                self.home(closing=True)
+                await self.watches.until(lambda: self._closed, None)
+            return False
+        deadline = self.home(closing=True).time() + timeout_s
+        self.closing = True
+        self._core.intake.close()
+        self.line.let_all_in()
+        self._core.flush()
+        self.pump()
+        try:
+            await self.watches.until(self.idle, timeout_s)
+        finally:
+            self._give_up(BesmartError(f"the writer was closed, after {timeout_s:g} s of trying"))
+        for call in self.calls:
+            call.cancel()
+        if self.calls:
+            await asyncio.wait(self.calls, timeout=_CANCEL_GRACE_S)
+        await self._outbox.empty(max(_CANCEL_GRACE_S, deadline - self.time()))
+        self._closed = True
+        self.watches.look()
+        return True
+
     def idle(self) -> bool:
         """Whether everything accepted has its final outcome."""
         return not self.calls and self._core.report(0.0).pending == 0
 
-    def give_up(self, error: BesmartError) -> None:
-        """Stop: nothing is pending afterwards, and calls under way are cancelled."""
+    def _give_up(self, error: BesmartError) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -154,6 +228,13 @@ class Engine:
             self.tell()
             for call in self.calls:
                 call.cancel()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None  # not even in a coroutine right after os.fork()
 
 
 def _unexpected(error: BaseException) -> BesmartError:

@@ -1,8 +1,7 @@
-"""The way in: accepting readings within a memory budget, and saying which lanes are due to be sent.
+"""The way in: accepting readings within a memory budget, into lanes, and taking them out again.
 
-Theory of operation. Every signal with something pending has a `Lane`; lanes without a frozen item stand in the queue,
-first come first served, so no signal starves. A lane that becomes free again goes to the end. The queue is due when the
-first lane's linger is over, when it holds a full batch, or when a flush waits for a lane in it.
+Theory of operation. Every signal with something pending has a `Lane`; lanes without a frozen item stand in the
+`LaneQueue`, first come first served, so no signal starves. A lane that becomes free again goes to the end.
 
 The fast path, `offer_one`, appends to two lists and counts down a grant. Only when the grant is used up, once in
 `QUANTUM` readings, is anything else looked at: memory, full batches, and whether the caller should let others run
@@ -12,14 +11,15 @@ date.
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
+from collections.abc import Sequence
 from sys import getsizeof
 
 from besmart_async.batching.credit import NO_REF, Credit
-from besmart_async.batching.lanes import READING_BYTES, SEGMENT_BYTES, Hold, Lane, Segment, Tail, columns_cost
-from besmart_async.batching.pacing import LearnedLimit
-from besmart_async.batching.packing import Item, merge, withheld_apart
+from besmart_async.batching.flushes import Flushes
+from besmart_async.batching.holds import Holds, withheld_apart
+from besmart_async.batching.lane_queue import LaneQueue, Limits
+from besmart_async.batching.lanes import READING_BYTES, SEGMENT_BYTES, Lane, Segment, Tail, columns_cost
+from besmart_async.batching.packing import Item, merge
 from besmart_async.batching.report import Ledger
 from besmart_async.config import BatchPolicy
 from besmart_async.models.keys import SignalKey
@@ -33,16 +33,17 @@ TURN = 32
 
 
 class Intake:
-    """Lanes, their queue, and the memory they take.
+    """The lanes, and the memory they take.
 
     Attributes:
         attention: look at `breathe` and `next_wakeup`, which may have moved forward; whoever does so resets it.
         breathe: many readings were accepted in a row; whoever lets others run resets it.
         crowded: others stand in line: no more single readings than were granted already.
         used: bytes buffered, frozen and in flight (an estimate).
-        items: limit of items in a batch, and so `readings` and `bytes`.
-        carried: a frozen item waits to begin the next batch.
-        bytes_per_row: how wide an encoded reading is, as far as known.
+        limits: what a batch may hold at most.
+        queue: the lanes that may send.
+        flushes: who waits for what.
+        holds: readings that must wait.
     """
 
     def __init__(self, policy: BatchPolicy, ledger: Ledger) -> None:
@@ -50,26 +51,16 @@ class Intake:
         self.breathe = False
         self.crowded = False
         self.used = 0
-        self.items = LearnedLimit(policy.max_items)
-        self.readings = LearnedLimit(policy.max_readings)
-        self.bytes = LearnedLimit(policy.max_bytes)
-        self._linger_s = policy.linger_s
+        self.limits = Limits.of(policy)
+        self.queue = LaneQueue(self.limits, policy.linger_s)
+        self.flushes = Flushes()
+        self.holds = Holds()
         self._memory = policy.max_memory_bytes
         self._ledger = ledger
         self._quick = self._granted = self._dealt = 0
         self._owed = 0
         self._closed = False
         self._lanes: dict[SignalKey, Lane] = {}
-        self._queue: deque[Lane] = deque()
-        self._urgent = 0
-        self._queued_rows = 0  # an upper bound; recounted when it matters
-        self._recount_at = 0
-        self.carried = False
-        self.bytes_per_row = 26.0
-        self._epoch = 0
-        self._unflushed: dict[int, int] = {}
-        self._holds: list[tuple[float, int, int, list[Lane]]] = []
-        self._hold_number = 0
 
     # -- accepting ---------------------------------------------------------------------------------------------------
 
@@ -130,7 +121,7 @@ class Intake:
             return False
         lane = self._lanes.get(data.key) or self._new_lane(data.key)
         fresh = not lane.rows
-        lane.add(Segment(data, Credit(rows, None, ref, self._epoch, cost)))
+        lane.add(Segment(data, Credit(rows, None, ref, self.flushes.epoch, cost)))
         if fresh:
             lane.since = now
         self.used += cost
@@ -139,9 +130,9 @@ class Intake:
         if self._owed >= QUANTUM:
             self._owed = 0
             self.attention = self.breathe = True
-        self._queued_rows += rows
+        self.queue.count(rows)
         self._enqueue(lane)
-        self._notice_full()
+        self.attention |= self.queue.full()
         return True
 
     def room(self, cost: int) -> bool:
@@ -161,7 +152,7 @@ class Intake:
         self._granted = self._quick
         self._ledger.accepted += accepted
         self.used += accepted * READING_BYTES
-        self._queued_rows += accepted
+        self.queue.count(accepted)
 
     def _grant(self) -> bool:
         self.reconcile()
@@ -170,7 +161,7 @@ class Intake:
         room = 0 if self._closed or self.crowded else max(0, (self._memory - self.used) // READING_BYTES)
         turn = QUANTUM if 2 * self.used < self._memory else TURN
         self._quick = self._granted = self._dealt = min(turn, room)
-        self._notice_full()
+        self.attention |= self.queue.full()
         return self._quick > 0
 
     def _open(self, key: SignalKey, type_: str, origin: int, unit: str | None, ref: int, now: float) -> Tail:
@@ -178,10 +169,11 @@ class Intake:
         lane.seal()
         if not lane.rows:
             lane.since = now
-        tail = lane.tail = Tail(key, type_, origin, unit, ref, self._epoch)
+        tail = lane.tail = Tail(key, type_, origin, unit, ref, self.flushes.epoch)
         tail.extra = SEGMENT_BYTES
         self.used += SEGMENT_BYTES
-        self._enqueue(lane, filling=True)
+        if not lane.queued and not lane.busy:
+            self.attention |= self.queue.append(lane)
         return tail
 
     def _reopen(
@@ -197,98 +189,47 @@ class Intake:
         lane = self._lanes[key] = Lane(key)
         return lane
 
-    # -- the queue ---------------------------------------------------------------------------------------------------
-
-    def _enqueue(self, lane: Lane, *, filling: bool = False) -> None:
+    def _enqueue(self, lane: Lane) -> None:
         if lane.queued or lane.busy:
             return
-        if not filling and not lane.rows:
-            if not lane.holds and not lane.withheld and self._lanes.get(lane.key) is lane:
-                del self._lanes[lane.key]
-            return
-        lane.queued = True
-        self._queue.append(lane)
-        self._urgent += lane.urgent
-        if lane.urgent or len(self._queue) == 1 or len(self._queue) == self.items.value:
-            self.attention = True
+        if lane.rows:
+            self.attention |= self.queue.append(lane)
+        elif not lane.holds and not lane.withheld and self._lanes.get(lane.key) is lane:
+            del self._lanes[lane.key]
 
-    def due_at(self) -> float | None:
-        """When the next batch is due; minus infinity: at once, None: there is nothing to send."""
-        if self.carried or self._urgent or len(self._queue) >= self.items.value or (self._queue and self._full()):
-            return float("-inf")
-        return self._queue[0].since + self._linger_s if self._queue else None
-
-    def _full(self) -> bool:
-        enough = min(self.readings.value, int(self.bytes.value / self.bytes_per_row))
-        if self._queued_rows < max(enough, self._recount_at):
-            return False
-        if len(self._queue) >= self.items.value:
-            return True
-        self._queued_rows = sum(lane.rows for lane in self._queue)
-        self._recount_at = self._queued_rows + enough // 16 if self._queued_rows < enough else 0
-        return self._queued_rows >= enough
-
-    def _notice_full(self) -> None:
-        if self._queue and self._full():
-            self.attention = True
-
-    # -- flushes -----------------------------------------------------------------------------------------------------
+    # -- flushes and outcomes ----------------------------------------------------------------------------------------
 
     def flush(self) -> int:
-        """Make everything accepted so far due; return a ticket for `flushed`."""
+        """Make everything accepted so far due; return a ticket for `flushes.done`."""
         self.reconcile()
-        fresh = self._ledger.pending - sum(self._unflushed.values())
-        if fresh:
-            self._unflushed[self._epoch] = fresh
-            self._epoch += 1
+        if self.flushes.begin(self._ledger.pending):
             for lane in self._lanes.values():
                 lane.seal()
                 if lane.rows:
-                    self._hurry(lane)
+                    self.queue.hurry(lane)
             self.attention = True
-        return self._epoch - 1
-
-    def _hurry(self, lane: Lane) -> None:
-        if not lane.urgent:
-            lane.urgent = True
-            self._urgent += lane.queued
-
-    def flushed(self, ticket: int) -> bool:
-        """Whether everything that the flush waited for has its final outcome."""
-        return next(iter(self._unflushed), ticket + 1) > ticket
+        return self.flushes.last_ticket
 
     def settle(self, credit: Credit) -> None:
         """Note that accepted readings have their final outcome."""
         self.used -= credit.cost
-        if not self._holds:
+        if not self.holds:
             self.reconcile()
             if not self._ledger.pending:
                 self.used = 0  # costs are divided in whole bytes: here the remainders go
-        if self._unflushed:
-            for epoch, readings in credit.by_epoch():
-                if epoch in self._unflushed:
-                    self._unflushed[epoch] -= readings
-                    if not self._unflushed[epoch]:
-                        del self._unflushed[epoch]
+        self.flushes.settle(credit)
 
     # -- for the packer ----------------------------------------------------------------------------------------------
 
-    @property
-    def first(self) -> Lane | None:
-        """The first lane of the queue."""
-        return self._queue[0] if self._queue else None
-
     def take_first(self, rows: int, now: float) -> tuple[Lane, list[Segment]]:
         """Take the first lane from the queue, and from it what it may send of its first `rows` readings, merged."""
-        lane = self._queue.popleft()
-        lane.queued = False
-        self._urgent -= lane.urgent
+        lane = self.queue.popleft()
         if lane.holds:
             lane.release(now)
         before = lane.rows
         segments = merge(lane.take(rows))
         left = lane.rows
-        self._queued_rows = max(0, self._queued_rows - (before - left))
+        self.queue.count(left - before)
         lane.urgent = lane.urgent and left > 0
         if lane.holds:
             segments = withheld_apart(lane, segments)
@@ -299,7 +240,7 @@ class Intake:
     def put_back(self, lane: Lane, segment: Segment) -> None:
         """Put what could not be sent now to the front of its lane."""
         lane.put_back([segment])
-        self._queued_rows += segment.credit.rows
+        self.queue.count(segment.credit.rows)
 
     # -- after sending -----------------------------------------------------------------------------------------------
 
@@ -308,32 +249,20 @@ class Intake:
         lane.busy -= 1
         self._enqueue(lane)
 
-    def hold(self, items: tuple[Item, ...], until: float) -> None:
+    def hold(self, items: Sequence[Item], until: float) -> None:
         """Let newer values of these readings wait until then."""
-        cost = 0
-        for item in items:
-            hold = Hold(until, item.data.time, item.data.origin)
-            item.lane.holds.append(hold)
-            cost += hold.cost
-        self.used += cost
-        self._hold_number += 1
-        heapq.heappush(self._holds, (until, self._hold_number, cost, [item.lane for item in items]))
-
-    def next_hold_end(self) -> float | None:
-        """When the next hold ends."""
-        return self._holds[0][0] if self._holds else None
+        self.used += self.holds.begin(items, until)
 
     def end_holds(self, now: float) -> None:
         """Let the lanes go on whose holds are over."""
-        while self._holds and self._holds[0][0] <= now:
-            _, _, cost, lanes = heapq.heappop(self._holds)
+        for cost, lanes in self.holds.end(now):
             self.used -= cost
             for lane in lanes:
                 rows = lane.rows
                 lane.release(now)
                 if lane.rows > rows:
-                    self._queued_rows += lane.rows - rows
-                    self._hurry(lane)
+                    self.queue.count(lane.rows - rows)
+                    self.queue.hurry(lane)
                 if self._lanes.get(lane.key) is lane:
                     self._enqueue(lane)
 
@@ -346,8 +275,7 @@ class Intake:
             lane.withheld = []
             lane.queued = lane.urgent = False
             drained += [(lane, segment) for segment in merge(waiting)] if waiting else []
-        self._queue.clear()
-        self._urgent = self._queued_rows = 0
+        self.queue.clear()
         self._lanes = {lane.key: lane for lane in self._lanes.values() if lane.busy or lane.holds}
         return drained
 

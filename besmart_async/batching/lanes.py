@@ -26,12 +26,33 @@ SEGMENT_BYTES = 400
 """Estimate for the objects around a segment's columns."""
 
 
-@attrs.frozen(eq=False)
-class Segment:
-    """Columns of one signal with their credit."""
+FEW_ROWS = 16
+"""Up to so many single readings are encoded from their lists: arrays would take longer to make than to use."""
 
-    data: SignalData
-    credit: Credit
+
+class Segment:
+    """Columns of one signal with their credit.
+
+    Attributes:
+        credit: which accepted readings they stand for.
+        few: the same readings as lists, if they are few plain ones of distinct times: columns are then made only if
+            somebody asks for `data`, which hardly ever happens to what is delivered.
+    """
+
+    __slots__ = ("_data", "credit", "few")
+
+    def __init__(self, data: SignalData | None, credit: Credit, few: Tail | None = None) -> None:
+        self._data = data
+        self.credit = credit
+        self.few = few
+
+    @property
+    def data(self) -> SignalData:
+        """The readings."""
+        if self._data is None:
+            assert self.few is not None  # noqa: S101 - one of them is given
+            self._data = self.few.columns()
+        return self._data
 
     def take(self, rows: Rows) -> Segment:
         """Return some of the rows."""
@@ -92,20 +113,23 @@ class Tail:
         return len(self.times)
 
     def segment(self) -> Segment:
-        """Return the readings as columns."""
+        """Return the readings with their credit; nothing may be appended any more."""
         rows = len(self.times)
+        ref: int | NDArray[Any] = self.ref if self.refs is None else _one_or_all(self.refs, np.int64)
+        credit = Credit(rows, None, ref, self.epoch, rows * READING_BYTES + self.extra)
+        if rows <= FEW_ROWS and self.plain and self.types is None and (rows == 1 or len(set(self.times)) == rows):
+            return Segment(None, credit, few=self)
+        return Segment(self.columns(), credit)
+
+    def columns(self) -> SignalData:
+        """Return the readings as columns."""
         plain = self.plain
         time = np.array(self.times, np.int64) if plain else plain_array(self.times)
         value = np.array(self.values, np.float64) if plain else plain_array(self.values)
-        types, origins, refs = self.types, self.origins, self.refs
-        ref: int | NDArray[Any] = self.ref
-        if types is None or origins is None or refs is None:
-            data = SignalData.trusted(self.key, time, value, self.type, self.origin, self.unit)
-        else:
-            type_ = _one_or_all(types, object)
-            data = SignalData.trusted(self.key, time, value, type_, _one_or_all(origins, np.int64), self.unit)
-            ref = _one_or_all(refs, np.int64)
-        return Segment(data, Credit(rows, None, ref, self.epoch, rows * READING_BYTES + self.extra))
+        if self.types is None or self.origins is None:
+            return SignalData.trusted(self.key, time, value, self.type, self.origin, self.unit)
+        type_, origin = _one_or_all(self.types, object), _one_or_all(self.origins, np.int64)
+        return SignalData.trusted(self.key, time, value, type_, origin, self.unit)
 
 
 class Lane:

@@ -170,6 +170,11 @@ def congested(error: BaseException) -> bool:
     return isinstance(error, RequestTimeoutError) or (isinstance(error, ApiError) and error.status in {429, 503})
 
 
+def is_403(error: BaseException | None) -> bool:
+    """Tell whether it is a 403 of the call itself: of the credentials, or of something in the batch."""
+    return isinstance(error, ApiError) and error.status == 403 and not error.operation.startswith("users.")
+
+
 def told(error: BesmartError, outcome: Outcome) -> BesmartError:
     """Return an error instance of its own that says `outcome`."""
     own = error.clone()

@@ -7,11 +7,9 @@ bytes is learned on the way, so that seldom much is encoded in vain.
 from __future__ import annotations
 
 from besmart_async.batching.intake import Intake
+from besmart_async.batching.lane_queue import ITEM_BYTES
 from besmart_async.batching.lanes import Lane, Segment
 from besmart_async.batching.packing import Item, frozen_item
-
-_ITEM_BYTES = 110
-"""Estimate of an encoded item without its readings."""
 
 
 class Packer:
@@ -28,12 +26,13 @@ class Packer:
         frozen, self._carried = self._carried, []
         items: list[Item] = []
         rows, size = 0, 1
-        max_items, max_rows, max_bytes = intake.items.value, intake.readings.value, intake.bytes.value
-        while frozen or (intake.first is not None and len(items) < max_items and not self._carried):
+        limits = intake.limits
+        max_items, max_rows, max_bytes = limits.items.value, limits.readings.value, limits.bytes.value
+        while frozen or (intake.queue.first is not None and len(items) < max_items and not self._carried):
             if not frozen:
-                lane = intake.first
+                lane = intake.queue.first
                 assert lane is not None  # noqa: S101 - the loop's condition
-                room = min(max_rows - rows, int((max_bytes - size - _ITEM_BYTES) / (1.01 * intake.bytes_per_row)))
+                room = min(max_rows - rows, int((max_bytes - size - ITEM_BYTES) / (1.01 * limits.bytes_per_row)))
                 if items and lane.rows > room:
                     break
                 lane, segments = intake.take_first(max(1, room), now)
@@ -42,11 +41,11 @@ class Packer:
                 rows, size = rows + item.rows, size + len(item.encoded) + 1
                 if items and (len(items) >= max_items or rows > max_rows or size > max_bytes):
                     self._set_aside(items, frozen[number:])
-                    intake.carried = bool(self._carried)
+                    intake.queue.carried = bool(self._carried)
                     return items
                 items.append(item)
             frozen = []
-        intake.carried = bool(self._carried)
+        intake.queue.carried = bool(self._carried)
         return items
 
     def _set_aside(self, items: list[Item], frozen: list[Item]) -> None:
@@ -62,7 +61,7 @@ class Packer:
     def drain(self) -> list[tuple[Lane, Segment]]:
         """Give up what was carried."""
         carried, self._carried = self._carried, []
-        self._intake.carried = False
+        self._intake.queue.carried = False
         return [(item.lane, Segment(item.data, item.credit)) for item in carried]
 
     def pending_readings(self) -> int:
@@ -71,16 +70,13 @@ class Packer:
 
     def _encode(self, lane: Lane, segment: Segment) -> Item:
         item = frozen_item(lane, segment)
-        self._learn_width(item)
-        while len(item.encoded) + 2 > self._intake.bytes.value and item.rows > 1:
-            keep = max(1, int(0.97 * item.rows * self._intake.bytes.value / len(item.encoded)))
+        max_bytes = self._intake.limits.bytes.value
+        self._intake.limits.learn_width(len(item.encoded), item.rows)
+        while len(item.encoded) + 2 > max_bytes and item.rows > 1:
+            keep = max(1, int(0.97 * item.rows * max_bytes / len(item.encoded)))
             self._intake.put_back(lane, segment.take(slice(keep, None)))
             segment = segment.take(slice(None, keep))
             item = frozen_item(lane, segment)
         self._intake.used += len(item.encoded)
         lane.busy += 1
         return item
-
-    def _learn_width(self, item: Item) -> None:
-        width = max(1.0, (len(item.encoded) - _ITEM_BYTES) / item.rows)
-        self._intake.bytes_per_row += min(1.0, 0.1 + item.rows / 1000) * (width - self._intake.bytes_per_row)

@@ -1,8 +1,8 @@
 """From what waits in a lane to the encoded items of one bulk call.
 
 Theory of operation: what is taken from a lane is merged per form (unit; whether type and origin are told), later
-readings of the same (time, origin) replacing earlier ones across all forms; what a hold covers is set aside; the rest
-is encoded, each item once. `Shipment`s are what goes out in one call, with the history of that call. A shipment is
+readings of the same (time, origin) replacing earlier ones across all forms; what no hold covers is encoded, each item
+once. `Shipment`s are what goes out in one call, with the history of that call. A shipment is
 taken apart without encoding again, except where a single item has to be cut by its rows.
 """
 
@@ -21,7 +21,7 @@ from besmart_async.batching.isolation import Family
 from besmart_async.batching.lanes import Lane, Segment, origins_of
 from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
-from besmart_async.wire.columns import encode_item, join_items
+from besmart_async.wire.columns import encode_item, encode_rows, join_items
 
 
 class Item:
@@ -29,20 +29,25 @@ class Item:
 
     Attributes:
         lane: where it came from.
-        data: the readings.
+        segment: the readings as they were taken from the lane.
         credit: which accepted readings they stand for; its cost includes the encoded bytes.
         encoded: the element as bytes.
         rows: how many readings.
     """
 
-    __slots__ = ("credit", "data", "encoded", "lane", "rows")
+    __slots__ = ("credit", "encoded", "lane", "rows", "segment")
 
     def __init__(self, lane: Lane, segment: Segment, encoded: bytes, cost: int) -> None:
         self.lane = lane
-        self.data = segment.data
+        self.segment = segment
         self.credit = segment.credit.costing(cost)
         self.encoded = encoded
         self.rows = segment.credit.rows
+
+    @property
+    def data(self) -> SignalData:
+        """The readings."""
+        return self.segment.data
 
     def take(self, rows: Rows) -> Item:
         """Return an item with some of the rows, at its share of the cost."""
@@ -52,7 +57,11 @@ class Item:
 
 def frozen_item(lane: Lane, segment: Segment) -> Item:
     """Encode what has been taken from a lane."""
-    encoded = encode_item(segment.data)
+    few = segment.few
+    if few is None:
+        encoded = encode_item(segment.data)
+    else:
+        encoded = encode_rows(few.key, few.times, few.values, few.type, few.origin, few.unit)
     return Item(lane, segment, encoded, segment.credit.cost + len(encoded))
 
 
@@ -125,6 +134,8 @@ class Shipment:
 def merge(parts: Sequence[Segment]) -> list[Segment]:
     """Join parts of one lane, in order of acceptance: one segment per form, each (time, origin) once, the last wins."""
     if len(parts) == 1:
+        if parts[0].few is not None:
+            return list(parts)
         winner = last_wins(parts[0].data.time, parts[0].data.origin)
         if winner is None:
             return list(parts)
@@ -188,21 +199,6 @@ def _credit_of_winners(credit: Credit, winner: NDArray[Any], kept: NDArray[Any])
     """Move the credit of replaced rows to the rows in `kept`, which replaced them."""
     row_of = winner if credit.row_of is None else winner[credit.row_of]
     return attrs.evolve(credit, row_of=row_of).take(kept)
-
-
-def withheld_apart(lane: Lane, segments: Sequence[Segment]) -> list[Segment]:
-    """Return what may be sent; what a hold of the lane covers is withheld in it."""
-    free: list[Segment] = []
-    for segment in segments:
-        mask = np.zeros(len(segment.data), np.bool_)
-        for hold in lane.holds:
-            mask |= hold.covers(segment.data)
-        if mask.any():
-            lane.withheld.append(segment.take(mask))
-            free += [] if mask.all() else [segment.take(~mask)]
-        else:
-            free.append(segment)
-    return free
 
 
 def halves(item: Item, pieces: int = 2) -> list[Item]:

@@ -39,9 +39,9 @@ class Salvage:
             self._accounts.deliver(item)
             if family is None or not family.by_rows:
                 self._intake.release(item.lane)
-        self._intake.items.passed(len(shipment.items))
-        self._intake.readings.passed(shipment.readings)
-        self._intake.bytes.passed(shipment.body_bytes)
+        self._intake.limits.items.passed(len(shipment.items))
+        self._intake.limits.readings.passed(shipment.readings)
+        self._intake.limits.bytes.passed(shipment.body_bytes)
         if family is None:
             self.guard.answered(len(shipment.items))
             self.guard.ended(len(shipment.items), any_passed=True)
@@ -73,10 +73,10 @@ class Salvage:
     def too_large(self, shipment: Shipment, error: BesmartError) -> Sequence[Shipment]:
         """Note a shipment that is too large; return its parts, or what to send next if it cannot be cut."""
         size = shipment.body_bytes
-        self._intake.bytes.refused(size)
+        self._intake.limits.bytes.refused(size)
         if shipment.family is not None or shipment.readings == 1:
             return self.refused(shipment, error)
-        bodies = fitted(shipment.items, min(self._intake.bytes.value, size - 1))
+        bodies = fitted(shipment.items, min(self._intake.limits.bytes.value, size - 1))
         pieces = Counter(item.lane for body in bodies for item in body)
         pieces.subtract(item.lane for item in shipment.items)
         for lane, more in pieces.items():
@@ -188,11 +188,11 @@ class Salvage:
         passed = family.search.largest_passed
         items, readings = len(family.items), sum(item.rows for item in family.items)
         if family.by_rows:
-            self._intake.readings.refused(readings, passed)
-        elif items / self._intake.items.value >= readings / self._intake.readings.value:
-            self._intake.items.refused(items, passed)  # whichever is nearer to its limit is blamed
+            self._intake.limits.readings.refused(readings, passed)
+        elif items / self._intake.limits.items.value >= readings / self._intake.limits.readings.value:
+            self._intake.limits.items.refused(items, passed)  # whichever is nearer to its limit is blamed
         else:
-            self._intake.readings.refused(readings, max(1, readings * passed // items))
+            self._intake.limits.readings.refused(readings, max(1, readings * passed // items))
 
     def _note_split(self, shipment: Shipment, error: BesmartError) -> None:
         self._accounts.ledger.splits += 1

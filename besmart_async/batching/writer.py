@@ -10,8 +10,9 @@ Rules:
 - Whatever happens to the engine, every waiter hears of it, each with an exception of its own. Nothing hangs.
 - A writer belongs to the process and event loop that use it first.
 
-Theory of operation: `write` offers a reading to the core. `Engine` sends what the core says is due, and settles it.
-`Line`, `Watches` and `Delivery` are those who wait; `Outbox` hands rejections to whoever wants them.
+Theory of operation: `write` offers a reading to the core; whatever is not a plain reading with room goes through
+`Admission`. `Engine` sends what the core says is due, and settles it. `Line`, `Watches` and `Delivery` are those who
+wait; `Outbox` hands rejections to whoever wants them. This module is the doors: what callers may call, and raises.
 """
 
 from __future__ import annotations
@@ -24,24 +25,20 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from besmart_async.batching.admission import Admission
 from besmart_async.batching.callers import Delivery
 from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
-from besmart_async.batching.door import OriginColumn, Reading, TypeColumn, admitted, checked_data, removal
+from besmart_async.batching.door import OriginColumn, TypeColumn, admitted, checked_data, removal
 from besmart_async.batching.engine import Engine, Put, WriterHook
-from besmart_async.batching.intake import TURN
-from besmart_async.batching.lanes import READING_BYTES, columns_cost
 from besmart_async.batching.outbox import OnReject, Outbox
 from besmart_async.batching.report import DeliveryReport
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import BesmartError, UndeliveredError, WriterTimeoutError
+from besmart_async.errors import UndeliveredError, WriterTimeoutError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import MAX_MS, MIN_MS, TimeColumn, TimeLike
 from besmart_async.models.values import DOUBLE, JsonValue, ValueColumn
-
-_CANCEL_GRACE_S = 0.5
-"""How long closing waits for calls that it cancelled at its deadline."""
 
 
 class Writer:
@@ -76,12 +73,9 @@ class Writer:
         self._engine = Engine(put, self._core, self._outbox, hooks)
         self._intake = self._core.intake
         self._offer_one = self._core.offer_one
-        self._line = self._engine.line
-        self._waiting = self._line.waiting
+        self._admission = Admission(self._policy, self._core, self._engine)
         self._time = self._engine.time
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = 0
-        self._closed = False
         self._ref = 0
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -116,7 +110,7 @@ class Writer:
         try:
             at_home = asyncio.get_running_loop() is self._loop
         except RuntimeError:
-            at_home = False  # in a coroutine right after os.fork(); `_accept` says so
+            at_home = False  # in a coroutine right after os.fork(); `_home` says so
         if (  # mypy follows `__class__`, pyright does not
             at_home
             and time.__class__ is int
@@ -131,9 +125,11 @@ class Writer:
             and self._offer_one(key, time, value, type, origin, unit, NO_REF, self._time())  # pyright: ignore[reportArgumentType]
         ):
             if self._intake.attention:
-                await self._attend()
+                await self._admission.attend()
             return
-        await self._accept(admitted(key, time, value, type, origin, unit))
+        what = admitted(key, time, value, type, origin, unit)
+        self._home()
+        await self._admission.accept(what)
 
     async def write_data(self, data: SignalData) -> None:
         """Write columns; as `write`, all or nothing.
@@ -142,7 +138,9 @@ class Writer:
             WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.
             BesmartError: as `write`.
         """
-        await self._accept(checked_data(data))
+        data = checked_data(data)
+        self._home()
+        await self._admission.accept(data)
 
     async def remove(self, key: SignalKey, time: TimeLike | TimeColumn, *, origin: int = 1) -> None:
         """Mark readings as deleted, by writing readings of type "RM" at their times.
@@ -155,7 +153,9 @@ class Writer:
         Raises:
             BesmartError: as `write`.
         """
-        await self._accept(removal(key, time, origin))
+        what = removal(key, time, origin)
+        self._home()
+        await self._admission.accept(what)
 
     async def deliver(self, data: SignalData) -> None:
         """Write columns and wait until the service has stored them.
@@ -174,7 +174,7 @@ class Writer:
         ref, delivery = self._ref, Delivery(len(data), loop.create_future())
         self._engine.deliveries[ref] = delivery
         try:
-            await self._accept(data, ref)
+            await self._admission.accept(data, ref)
             await delivery.future
         finally:
             del self._engine.deliveries[ref]
@@ -249,122 +249,19 @@ class Writer:
             error.add_note(f"and on_reject failed: {failed!r}")
 
     def __del__(self) -> None:
-        if getattr(self, "_loop", None) is not None and not self._engine.closing and self._pid == os.getpid():
+        if getattr(self, "_loop", None) is not None and not self._engine.closing and self._engine.pid == os.getpid():
             pending = self._core.report(0.0).pending
             told = f"a besmart writer was never closed ({pending} readings pending); use 'async with'"
             warnings.warn(told, ResourceWarning, 2, source=self)
 
     async def _close(self) -> UndeliveredError | None:
-        if self._engine.closing or self._loop is None:
-            self._engine.closing = True
-            if self._loop is not None:
-                self._home(closing=True)
-                await self._engine.watches.until(lambda: self._closed, None)
+        if not await self._engine.close(self._policy.close_timeout_s):
             return None
-        loop = self._home(closing=True)
-        self._engine.closing = True
-        deadline = loop.time() + self._policy.close_timeout_s
-        self._intake.close()
-        self._line.let_all_in()
-        self._core.flush()
-        self._engine.pump()
-        try:
-            await self._engine.watches.until(self._engine.idle, self._policy.close_timeout_s)
-        finally:
-            self._engine.give_up(
-                BesmartError(f"the writer was closed, after {self._policy.close_timeout_s:g} s of trying")
-            )
-        for call in self._engine.calls:
-            call.cancel()
-        if self._engine.calls:
-            await asyncio.wait(self._engine.calls, timeout=_CANCEL_GRACE_S)
-        await self._outbox.empty(max(_CANCEL_GRACE_S, deadline - loop.time()))
-        self._closed = True
-        self._engine.watches.look()
-        report = self._core.report(loop.time())
+        report = self.report
         undelivered = self._outbox.take()
         return UndeliveredError(report, undelivered) if undelivered else None
 
-    # -- accepting ---------------------------------------------------------------------------------------------------
-
-    async def _accept(self, what: Reading | SignalData, ref: int = NO_REF) -> None:
-        loop = self._home()
-        out_of_turn = isinstance(what, SignalData) and self._waiting
-        if out_of_turn or not self._offered(what, ref):
-            await self._stand_in_line(what, ref, loop.time() + self._policy.admission_timeout_s)
-        if self._intake.attention:
-            await self._attend()
-
-    async def _stand_in_line(self, what: Reading | SignalData, ref: int, deadline: float) -> None:
-        cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * TURN
-        cost = min(cost, self._policy.max_memory_bytes // 2)
-        waited = False
-        try:
-            while True:
-                self._intake.crowded = True
-                await self._line.wait(cost, deadline, first=waited)
-                self._home()
-                self._intake.crowded = False
-                if self._offered(what, ref):
-                    return
-                waited = True
-        except TimeoutError:
-            raise self._no_room() from None
-        finally:
-            self._intake.crowded = bool(self._waiting)
-            self._line.let_in(self._core.room)  # what was cleared for us and not used
-
-    def _offered(self, what: Reading | SignalData, ref: int) -> bool:
-        self._usable()
-        if isinstance(what, SignalData):
-            return self._intake.offer(what, ref, self._time())
-        offer = self._core.offer_one if what.plain else self._core.offer_odd
-        return offer(what.key, what.time, what.value, what.type, what.origin, what.unit, ref, self._time())  # type: ignore[arg-type]
-
-    async def _attend(self) -> None:
-        intake = self._intake
-        intake.attention = False
-        self._engine.pump()
-        if intake.breathe:
-            intake.breathe = False
-            await asyncio.sleep(0)
-
-    def _no_room(self) -> WriterTimeoutError:
-        report = self.report
-        error = WriterTimeoutError(
-            f"no room for this write within {self._policy.admission_timeout_s:g} s: {report.pending} readings "
-            f"({report.memory_bytes} bytes) wait for the service; the writer is {report.state}"
-        )
-        error.outcome = "not_sent"
-        return error
-
-    def _usable(self) -> None:
-        if self._core.failure is not None and not self._engine.closing:
-            raise self._core.failure.clone()
-        if self._engine.closing:
-            raise BesmartError("this writer is closed")
-
     def _home(self, *, closing: bool = False) -> asyncio.AbstractEventLoop:
-        """Return the running event loop if this writer may be used in it."""
-        loop = _running_loop()
-        if self._loop is None and loop is not None:
-            if self._engine.closing:
-                raise BesmartError("this writer is closed")
-            self._loop = loop
-            self._pid = os.getpid()
-            self._engine.bind(loop)
-            self._time = self._engine.time
-        if self._pid != os.getpid():
-            raise BesmartError(f"this writer belongs to process {self._pid}; open a client of its own after a fork")
-        if loop is None or loop is not self._loop:
-            raise BesmartError("this writer belongs to another event loop; open one client per event loop")
-        if not closing:
-            self._usable()
+        loop = self._loop = self._engine.home(closing=closing)
+        self._time = self._engine.time
         return loop
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None  # not even in a coroutine right after os.fork()

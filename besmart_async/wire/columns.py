@@ -53,6 +53,25 @@ def encode_item(data: SignalData) -> bytes:
     return orjson.dumps(item, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def encode_rows(
+    key: SignalKey, times: list[int | float], values: list[JsonValue], type_: str, origin: int, unit: str | None
+) -> bytes:
+    """Encode what `encode_item` does, byte for byte, from a few checked readings of one type and origin.
+
+    Times are ints and values floats. One reading takes 2 us so, and 5 by way of columns, making the arrays included.
+    """
+    rows = len(times)
+    item: dict[str, Any] = {
+        "client_cid": key.client_cid,
+        "sensor_mid": key.sensor_mid,
+        "signal_type_moid": key.signal_type_moid,
+        "data": {"time": times, "value": values, "type": [type_] * rows, "origin": [origin] * rows},
+    }
+    if unit is not None:
+        item["unit"] = unit
+    return orjson.dumps(item)
+
+
 def join_items(items: Iterable[bytes]) -> bytes:
     """Make one JSON list of encoded elements."""
     return b"[" + b",".join(items) + b"]"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from besmart_async import DecodeError, InvalidInputError, Response, SignalData, SignalKey
-from besmart_async.wire.columns import decode_series, encode_columns, encode_item, join_items
+from besmart_async.wire.columns import decode_series, encode_columns, encode_item, encode_rows, join_items
 from tests import document
 
 KEY = SignalKey(12, 122, 32)
@@ -108,6 +108,20 @@ COLUMN_KINDS: dict[str, st.SearchStrategy[Any]] = {
 }  # fmt: skip
 MOMENTS = st.integers(-62_135_596_800_000, 253_402_300_799_999)
 FRACTIONS = st.integers(0, 4_000_000_000_000_000).map(lambda us: us / 1000)
+
+
+@given(
+    rows=st.lists(st.tuples(MOMENTS, COLUMN_KINDS["doubles"]), min_size=1, max_size=20),
+    type_=st.text(min_size=1),
+    origin=st.integers(0, 9),
+    unit=st.sampled_from([None, "kW.h"]),
+)
+def test_rows_are_encoded_as_columns_are_byte_for_byte(
+    rows: list[tuple[int, float]], type_: str, origin: int, unit: str | None
+) -> None:
+    times, values = [time for time, _ in rows], [value for _, value in rows]
+    columns = SignalData(KEY, times, values, type_, origin, unit)
+    assert encode_rows(KEY, list(times), list(values), type_, origin, unit) == encode_item(columns)
 
 
 @pytest.mark.parametrize("kind", COLUMN_KINDS)

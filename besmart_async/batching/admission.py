@@ -1,0 +1,88 @@
+"""Letting readings in: at once if there is room, else in turn, first come first served.
+
+Readings that stand in line hold up everybody behind them, single readings on the fast path too (`Intake.crowded`), so
+that large columns are not overtaken for ever by small ones. Cancelled or timed out in line, nothing was accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from besmart_async.batching.coalescer import Coalescer
+from besmart_async.batching.credit import NO_REF
+from besmart_async.batching.door import Reading
+from besmart_async.batching.engine import Engine
+from besmart_async.batching.intake import TURN
+from besmart_async.batching.lanes import READING_BYTES, columns_cost
+from besmart_async.config import BatchPolicy
+from besmart_async.errors import WriterTimeoutError
+from besmart_async.models.series import SignalData
+
+
+class Admission:
+    """Offers checked readings to the core, and waits for room where there is none."""
+
+    def __init__(self, policy: BatchPolicy, core: Coalescer, engine: Engine) -> None:
+        self._policy = policy
+        self._core = core
+        self._engine = engine
+        self._intake = core.intake
+        self._line = engine.line
+
+    async def accept(self, what: Reading | SignalData, ref: int = NO_REF) -> None:
+        """Return once all of it is accepted.
+
+        Raises:
+            WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.
+            BesmartError: the writer is closed or has stopped.
+        """
+        out_of_turn = isinstance(what, SignalData) and self._line.waiting
+        if out_of_turn or not self._offered(what, ref):
+            await self._stand_in_line(what, ref, self._engine.time() + self._policy.admission_timeout_s)
+        if self._intake.attention:
+            await self.attend()
+
+    async def attend(self) -> None:
+        """Send what has become due, and after many readings in a row let others run."""
+        intake = self._intake
+        intake.attention = False
+        self._engine.pump()
+        if intake.breathe:
+            intake.breathe = False
+            await asyncio.sleep(0)
+
+    async def _stand_in_line(self, what: Reading | SignalData, ref: int, deadline: float) -> None:
+        cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * TURN
+        cost = min(cost, self._policy.max_memory_bytes // 2)
+        waited = False
+        try:
+            while True:
+                self._intake.crowded = True
+                await self._line.wait(cost, deadline, first=waited)
+                self._engine.home()
+                self._intake.crowded = False
+                if self._offered(what, ref):
+                    return
+                waited = True
+        except TimeoutError:
+            raise self._no_room() from None
+        finally:
+            self._intake.crowded = bool(self._line.waiting)
+            self._line.let_in(self._core.room)  # what was cleared for us and not used
+
+    def _offered(self, what: Reading | SignalData, ref: int) -> bool:
+        self._engine.check_open()
+        now = self._engine.time()
+        if isinstance(what, SignalData):
+            return self._intake.offer(what, ref, now)
+        offer = self._core.offer_one if what.plain else self._core.offer_odd
+        return offer(what.key, what.time, what.value, what.type, what.origin, what.unit, ref, now)  # type: ignore[arg-type]
+
+    def _no_room(self) -> WriterTimeoutError:
+        report = self._core.report(self._engine.time())
+        error = WriterTimeoutError(
+            f"no room for this write within {self._policy.admission_timeout_s:g} s: {report.pending} readings "
+            f"({report.memory_bytes} bytes) wait for the service; the writer is {report.state}"
+        )
+        error.outcome = "not_sent"
+        return error
