@@ -232,6 +232,19 @@ class Writer:
         if errors:
             raise ExceptionGroup("on_reject failed while the writer went on", errors)
 
+    def stop(self, error: BesmartError) -> None:
+        """Send nothing more: what is not under way is handed back with this error, as if the writer had given up.
+
+        Calls under way get their outcome; `aclose` waits for them. Writes and flushes raise the error from now on. A
+        second time does nothing.
+
+        Raises:
+            BesmartError: the writer belongs to another process or event loop.
+        """
+        self._home(closing=True)
+        self._core.stop(error, self._time())
+        self._engine.tell()
+
     async def __aenter__(self) -> Self:
         self._home()
         return self
