@@ -1,15 +1,22 @@
-"""What the service has acknowledged, signal by signal: for the counts of the report and for comparing afterwards."""
+"""What was written, signal by signal: to name the rows of what is refused, to report, and to compare afterwards.
+
+The writer says of a refused reading its signal, time, origin and value, and how many written readings it stands for.
+Which rows these are follows from two facts: a signal's readings are settled in the order they were written, and of
+equal readings the writer keeps the last. So it is the last row with that value, and the rows just before it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.items import Item
+from besmart_async.ingest.items import Item, origins_of
 from besmart_async.models.keys import SignalKey
+from besmart_async.models.series import SignalData
 
 
 @attrs.frozen(eq=False)
@@ -24,7 +31,7 @@ class Delivered:
         value: doubles, shape (n,).
         unit: shape (n,), which of `units` a value is in.
         units: unit symbols; None where none was sent.
-        repeats_equal: repeats of a reading that had come in an earlier part, with the same value.
+        repeats_equal: repeats of a reading with the same value as the one before.
         repeats_conflicting: the same with another value.
     """
 
@@ -42,42 +49,123 @@ class Delivered:
         return len(self.time)
 
 
+@attrs.define
+class _Signal:
+    """The items of a signal in the order they were written; `lost` are positions in all their rows together."""
+
+    items: list[Item] = attrs.field(factory=list[Item])
+    lost: list[NDArray[np.intp]] = attrs.field(factory=list[NDArray[np.intp]])
+
+    def kept(self) -> NDArray[np.intp]:
+        """The positions that are not lost."""
+        kept = np.ones(sum(len(item.data) for item in self.items), np.bool_)
+        for lost in self.lost:
+            kept[lost] = False
+        return np.flatnonzero(kept)
+
+    def columns(self, kept: NDArray[np.intp]) -> tuple[NDArray[Any], ...]:
+        """Time, origin, value and number of the unit at these positions."""
+        items, units = self.items, self.units
+        return (
+            np.concatenate([item.data.time for item in items])[kept],
+            np.concatenate([item.origins for item in items])[kept],
+            np.concatenate([item.data.value for item in items])[kept],
+            np.repeat([units.index(item.data.unit) for item in items], [len(item.data) for item in items])[kept],
+        )
+
+    @property
+    def units(self) -> tuple[str | None, ...]:
+        return tuple(dict.fromkeys(item.data.unit for item in self.items))
+
+
 class Ledger:
-    """Collects delivered items, in the order of their delivery: about 32 bytes per reading."""
+    """Keeps what was written until the end: 24 bytes per row (time, value, row number), 32 where origins differ.
+
+    Times and values are the arrays that the writer has as well, not copies.
+    """
 
     def __init__(self) -> None:
-        self._items: dict[SignalKey, list[Item]] = {}
-        self.accepted = 0
+        self._signals: dict[SignalKey, _Signal] = {}
+        self._rows = 0
+        self._last: SignalKey | None = None
 
     def add(self, item: Item) -> None:
-        """Note that an item was acknowledged."""
-        self._items.setdefault(item.data.key, []).append(item)
-        self.accepted += item.total_rows
+        """Note an item that is about to be written."""
+        self._last = item.data.key
+        self._signals.setdefault(self._last, _Signal()).items.append(item)
+        self._rows += len(item.rows)
 
-    def settle(self) -> list[Delivered]:
-        """Return what was delivered, signal by signal, and forget it here."""
-        return [_delivered(key, self._items.pop(key)) for key in list(self._items)]
+    def lose(self, data: SignalData, readings: int) -> Iterator[tuple[Item, int]]:
+        """Note that some readings will not arrive; return the items and places in them that they were, lazily.
+
+        Args:
+            data: the readings, each time and origin once.
+            readings: how many written readings they stand for.
+        """
+        signal = self._signals[data.key]
+        kept = signal.kept()
+        time, origin, value, unit = signal.columns(kept)
+        which = _which(data, time, origin)
+        hit = np.flatnonzero(which >= 0)
+        which = which[hit]
+        exact = (value[hit] == data.value[which]) & (unit[hit] == signal.units.index(data.unit))
+        winner = np.full(len(data), -1)
+        np.maximum.at(winner, which[exact], hit[exact])
+        replaced = hit[hit < winner[which]]
+        winner = winner[winner >= 0]
+        more = max(0, min(readings - len(data), len(replaced)))
+        lost = np.sort(kept[np.concatenate([winner, replaced[len(replaced) - more :]])])
+        signal.lost.append(lost)
+        return _places(signal.items, lost)
+
+    def settle(self, rows: int) -> list[Delivered]:
+        """Return what was delivered, signal by signal, and forget it here.
+
+        Args:
+            rows: how many were written: the last item may not have been.
+        """
+        if self._rows > rows and self._last is not None:
+            self._signals[self._last].items.pop()
+        signals, self._signals, self._rows = self._signals, {}, 0
+        settled = (_delivered(key, signal) for key, signal in signals.items() if signal.items)
+        return [delivered for delivered in settled if len(delivered)]
 
 
-def _delivered(key: SignalKey, items: list[Item]) -> Delivered:
-    units = tuple(dict.fromkeys(item.data.unit for item in items))
-    time = np.concatenate([item.data.time for item in items])
-    origin = np.concatenate([item.origins for item in items])
-    value = np.concatenate([item.data.value for item in items])
-    unit = np.repeat([units.index(item.data.unit) for item in items], [len(item.data) for item in items])
-    order = np.lexsort((time, origin))  # stable: the reading delivered last is the last of its equals
+def _which(data: SignalData, time: NDArray[Any], origin: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return which reading of `data` has each row's time and origin, -1 for none."""
+    rows = np.flatnonzero(np.isin(time, data.time))
+    origins = np.append(origins_of(data), origin[rows])
+    _, moment = np.unique(np.append(data.time, time[rows]), return_inverse=True)
+    identity = moment * (origins.max() + 1) + origins
+    ours, theirs = identity[: len(data)], identity[len(data) :]
+    order = np.argsort(ours)
+    place = order[np.minimum(np.searchsorted(ours[order], theirs), len(data) - 1)]
+    found = np.full(len(time), -1)
+    found[rows] = np.where(ours[place] == theirs, place, -1)
+    return found
+
+
+def _places(items: Sequence[Item], positions: NDArray[np.intp]) -> Iterator[tuple[Item, int]]:
+    ends = np.cumsum([len(item.data) for item in items])
+    for position, number in zip(positions.tolist(), np.searchsorted(ends, positions, "right").tolist(), strict=True):
+        item = items[number]
+        yield item, position - int(ends[number]) + len(item.data)
+
+
+def _delivered(key: SignalKey, signal: _Signal) -> Delivered:
+    time, origin, value, unit = signal.columns(signal.kept())
+    order = np.lexsort((time, origin))  # stable: the reading written last is the last of its equals
     time, origin, value, unit = time[order], origin[order], value[order], unit[order]
-    last = np.append((time[1:] != time[:-1]) | (origin[1:] != origin[:-1]), True)
-    same = np.append((value[1:] == value[:-1]) & (unit[1:] == unit[:-1]), False)
-    within = [item.repeats_equal for item in items]
+    last = np.append((time[1:] != time[:-1]) | (origin[1:] != origin[:-1]), True)[: len(time)]
+    same = np.append((value[1:] == value[:-1]) & (unit[1:] == unit[:-1]), False)[: len(time)]
     return Delivered(
         key,
-        items[0].meter,
+        signal.items[0].meter,
         time[last],
         origin[last],
         value[last],
         unit[last],
-        units,
-        int((~last & same).sum()) + sum(int(equal.sum()) for equal in within),
-        int((~last & ~same).sum()) + sum(int((~equal).sum()) for equal in within),
+        signal.units,
+        int((~last & same).sum()),
+        int((~last & ~same).sum()),
     )

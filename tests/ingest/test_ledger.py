@@ -7,23 +7,26 @@ from besmart_async.ingest.items import Item
 from besmart_async.ingest.ledger import Ledger
 
 KEY = SignalKey(1, 1, 32)
-NONE = np.empty(0, np.int64)
 
 
 def item(
     time: list[int], value: list[float], *, unit: str | None = "kW.h", origin: int = 1, key: SignalKey = KEY
 ) -> Item:
     data = SignalData(key, time, value, origin=origin, unit=unit)
-    rows = np.arange(len(time), dtype=np.int64)
-    return Item("M", "f", data, rows, NONE, NONE, np.empty(0, np.bool_))
+    return Item("M", "f", data, np.arange(len(time), dtype=np.int64))
+
+
+def lost(ledger: Ledger, data: SignalData, readings: int) -> list[tuple[int, float]]:
+    return [
+        (item.data.time[place].item(), item.data.value[place].item()) for item, place in ledger.lose(data, readings)
+    ]
 
 
 def test_later_deliveries_replace_earlier_ones_and_are_counted() -> None:
     ledger = Ledger()
     ledger.add(item([1, 2, 3], [1.0, 2.0, 3.0]))
     ledger.add(item([3, 4, 2], [3.0, 4.0, 9.0]))
-    assert ledger.accepted == 6
-    [found] = ledger.settle()
+    [found] = ledger.settle(6)
     assert found.time.tolist() == [1, 2, 3, 4]
     assert found.value.tolist() == [1.0, 9.0, 3.0, 4.0]
     assert (found.repeats_equal, found.repeats_conflicting) == (1, 1)
@@ -34,19 +37,48 @@ def test_another_origin_is_another_reading_and_another_unit_a_conflict() -> None
     ledger.add(item([1], [1.0]))
     ledger.add(item([1], [1.0], origin=2))
     ledger.add(item([1], [1.0], unit="W.h"))
-    [found] = ledger.settle()
+    [found] = ledger.settle(3)
     assert (found.origin.tolist(), found.time.tolist()) == ([1, 2], [1, 1])
     assert [found.units[unit] for unit in found.unit] == ["W.h", "kW.h"]
     assert (found.repeats_equal, found.repeats_conflicting) == (0, 1)
 
 
-def test_repeats_within_an_item_count_as_accepted_rows() -> None:
+def test_lost_are_the_last_rows_with_the_value_and_those_they_replaced() -> None:
     ledger = Ledger()
-    data = SignalData(KEY, [1], [2.0])
-    ledger.add(Item("M", "f", data, np.array([4]), np.array([2, 3]), np.array([0, 0]), np.array([True, False])))
-    assert ledger.accepted == 3
-    [found] = ledger.settle()
-    assert (found.repeats_equal, found.repeats_conflicting) == (1, 1)
+    ledger.add(item([1, 2], [1.0, 2.0]))
+    ledger.add(item([1, 1, 3], [5.0, 6.0, 7.0]))
+    ledger.add(item([1], [8.0]))
+    assert lost(ledger, SignalData(KEY, [3, 1], [7.0, 6.0], unit="kW.h"), 3) == [(1, 5.0), (1, 6.0), (3, 7.0)]
+    [found] = ledger.settle(6)
+    assert (found.time.tolist(), found.value.tolist(), found.repeats_conflicting) == ([1, 2], [8.0, 2.0], 1)
+
+
+def test_other_origins_units_and_times_are_not_lost() -> None:
+    ledger = Ledger()
+    data = SignalData(KEY, [1, 1, 2, 2], [4.0] * 4, origin=[1, 2, 2, 1], unit="kW.h")
+    ledger.add(Item("M", "f", data, np.arange(4)))
+    ledger.add(item([1], [4.0], unit=None, origin=2))
+    refused = SignalData(KEY, [2, 1], [4.0, 4.0], origin=2, unit="kW.h")
+    assert [place for _, place in ledger.lose(refused, 2)] == [1, 2]
+    [found] = ledger.settle(5)
+    assert list(zip(found.time.tolist(), found.origin.tolist(), strict=True)) == [(1, 1), (2, 1), (1, 2)]
+
+
+def test_nothing_is_lost_twice_and_a_signal_without_readings_is_none() -> None:
+    ledger = Ledger()
+    ledger.add(item([1, 1, 1], [4.0, 4.0, 4.0]))
+    one = SignalData(KEY, [1], [4.0], unit="kW.h")
+    assert [place for _, place in ledger.lose(one, 2)] == [1, 2]
+    assert [place for _, place in ledger.lose(one, 1)] == [0]
+    assert ledger.settle(3) == []
+
+
+def test_an_item_that_was_not_written_after_all_is_left_out() -> None:
+    ledger = Ledger()
+    ledger.add(item([1], [1.0]))
+    ledger.add(item([2, 3], [1.0, 1.0]))
+    [found] = ledger.settle(1)
+    assert found.time.tolist() == [1]
 
 
 def test_signals_come_in_the_order_of_their_first_delivery_and_settling_empties() -> None:
@@ -54,5 +86,5 @@ def test_signals_come_in_the_order_of_their_first_delivery_and_settling_empties(
     other = SignalKey(1, 0, 32)
     ledger.add(item([1], [1.0]))
     ledger.add(item([1], [1.0], key=other))
-    assert [found.key for found in ledger.settle()] == [KEY, other]
-    assert ledger.settle() == []
+    assert [found.key for found in ledger.settle(2)] == [KEY, other]
+    assert ledger.settle(0) == []
