@@ -2,7 +2,9 @@
 
 The writer says of a refused reading its signal, time, origin and value, and how many written readings it stands for.
 Which rows these are follows from two facts: a signal's readings are settled in the order they were written, and of
-equal readings the writer keeps the last. So it is the last row with that value, and the rows just before it.
+equal readings the writer keeps the last. So it is the last row with that value, and the rows just before it. Only where
+one signal, time and origin comes several times with the same value may this name another of these rows; never a wrong
+number of them.
 """
 
 from __future__ import annotations
@@ -111,10 +113,11 @@ class Ledger:
         exact = (value[hit] == data.value[which]) & (unit[hit] == signal.units.index(data.unit))
         winner = np.full(len(data), -1)
         np.maximum.at(winner, which[exact], hit[exact])
-        replaced = hit[hit < winner[which]]
+        others = hit[hit != winner[which]]
+        after = others > winner[which[hit != winner[which]]]
+        others = others[np.lexsort((-others, after))]
         winner = winner[winner >= 0]
-        more = max(0, min(readings - len(data), len(replaced)))
-        lost = np.sort(kept[np.concatenate([winner, replaced[len(replaced) - more :]])])
+        lost = np.sort(kept[np.concatenate([winner, others[: max(0, readings - len(winner))]])])
         signal.lost.append(lost)
         return _places(signal.items, lost)
 

@@ -335,9 +335,9 @@ async def test_stopped_it_hands_back_what_waits_and_lets_what_is_under_way_arriv
     await asyncio.sleep(0.5)
     w.stop(BesmartError("enough"))
     w.stop(BesmartError("more than enough"))
-    with pytest.raises(BesmartError, match="^enough"):
+    with pytest.raises(BesmartError, match=r"^enough"):
         await w.write(KEY, 1, 1.0)
-    with pytest.raises(BesmartError, match="^enough"):
+    with pytest.raises(BesmartError, match=r"^enough"):
         await flush
     await w.aclose()
     assert (w.report.delivered, w.report.rejected, w.report.in_doubt, w.report.pending) == (10, 20, 0, 0)
