@@ -24,6 +24,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from besmart_async.batching.callers import Delivery
 from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
@@ -135,14 +138,19 @@ class Writer:
             return
         await self._accept(admitted(key, time, value, type, origin, unit))
 
-    async def write_data(self, data: SignalData) -> None:
+    async def write_data(self, data: SignalData, *, labels: NDArray[np.int64] | None = None) -> None:
         """Write columns; as `write`, all or nothing.
+
+        Args:
+            data: the readings.
+            labels: a number below -1 for each reading, shape (n,). A `Rejection` tells in `refs` those of its
+                readings, and of those that they replaced while queued.
 
         Raises:
             WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.
             BesmartError: as `write`.
         """
-        await self._accept(checked_data(data))
+        await self._accept(checked_data(data), NO_REF if labels is None else labels)
 
     async def remove(self, key: SignalKey, time: TimeLike | TimeColumn, *, origin: int = 1) -> None:
         """Mark readings as deleted, by writing readings of type "RM" at their times.
@@ -300,7 +308,7 @@ class Writer:
 
     # -- accepting ---------------------------------------------------------------------------------------------------
 
-    async def _accept(self, what: Reading | SignalData, ref: int = NO_REF) -> None:
+    async def _accept(self, what: Reading | SignalData, ref: int | NDArray[np.int64] = NO_REF) -> None:
         loop = self._home()
         out_of_turn = isinstance(what, SignalData) and self._waiting
         if out_of_turn or not self._offered(what, ref):
@@ -308,7 +316,7 @@ class Writer:
         if self._intake.attention:
             await self._attend()
 
-    async def _stand_in_line(self, what: Reading | SignalData, ref: int, deadline: float) -> None:
+    async def _stand_in_line(self, what: Reading | SignalData, ref: int | NDArray[np.int64], deadline: float) -> None:
         cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * TURN
         cost = min(cost, self._policy.max_memory_bytes // 2)
         waited = False
@@ -327,7 +335,7 @@ class Writer:
             self._intake.crowded = bool(self._waiting)
             self._line.let_in(self._core.room)  # what was cleared for us and not used
 
-    def _offered(self, what: Reading | SignalData, ref: int) -> bool:
+    def _offered(self, what: Reading | SignalData, ref: int | NDArray[np.int64]) -> bool:
         self._usable()
         if isinstance(what, SignalData):
             return self._intake.offer(what, ref, self._time())

@@ -34,18 +34,14 @@ class Item:
     @property
     def origins(self) -> NDArray[np.int64]:
         """The origin of each reading, shape (n,)."""
-        return origins_of(self.data)
+        origin = MEASURED if self.data.origin is None else self.data.origin
+        return np.broadcast_to(np.asarray(origin, np.int64), len(self.data))
 
     def reject(self, place: int, reason: str) -> Reject:
         """One row of it as a reject."""
         time = from_ms(self.data.time[place].item()).isoformat().replace("+00:00", "Z")
         value = f"{self.data.value[place].item()!r} {self.data.unit or ''}".rstrip()
         return Reject(self.file, int(self.rows[place]), None, f"{self.meter} {self.data.key} {time} {value}", reason)
-
-
-def origins_of(data: SignalData) -> NDArray[np.int64]:
-    """Return the origin of each reading, shape (n,)."""
-    return np.broadcast_to(np.asarray(MEASURED if data.origin is None else data.origin, np.int64), len(data))
 
 
 def items_of(resolved: Resolved) -> Iterator[Item]:

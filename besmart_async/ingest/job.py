@@ -220,8 +220,7 @@ class IngestJob:
             self._reject(reject)
         self._note_zones(resolved)
         for item in items_of(resolved):
-            self._ledger.add(item)
-            await self._writer.write_data(item.data)
+            await self._writer.write_data(item.data, labels=self._ledger.add(item))
 
     def _note_zones(self, resolved: Resolved) -> None:
         zone = resolved.readings.zone
@@ -250,7 +249,7 @@ class IngestJob:
 
     def _lost(self, rejection: Rejection) -> None:
         error = rejection.error
-        places = self._ledger.lose(rejection.data, rejection.readings)
+        places = self._ledger.lose(rejection.refs)
         if rejection.outcome == "in_doubt":
             self._in_doubt += rejection.readings
         if self._ending or rejection.outcome != "rejected" or not isinstance(error, ApiError):

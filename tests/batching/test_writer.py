@@ -345,6 +345,16 @@ async def test_stopped_it_hands_back_what_waits_and_lets_what_is_under_way_arriv
     assert len(service.bodies) == 1
 
 
+async def test_labels_tell_whose_readings_were_refused_even_those_replaced_while_queued() -> None:
+    rejections = list[Rejection]()
+    service = Service(fail=lambda body: api_error(422) if b"13.5" in body else None)
+    async with writer(service, on_reject=rejections.append) as w:
+        await w.write_data(SignalData(KEY, [1, 2, 3], [1.0, 2.0, 13.5]), labels=np.array([-2, -3, -4]))
+        await w.write_data(SignalData(KEY, [2, 1], [13.5, 4.0]), labels=np.array([-5, -6]))
+    assert sorted(sorted(rejection.refs) for rejection in rejections) in ([[-5, -4, -3]], [[-5, -3], [-4]])
+    assert (w.report.delivered, w.report.rejected) == (2, 3)
+
+
 async def test_a_fault_in_the_sending_code_is_no_endless_wait() -> None:
     async def broken(body: bytes) -> None:
         raise RuntimeError("a bug")

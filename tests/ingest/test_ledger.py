@@ -16,12 +16,6 @@ def item(
     return Item("M", "f", data, np.arange(len(time), dtype=np.int64))
 
 
-def lost(ledger: Ledger, data: SignalData, readings: int) -> list[tuple[int, float]]:
-    return [
-        (item.data.time[place].item(), item.data.value[place].item()) for item, place in ledger.lose(data, readings)
-    ]
-
-
 def test_later_deliveries_replace_earlier_ones_and_are_counted() -> None:
     ledger = Ledger()
     ledger.add(item([1, 2, 3], [1.0, 2.0, 3.0]))
@@ -43,34 +37,21 @@ def test_another_origin_is_another_reading_and_another_unit_a_conflict() -> None
     assert (found.repeats_equal, found.repeats_conflicting) == (0, 1)
 
 
-def test_lost_are_the_last_rows_with_the_value_and_those_they_replaced() -> None:
+def test_what_is_lost_is_told_by_its_labels_and_was_not_delivered() -> None:
     ledger = Ledger()
-    ledger.add(item([1, 2], [1.0, 2.0]))
-    ledger.add(item([1, 1, 3], [5.0, 6.0, 7.0]))
-    ledger.add(item([1], [8.0]))
-    assert lost(ledger, SignalData(KEY, [3, 1], [7.0, 6.0], unit="kW.h"), 3) == [(1, 5.0), (1, 6.0), (3, 7.0)]
+    first, second = item([1, 2], [1.0, 2.0]), item([1, 1, 3], [5.0, 6.0, 7.0])
+    labels = [*ledger.add(first).tolist(), *ledger.add(second).tolist(), *ledger.add(item([1], [8.0])).tolist()]
+    assert len(set(labels)) == 6
+    assert max(labels) < -1
+    assert list(ledger.lose([labels[4], labels[1], labels[2]])) == [(first, 1), (second, 0), (second, 2)]
     [found] = ledger.settle(6)
-    assert (found.time.tolist(), found.value.tolist(), found.repeats_conflicting) == ([1, 2], [8.0, 2.0], 1)
+    assert (found.time.tolist(), found.value.tolist(), found.repeats_conflicting) == ([1], [8.0], 2)
 
 
-def test_other_origins_units_and_times_are_not_lost() -> None:
+def test_a_signal_of_which_nothing_arrived_is_none() -> None:
     ledger = Ledger()
-    data = SignalData(KEY, [1, 1, 2, 2], [4.0] * 4, origin=[1, 2, 2, 1], unit="kW.h")
-    ledger.add(Item("M", "f", data, np.arange(4)))
-    ledger.add(item([1], [4.0], unit=None, origin=2))
-    refused = SignalData(KEY, [2, 1], [4.0, 4.0], origin=2, unit="kW.h")
-    assert [place for _, place in ledger.lose(refused, 2)] == [1, 2]
-    [found] = ledger.settle(5)
-    assert list(zip(found.time.tolist(), found.origin.tolist(), strict=True)) == [(1, 1), (2, 1), (1, 2)]
-
-
-def test_nothing_is_lost_twice_and_a_signal_without_readings_is_none() -> None:
-    ledger = Ledger()
-    ledger.add(item([1, 1, 1], [4.0, 4.0, 4.0]))
-    one = SignalData(KEY, [1], [4.0], unit="kW.h")
-    assert [place for _, place in ledger.lose(one, 2)] == [1, 2]
-    assert [place for _, place in ledger.lose(one, 1)] == [0]
-    assert ledger.settle(3) == []
+    list(ledger.lose(ledger.add(item([1, 1], [4.0, 4.0])).tolist()))
+    assert ledger.settle(2) == []
 
 
 def test_an_item_that_was_not_written_after_all_is_left_out() -> None:
