@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
+from numpy.typing import NDArray
+
 from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
 from besmart_async.batching.door import Reading
@@ -29,7 +32,7 @@ class Admission:
         self._intake = core.intake
         self._line = engine.line
 
-    async def accept(self, what: Reading | SignalData, ref: int = NO_REF) -> None:
+    async def accept(self, what: Reading | SignalData, ref: int | NDArray[np.int64] = NO_REF) -> None:
         """Return once all of it is accepted.
 
         Raises:
@@ -51,7 +54,7 @@ class Admission:
             intake.breathe = False
             await asyncio.sleep(0)
 
-    async def _stand_in_line(self, what: Reading | SignalData, ref: int, deadline: float) -> None:
+    async def _stand_in_line(self, what: Reading | SignalData, ref: int | NDArray[np.int64], deadline: float) -> None:
         cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * TURN
         cost = min(cost, self._policy.max_memory_bytes // 2)
         waited = False
@@ -70,7 +73,7 @@ class Admission:
             self._intake.crowded = bool(self._line.waiting)
             self._line.let_in(self._core.room)  # what was cleared for us and not used
 
-    def _offered(self, what: Reading | SignalData, ref: int) -> bool:
+    def _offered(self, what: Reading | SignalData, ref: int | NDArray[np.int64]) -> bool:
         self._engine.check_open()
         now = self._engine.time()
         if isinstance(what, SignalData):

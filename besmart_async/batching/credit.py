@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_REF = -1
+"""Refs of at least 0 are told the outcome of their readings (`Settled`). Below this they are labels, which come back
+with a `Rejection` only."""
 
 Rows = slice | NDArray[Any]
 
@@ -60,8 +62,10 @@ class Credit:
         return frozenset([self.ref]) if isinstance(self.ref, int) else frozenset(np.unique(self.ref).tolist())
 
     def by_ref(self) -> Iterable[tuple[int, int]]:
-        """Count the readings of each ref."""
-        return [(ref, count) for ref, count in _tally(self.ref, self.readings) if ref != NO_REF]
+        """Count the readings of each ref that is to be told."""
+        if not isinstance(self.ref, int) and self.ref.max(initial=NO_REF) <= NO_REF:
+            return ()
+        return [(ref, count) for ref, count in _tally(self.ref, self.readings) if ref > NO_REF]
 
     def by_epoch(self) -> Iterable[tuple[int, int]]:
         """Count the readings of each epoch."""

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sys import getsizeof
+from typing import Any
+
+from numpy.typing import NDArray
 
 from besmart_async.batching.credit import NO_REF, Credit
 from besmart_async.batching.flushes import Flushes
@@ -110,7 +113,7 @@ class Intake:
         self.used += extra
         return True
 
-    def offer(self, data: SignalData, ref: int = NO_REF, now: float = 0.0) -> bool:
+    def offer(self, data: SignalData, ref: int | NDArray[Any] = NO_REF, now: float = 0.0) -> bool:
         """Accept columns, all or nothing. False: no room now. More than the whole budget is taken when all is empty."""
         rows = len(data)
         if not rows:

@@ -33,7 +33,7 @@ class Rejection:
         error: why.
         outcome: `"rejected"` (the service refused them), `"not_sent"` (they never reached it) or `"in_doubt"`.
         readings: how many accepted readings they stand for.
-        refs: which accepted writes they came from, where the writes were given refs.
+        refs: which accepted writes they came from, where the writes were given refs; or the labels of the readings.
     """
 
     data: SignalData

@@ -25,6 +25,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from besmart_async.batching.admission import Admission
 from besmart_async.batching.callers import Delivery
 from besmart_async.batching.coalescer import Coalescer
@@ -34,7 +37,7 @@ from besmart_async.batching.engine import Engine, Put, WriterHook
 from besmart_async.batching.outbox import OnReject, Outbox
 from besmart_async.batching.report import DeliveryReport
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import UndeliveredError, WriterTimeoutError
+from besmart_async.errors import BesmartError, UndeliveredError, WriterTimeoutError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import MAX_MS, MIN_MS, TimeColumn, TimeLike
@@ -131,8 +134,13 @@ class Writer:
         self._home()
         await self._admission.accept(what)
 
-    async def write_data(self, data: SignalData) -> None:
+    async def write_data(self, data: SignalData, *, labels: NDArray[np.int64] | None = None) -> None:
         """Write columns; as `write`, all or nothing.
+
+        Args:
+            data: the readings.
+            labels: a number below -1 for each reading, shape (n,). A `Rejection` tells in `refs` those of its
+                readings, and of those that they replaced while queued.
 
         Raises:
             WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.
@@ -140,7 +148,7 @@ class Writer:
         """
         data = checked_data(data)
         self._home()
-        await self._admission.accept(data)
+        await self._admission.accept(data, NO_REF if labels is None else labels)
 
     async def remove(self, key: SignalKey, time: TimeLike | TimeColumn, *, origin: int = 1) -> None:
         """Mark readings as deleted, by writing readings of type "RM" at their times.
@@ -231,6 +239,19 @@ class Writer:
             raise undelivered from self._core.failure
         if errors:
             raise ExceptionGroup("on_reject failed while the writer went on", errors)
+
+    def stop(self, error: BesmartError) -> None:
+        """Send nothing more: what is not under way is handed back with this error, as if the writer had given up.
+
+        Calls under way get their outcome; `aclose` waits for them. Writes and flushes raise the error from now on. A
+        second time does nothing.
+
+        Raises:
+            BesmartError: the writer belongs to another process or event loop.
+        """
+        self._home(closing=True)
+        self._core.stop(error, self._time())
+        self._engine.tell()
 
     async def __aenter__(self) -> Self:
         self._home()

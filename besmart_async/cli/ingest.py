@@ -134,6 +134,7 @@ async def _ingest(
         with ProgressBar() as bar:
             job = IngestJob(
                 client.signals,
+                client.writer,
                 order.sources,
                 meters=meters,
                 reading=order.reading,

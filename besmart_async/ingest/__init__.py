@@ -1,9 +1,9 @@
 """Files of readings to the service: reading, mapping, sending in bulk, comparing afterwards, reporting.
 
-`await IngestJob(client.signals, [CsvSource.of("readings.csv.gz")]).run()` is all of it.
+`await IngestJob(client.signals, client.writer, [CsvSource.of("readings.csv.gz")]).run()` is all of it.
 """
 
-from besmart_async.ingest.job import IngestJob, SignalService
+from besmart_async.ingest.job import IngestJob, OpenWriter, SignalService
 from besmart_async.ingest.meters import KnownMeters, MadeMeters, Meter, Meters, read_meter_table
 from besmart_async.ingest.parsing import Reading
 from besmart_async.ingest.progress import Progress
@@ -21,6 +21,7 @@ __all__ = [
     "MadeMeters",
     "Meter",
     "Meters",
+    "OpenWriter",
     "Page",
     "Progress",
     "Reading",

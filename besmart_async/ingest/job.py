@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import time
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Protocol
@@ -10,17 +12,19 @@ from typing import Protocol
 import attrs
 import numpy as np
 
+from besmart_async.batching import BatchAcknowledged, BatchRetried, Rejection, Writer, WriterEvent, WriterHook
+from besmart_async.batching.outbox import OnReject
+from besmart_async.batching.outcomes import Verdict, verdict
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import BesmartError
+from besmart_async.errors import ApiError, BesmartError
 from besmart_async.ingest.feeding import Feed
-from besmart_async.ingest.items import Item, items_of
+from besmart_async.ingest.items import items_of
 from besmart_async.ingest.ledger import Delivered, Ledger
 from besmart_async.ingest.mapping import Mapper, Resolved, SignalTypes
 from besmart_async.ingest.meters import KnownMeters, Meters
 from besmart_async.ingest.parsing import Parser, Reading, Readings
 from besmart_async.ingest.progress import OnProgress, Progress, unobserved
 from besmart_async.ingest.report import IngestReport, Reject, State, Verification
-from besmart_async.ingest.sending import Sender
 from besmart_async.ingest.sources import Source, SourceError
 from besmart_async.ingest.verify import verify
 from besmart_async.models.keys import SignalKey
@@ -39,12 +43,16 @@ class SignalService(Protocol):
         """All signal types."""
         ...
 
-    async def write_bulk(self, items: Sequence[SignalData]) -> None:
-        """Write readings of several signals."""
-        ...
-
     async def read_bulk(self, queries: Sequence[SignalQuery]) -> list[SignalData]:
         """Read several signals: one answer per query, in their order."""
+        ...
+
+
+class OpenWriter(Protocol):
+    """Makes the writer of an ingest: `BesmartClient.writer`."""
+
+    def __call__(self, policy: BatchPolicy, *, on_reject: OnReject, hooks: Sequence[WriterHook]) -> Writer:
+        """Return a new writer."""
         ...
 
 
@@ -62,11 +70,12 @@ class IngestJob:
 
     Args:
         signals: the service, such as `client.signals`.
+        writer: makes the writer that sends, such as `client.writer`.
         sources: what to read, in this order; of readings that come twice the last one holds.
         meters: who knows the sensors of meters; by default a meter's name must be a sensor key, such as `12.122`.
         reading: how times and values are written.
         signal_type: OBIS code, symbol or id of the signal type where neither the row nor the meter tells it.
-        policy: limits of one bulk write.
+        policy: limits and durations of the writer; it never gives up waiting for room, though.
         verify: read everything back afterwards and compare.
         on_progress: told how far it is, often.
         on_reject: told of every rejected row, at once.
@@ -79,6 +88,7 @@ class IngestJob:
     def __init__(
         self,
         signals: SignalService,
+        writer: OpenWriter,
         sources: Sequence[Source],
         *,
         meters: Meters | None = None,
@@ -101,7 +111,11 @@ class IngestJob:
         self._clock = clock
         self.delivered: list[Delivered] = []
         self._ledger = Ledger()
-        self._sender = Sender(signals.write_bulk, policy or BatchPolicy(), self._delivered, self._refused)
+        # A service that does not answer ends the job by `delivery_timeout_s`, not by a write that finds no room.
+        patient = attrs.evolve(policy or BatchPolicy(), admission_timeout_s=math.inf)
+        self._writer = writer(patient, on_reject=self._lost, hooks=[self._noted])
+        self._in_doubt = 0
+        self._failure: Exception | None = None
         self._stop = asyncio.Event()
         self._progress = Progress()
         self._rejects: list[Reject] = []
@@ -129,26 +143,26 @@ class IngestJob:
         mapper = Mapper(self._meters, SignalTypes(await self._signals.types()), self._signal_type)
         started = self._clock()
         state: State = "completed"
-        failure: Exception | None = None
         try:
             if not await self._unless_stopped(self._send_all(mapper)):
                 state = "interrupted"
         except BesmartError as error:
-            state, failure = "failed", error
-        except asyncio.CancelledError:
-            await self._sender.close(abandon=True)
+            self._failure = self._failure or error
+        except BaseException:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0):
+                    await self._writer.aclose()
             raise
-        await self._sender.close()
-        self.delivered = self._ledger.settle()
+        await self._end_sending()
         seconds = self._clock() - started
         verification = None
-        if self._verify and state == "completed":
+        if self._verify and state == "completed" and self._failure is None:
             try:
                 verification = await self._read_back()
                 state = "completed" if verification else "interrupted"
             except BesmartError as error:
-                state, failure = "failed", error
-        return self._report(state, seconds, verification, failure or self._sender.failure)
+                self._failure = error
+        return self._report(state, seconds, verification)
 
     def _check(self) -> None:
         for source in self._sources:
@@ -178,9 +192,15 @@ class IngestJob:
                 async for step in feed:
                     await self._send(step, mapper)
         except SourceError:
-            await self._sender.finish()  # what could be read is not lost
+            await self._writer.flush()  # what could be read is not lost
             raise
-        await self._sender.finish()
+        await self._writer.flush()
+
+    async def _end_sending(self) -> None:
+        """Let what is under way have its outcome, and drop what is not."""
+        self._writer.stop(BesmartError("the ingest has ended"))
+        await self._writer.aclose()
+        self.delivered = self._ledger.settle(self._writer.report.accepted)
 
     def _steps(self) -> Generator[_Step, None, None]:
         """Read and parse; runs in the feed's thread."""
@@ -199,7 +219,8 @@ class IngestJob:
         for reject in sorted([*step.rejects, *rejects], key=lambda reject: reject.row):
             self._reject(reject)
         self._note_zones(resolved)
-        await self._sender.submit(items_of(resolved))
+        for item in items_of(resolved):
+            await self._writer.write_data(item.data, labels=self._ledger.add(item))
 
     def _note_zones(self, resolved: Resolved) -> None:
         zone = resolved.readings.zone
@@ -216,13 +237,40 @@ class IngestJob:
         if self._on_reject:
             self._on_reject(reject)
 
-    def _delivered(self, item: Item) -> None:
-        self._ledger.add(item)
-        self._show(attrs.evolve(self._progress, accepted=self._ledger.accepted))
+    def _noted(self, event: WriterEvent) -> None:
+        if isinstance(event, BatchAcknowledged):
+            self._show(attrs.evolve(self._progress, accepted=self._writer.report.delivered))
+        elif isinstance(event, BatchRetried) and self._locked_out(event.error):
+            self._fail(event.error)
 
-    def _refused(self, item: Item, reason: str) -> None:
-        for reject in item.rejects(reason):
-            self._reject(reject)
+    def _locked_out(self, error: BesmartError) -> bool:
+        """Whether the writer would wait, for ever, until the service accepts the credentials again."""
+        return verdict(error) is Verdict.FORBIDDEN and self._writer.report.state == "paused"
+
+    def _lost(self, rejection: Rejection) -> None:
+        error = rejection.error
+        places = self._ledger.lose(rejection.refs)
+        if rejection.outcome == "in_doubt":
+            self._in_doubt += rejection.readings
+        if self._ending or rejection.outcome != "rejected" or not isinstance(error, ApiError):
+            self._fail(error)  # what was not searched to the end counts as not sent
+            return
+        reason = f"refused by the service: {error.message or f'status {error.status}'}"
+        try:
+            for item, place in places:
+                self._reject(item.reject(place, reason))
+        except Exception as failed:
+            self._fail(failed)
+
+    def _fail(self, error: Exception) -> None:
+        """End the sending, unless that has begun already."""
+        if not self._ending:
+            self._failure = error
+            self._stop.set()
+
+    @property
+    def _ending(self) -> bool:
+        return self._stop.is_set() or self._failure is not None
 
     def _show(self, progress: Progress) -> None:
         self._progress = progress
@@ -241,27 +289,24 @@ class IngestJob:
     def _compared(self, readings: int) -> None:
         self._show(attrs.evolve(self._progress, verified=self._progress.verified + readings))
 
-    def _report(
-        self, state: State, seconds: float, verification: Verification | None, error: Exception | None
-    ) -> IngestReport:
-        delivered = self.delivered
-        accepted, sent = self._ledger.accepted, self._sender.sent
+    def _report(self, state: State, seconds: float, verification: Verification | None) -> IngestReport:
+        delivered, sent, error = self.delivered, self._writer.report, self._failure
         rejected, rows_read = self._progress.rejected, self._progress.rows_read
         return IngestReport(
             state="failed" if error is not None else state,
             files=tuple(source.name for source in self._sources),
             rows_read=rows_read,
-            accepted=accepted,
+            accepted=sent.delivered,
             distinct=sum(map(len, delivered)),
             repeats_equal=sum(signal.repeats_equal for signal in delivered),
             repeats_conflicting=sum(signal.repeats_conflicting for signal in delivered),
             rejected=rejected,
-            in_doubt=sent.in_doubt,
-            not_sent=rows_read - accepted - rejected - sent.in_doubt,
+            in_doubt=self._in_doubt,
+            not_sent=rows_read - sent.delivered - rejected - self._in_doubt,
             meters=len({signal.key.sensor for signal in delivered}),
             signals=len(delivered),
             requests=sent.requests,
-            body_bytes=sent.body_bytes,
+            body_bytes=sent.bytes,
             seconds=seconds,
             rejects=tuple(self._rejects),
             unused_columns=tuple(self._unused),

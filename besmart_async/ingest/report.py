@@ -98,7 +98,7 @@ class IngestReport:
         not_sent: rows read but not sent, because the run ended early.
         meters: meters with delivered readings.
         signals: signals with delivered readings.
-        requests: bulk writes sent; repetitions below the client (retries) not counted.
+        requests: bulk writes sent, repetitions and searches for refused readings included.
         body_bytes: bytes of their bodies.
         seconds: duration of reading and sending, without the verification.
         rejects: the first rejected rows.

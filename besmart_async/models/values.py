@@ -183,6 +183,9 @@ def _of_length(column: NDArray[Any], rows: int, field: str) -> NDArray[Any]:
 
 
 def _one_if_uniform(column: NDArray[Any]) -> Any:
-    if column.size and (column == column[0]).all():
-        return column[0] if column.dtype == object else int(column[0])
-    return column
+    if not column.size:
+        return column
+    if column.dtype == object:  # compared as Python does: numpy takes trailing NULs for padding
+        values = column.tolist()
+        return values[0] if values.count(values[0]) == len(values) else column
+    return int(column[0]) if (column == column[0]).all() else column

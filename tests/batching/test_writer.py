@@ -326,6 +326,35 @@ async def test_a_stopped_engine_fails_every_waiter_with_an_error_of_its_own() ->
                 await w.write(KEY, 1, 1.0)
 
 
+async def test_stopped_it_hands_back_what_waits_and_lets_what_is_under_way_arrive() -> None:
+    service, rejections = Service(latency_s=1.0), list[Rejection]()
+    w = writer(service, on_reject=rejections.append, linger_s=0, max_readings=10, max_in_flight=1)
+    for start in (0, 10, 20):
+        await w.write_data(SignalData(KEY, range(start, start + 10), [1.0] * 10))
+    flush = asyncio.create_task(w.flush())
+    await asyncio.sleep(0.5)
+    w.stop(BesmartError("enough"))
+    w.stop(BesmartError("more than enough"))
+    with pytest.raises(BesmartError, match=r"^enough"):
+        await w.write(KEY, 1, 1.0)
+    with pytest.raises(BesmartError, match=r"^enough"):
+        await flush
+    await w.aclose()
+    assert (w.report.delivered, w.report.rejected, w.report.in_doubt, w.report.pending) == (10, 20, 0, 0)
+    assert {(rejection.outcome, str(rejection.error)) for rejection in rejections} == {("not_sent", "enough")}
+    assert len(service.bodies) == 1
+
+
+async def test_labels_tell_whose_readings_were_refused_even_those_replaced_while_queued() -> None:
+    rejections = list[Rejection]()
+    service = Service(fail=lambda body: api_error(422) if b"13.5" in body else None)
+    async with writer(service, on_reject=rejections.append) as w:
+        await w.write_data(SignalData(KEY, [1, 2, 3], [1.0, 2.0, 13.5]), labels=np.array([-2, -3, -4]))
+        await w.write_data(SignalData(KEY, [2, 1], [13.5, 4.0]), labels=np.array([-5, -6]))
+    assert sorted(sorted(rejection.refs) for rejection in rejections) in ([[-5, -4, -3]], [[-5, -3], [-4]])
+    assert (w.report.delivered, w.report.rejected) == (2, 3)
+
+
 async def test_a_fault_in_the_sending_code_is_no_endless_wait() -> None:
     async def broken(body: bytes) -> None:
         raise RuntimeError("a bug")

@@ -44,13 +44,10 @@ def test_rows_of_a_signal_are_one_item_in_order_of_time() -> None:
     assert other.rows.tolist() == [3]
 
 
-def test_the_last_of_equal_readings_is_sent_and_the_others_are_its_repeats() -> None:
-    [item] = items_of(resolved([(0, 10, 1, 1.0, ""), (0, 10, 1, 1.0, ""), (0, 10, 1, 2.0, ""), (0, 10, 2, 5.0, "")]))
-    assert item.data.value.tolist() == [2.0, 5.0]
-    assert item.origins.tolist() == [1, 2]
-    assert (item.repeats.tolist(), item.repeated.tolist()) == ([2, 3], [0, 0])
-    assert item.repeats_equal.tolist() == [True, False]
-    assert item.total_rows == 4
+def test_equal_readings_stay_in_the_order_of_the_file() -> None:
+    [item] = items_of(resolved([(0, 10, 1, 1.0, ""), (0, 9, 1, 7.0, ""), (0, 10, 1, 2.0, ""), (0, 10, 2, 5.0, "")]))
+    assert item.data.value.tolist() == [7.0, 1.0, 2.0, 5.0]
+    assert (item.origins.tolist(), item.rows.tolist()) == ([1, 1, 1, 2], [3, 2, 4, 5])
 
 
 def test_units_are_items_of_their_own_but_spellings_are_not() -> None:
@@ -62,14 +59,21 @@ def test_no_readings_are_no_items() -> None:
     assert list(items_of(resolved([]))) == []
 
 
-def test_a_refused_item_names_all_its_rows_in_order() -> None:
-    [item] = items_of(resolved([(0, 0, 1, 1.0, "kWh"), (0, 60_000, 1, 3.0, "kWh"), (0, 0, 1, 2.0, "kWh")]))
-    rejects = item.rejects("because")
-    assert [(reject.row, reject.value) for reject in rejects] == [
-        (2, "0 1.0.32 1970-01-01T00:00:00Z 2.0 kW.h"),
-        (3, "0 1.0.32 1970-01-01T00:01:00Z 3.0 kW.h"),
-        (4, "0 1.0.32 1970-01-01T00:00:00Z 2.0 kW.h"),
+def test_a_unit_that_changes_and_changes_back_is_written_in_turn() -> None:
+    rows = [(0, 1, 1, 1.0, "kWh"), (0, 1, 1, 2.0, "Wh"), (0, 1, 1, 3.0, "kWh"), (0, 2, 1, 4.0, "Wh")]
+    items = list(items_of(resolved(rows)))
+    assert [(item.data.unit, item.rows.tolist()) for item in items] == [
+        ("kW.h", [2]),
+        ("W.h", [5]),
+        ("W.h", [3]),
+        ("kW.h", [4]),
     ]
+
+
+def test_a_refused_row_is_told_in_words() -> None:
+    [item] = items_of(resolved([(0, 0, 1, 1.0, "kWh"), (0, 60_000, 1, 3.0, "kWh")]))
+    reject = item.reject(1, "because")
+    assert str(reject) == "f.csv row 3: 0 1.0.32 1970-01-01T00:01:00Z 3.0 kW.h because"
 
 
 ROWS = st.lists(
@@ -85,9 +89,9 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-def test_whatever_the_rows_every_reading_goes_once_with_its_last_value(rows: list[Row]) -> None:
+def test_whatever_the_rows_all_are_written_and_the_last_value_is_written_last(rows: list[Row]) -> None:
     items = list(items_of(resolved(rows)))
-    sent = {
+    written = {
         (item.data.key, time, origin): (value, item.data.unit)
         for item in items
         for time, value, origin in zip(
@@ -95,25 +99,8 @@ def test_whatever_the_rows_every_reading_goes_once_with_its_last_value(rows: lis
         )
     }
     units = {"kWh": "kW.h", "Wh": "W.h", "": None}
-    assert sent == {(KEYS[signal], time, origin): (value, units[unit]) for signal, time, origin, value, unit in rows}
-    assert sum(len(item.data) for item in items) == len(sent)
-    every = sorted(row for item in items for row in [*item.rows.tolist(), *item.repeats.tolist()])
-    assert every == list(range(2, len(rows) + 2))
-
-
-@given(ROWS.filter(bool), st.data())
-def test_parts_of_an_item_are_the_item(rows: list[Row], data: st.DataObject) -> None:
-    item = next(items_of(resolved(rows)))
-    cut = data.draw(st.integers(0, len(item.data)))
-    parts = [item.part(0, cut), item.part(cut, len(item.data))]
-    assert sum(part.total_rows for part in parts) == item.total_rows
-    assert [reject.row for part in parts for reject in part.rejects("")].sort() == [
-        reject.row for reject in item.rejects("")
-    ].sort()
-    for part in parts:
-        for row, place in zip(part.repeats.tolist(), part.repeated.tolist(), strict=True):
-            whole = item.repeated.tolist()[item.repeats.tolist().index(row)]
-            assert part.rows[place] == item.rows[whole]
+    assert written == {(KEYS[signal], time, origin): (value, units[unit]) for signal, time, origin, value, unit in rows}
+    assert sorted(row for item in items for row in item.rows.tolist()) == list(range(2, len(rows) + 2))
 
 
 @pytest.fixture(params=[1, 3])

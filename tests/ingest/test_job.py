@@ -5,18 +5,27 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import attrs
 import pytest
 
 from besmart_async import (
+    AuthenticationError,
     BatchPolicy,
     BesmartClient,
+    BesmartError,
     ConnectError,
+    PermissionDeniedError,
+    RequestTimeoutError,
+    Response,
     SensorKey,
     SignalData,
     SignalKey,
     SignalQuery,
     SignalType,
+    UnprocessableError,
 )
+from besmart_async.batching import Writer, WriterHook
+from besmart_async.batching.outbox import OnReject
 from besmart_async.ingest import (
     CsvSource,
     IngestJob,
@@ -49,6 +58,7 @@ async def test_a_file_arrives_and_is_verified(
     seconds = iter([10.0, 12.0])
     job = IngestJob(
         client.signals,
+        client.writer,
         [CsvSource(csv_file(*rows("1.1", 96), *rows("1.2", 96)))],
         verify=True,
         clock=lambda: next(seconds),
@@ -68,7 +78,9 @@ async def test_repeated_readings_are_sent_once_per_chunk_and_the_last_holds(
 ) -> None:
     path = csv_file(*rows("1.1", 5), f"1.1,1.8.0,{START},9,kWh", f"1.1,1.8.0,{START},9,kWh", *rows("1.1", 1, first=1))
     for chunk_rows in (1, 2, 3, 100):
-        report = await IngestJob(client.signals, [CsvSource(path, chunk_rows=chunk_rows)], verify=True).run()
+        report = await IngestJob(
+            client.signals, client.writer, [CsvSource(path, chunk_rows=chunk_rows)], verify=True
+        ).run()
         assert (report.accepted, report.distinct) == (8, 5)
         assert (report.repeats_equal, report.repeats_conflicting) == (2, 1)
         assert report.verification is not None
@@ -80,7 +92,7 @@ async def test_repeated_readings_are_sent_once_per_chunk_and_the_last_holds(
 async def test_the_last_file_holds(client: BesmartClient, csv_file: Callable[..., Path]) -> None:
     first = csv_file(f"1.1,1.8.0,{START},1,kWh", name="first.csv")
     second = csv_file(f"1.1,1.8.0,{START},2,kWh", name="second.csv")
-    report = await IngestJob(client.signals, [CsvSource(first), CsvSource(second)], verify=True).run()
+    report = await IngestJob(client.signals, client.writer, [CsvSource(first), CsvSource(second)], verify=True).run()
     assert (report.distinct, report.repeats_conflicting) == (1, 1)
     [data] = await client.signals.read_bulk([SignalQuery(SignalKey(1, 1, 32), START, START + 1, get_last=True)])
     assert data.value.tolist() == [2.0]
@@ -98,7 +110,7 @@ async def test_every_bad_row_is_named_and_the_rest_delivered(
         "1.1,9.9.9,1704067200000,1,kWh",
     )
     seen: list[Reject] = []
-    report = await IngestJob(client.signals, [CsvSource(path)], verify=True, on_reject=seen.append).run()
+    report = await IngestJob(client.signals, client.writer, [CsvSource(path)], verify=True, on_reject=seen.append).run()
     assert (report.state, report.accepted, report.rejected) == ("completed", 2, 5)
     assert accounted(report)
     assert sorted(reject.row for reject in seen) == [4, 5, 6, 7, 8]
@@ -108,12 +120,31 @@ async def test_every_bad_row_is_named_and_the_rest_delivered(
     assert "unknown sensor" in refused.reason
 
 
+async def test_of_a_reading_that_comes_often_every_refused_row_is_named(csv_file: Callable[..., Path]) -> None:
+    refusal = UnprocessableError(422, "too much", "signals.write_bulk", Response(422), outcome="rejected")
+    service = Service(lambda call: refusal if b"13" in service.bodies[call - 1] else None)
+    lines = [*rows("1.1", 20), *(f"1.1,1.8.0,{START + 900_000},{value},kWh" for value in (11, 13, 12, 12, 13))]
+    for chunk_rows in (1, 2, 7, 100):
+        for linger_s in (0, 0.02):
+            seen: list[Reject] = []
+            source = CsvSource(csv_file(*lines), chunk_rows=chunk_rows)
+            policy = BatchPolicy(linger_s=linger_s, max_in_flight=1)
+            job = IngestJob(service, service.writer, [source], policy=policy, on_reject=seen.append)
+            report = await job.run()
+            assert accounted(report)
+            assert len(seen) == report.rejected == 25 - report.accepted
+            assert {reject.row for reject in seen} >= {26}
+            assert {reject.row for reject in seen} <= {3, 22, 23, 24, 25, 26}
+            [delivered] = job.delivered
+            assert len(delivered) + report.repeats_equal + report.repeats_conflicting == report.accepted
+
+
 async def test_only_the_first_rejects_are_kept_but_all_are_told(
     client: BesmartClient, csv_file: Callable[..., Path]
 ) -> None:
     seen: list[Reject] = []
     path = csv_file(*["1.1,1.8.0,never,1,kWh"] * 50)
-    report = await IngestJob(client.signals, [CsvSource(path)], on_reject=seen.append).run()
+    report = await IngestJob(client.signals, client.writer, [CsvSource(path)], on_reject=seen.append).run()
     assert (report.rejected, len(report.rejects), len(seen)) == (50, 20, 50)
 
 
@@ -124,7 +155,7 @@ async def test_origins_and_units_are_kept_apart(client: BesmartClient, csv_file:
         f"1.1,1.8.0,{START + 1},1500,Wh,1",
         header="meter,obis,time,value,unit,origin",
     )
-    report = await IngestJob(client.signals, [CsvSource(path)], verify=True).run()
+    report = await IngestJob(client.signals, client.writer, [CsvSource(path)], verify=True).run()
     assert report.verification is not None
     assert (report.verification.verified, report.verification.converted) == (3, 1)
 
@@ -132,7 +163,9 @@ async def test_origins_and_units_are_kept_apart(client: BesmartClient, csv_file:
 async def test_a_file_that_cannot_be_read_is_refused_before_anything_is_sent(
     client: BesmartClient, simulator: Simulator, csv_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    job = IngestJob(client.signals, [CsvSource(csv_file(*rows("1.1", 2))), CsvSource(tmp_path / "none.csv")])
+    job = IngestJob(
+        client.signals, client.writer, [CsvSource(csv_file(*rows("1.1", 2))), CsvSource(tmp_path / "none.csv")]
+    )
     with pytest.raises(SourceError, match="no such file"):
         await job.run()
     assert simulator.requests == []
@@ -142,7 +175,7 @@ async def test_damage_further_on_fails_the_run_after_what_could_be_read(
     client: BesmartClient, csv_file: Callable[..., Path]
 ) -> None:
     source = CsvSource(csv_file(*rows("1.1", 4), '"x"y,'), chunk_rows=2)
-    report = await IngestJob(client.signals, [source]).run()
+    report = await IngestJob(client.signals, client.writer, [source]).run()
     assert (report.state, report.accepted) == ("failed", 4)
     assert "line 6 is not CSV" in str(report.error)
 
@@ -153,13 +186,18 @@ class Service:
     def __init__(self, write: Callable[[int], object]) -> None:
         self.write = write
         self.calls = 0
+        self.bodies: list[bytes] = []
         self.read: list[SignalQuery] = []
 
     async def types(self) -> list[SignalType]:
         return [SignalType(signal_type_moid=32, symbol="A+", obis_mapping="1.8.0")]
 
-    async def write_bulk(self, items: Sequence[SignalData]) -> None:
+    def writer(self, policy: BatchPolicy, *, on_reject: OnReject, hooks: Sequence[WriterHook]) -> Writer:
+        return Writer(self.put, policy, on_reject=on_reject, hooks=hooks)
+
+    async def put(self, body: bytes, /) -> None:
         self.calls += 1
+        self.bodies.append(body)
         await asyncio.sleep(0)
         outcome = self.write(self.calls)
         if isinstance(outcome, Exception):
@@ -172,16 +210,70 @@ class Service:
         return [SignalData.missing(query.key) for query in queries]
 
 
-async def test_a_failure_on_the_way_is_in_the_report_with_what_was_delivered(csv_file: Callable[..., Path]) -> None:
-    error = ConnectError("gone", outcome="not_sent")
-    service = Service(lambda call: error if call == 3 else None)
+ONE_BY_ONE = BatchPolicy(linger_s=0, max_in_flight=1, max_readings=2, initial_wait_s=0, delivery_timeout_s=0)
+
+
+@pytest.mark.parametrize(
+    ("error", "doubtful"),
+    [(ConnectError("gone", outcome="not_sent"), False), (RequestTimeoutError("slow", reached=True), True)],
+)
+async def test_a_service_that_stays_away_ends_the_run_with_what_was_delivered(
+    csv_file: Callable[..., Path], error: BesmartError, doubtful: bool
+) -> None:
+    service = Service(lambda call: error if call >= 3 else None)
     source = CsvSource(csv_file(*rows("1.1", 10)), chunk_rows=2)
-    report = await IngestJob(service, [source], verify=True).run()
+    job = IngestJob(service, service.writer, [source], policy=ONE_BY_ONE, verify=True)
+    report = await job.run()
     assert report.state == "failed"
-    assert report.error is error
-    assert report.accepted == 4
+    assert type(report.error) is type(error)
+    assert (report.accepted, report.rejected, report.in_doubt > 0) == (4, 0, doubtful)
+    assert [len(signal) for signal in job.delivered] == [4]
     assert accounted(report)
     assert report.verification is None
+
+
+async def test_a_short_outage_costs_nothing(csv_file: Callable[..., Path]) -> None:
+    service = Service(lambda call: ConnectError("gone", outcome="not_sent") if call in {2, 3} else None)
+    policy = attrs.evolve(ONE_BY_ONE, delivery_timeout_s=60)
+    report = await IngestJob(service, service.writer, [CsvSource(csv_file(*rows("1.1", 10)))], policy=policy).run()
+    assert (report.state, report.accepted, report.requests) == ("completed", 10, 7)
+
+
+@pytest.mark.parametrize("kind", [AuthenticationError, PermissionDeniedError])
+async def test_credentials_that_stop_working_end_the_run(
+    csv_file: Callable[..., Path], kind: type[AuthenticationError] | type[PermissionDeniedError]
+) -> None:
+    status = 401 if kind is AuthenticationError else 403
+    error = kind(status, "no", "signals.write_bulk", Response(status), outcome="not_sent")
+    service = Service(lambda call: error if call >= 3 else None)
+    policy = attrs.evolve(ONE_BY_ONE, delivery_timeout_s=3600)
+    source = CsvSource(csv_file(*rows("1.1", 10)))
+    report = await IngestJob(service, service.writer, [source], policy=policy).run()
+    assert (report.state, report.accepted, report.not_sent) == ("failed", 4, 6)
+    assert isinstance(report.error, kind)
+    assert service.calls == 4
+
+
+async def test_a_service_that_refuses_everything_ends_the_run(csv_file: Callable[..., Path]) -> None:
+    refusal = UnprocessableError(422, "no such thing", "signals.write_bulk", Response(422), outcome="rejected")
+    service = Service(lambda _: refusal)
+    source = CsvSource(csv_file(*(f"1.{mid},1.8.0,{START},1,kWh" for mid in range(500))))
+    report = await IngestJob(service, service.writer, [source]).run()
+    assert report.state == "failed"
+    assert "no such thing" in str(report.error)
+    assert report.accepted == 0
+    assert report.not_sent > 0
+    assert accounted(report)
+
+
+async def test_a_reject_handler_that_fails_ends_the_run(client: BesmartClient, csv_file: Callable[..., Path]) -> None:
+    def full(_: Reject) -> None:
+        raise OSError("disk full")
+
+    path = csv_file("1.99,1.8.0,1704067200000,1,kWh")
+    report = await IngestJob(client.signals, client.writer, [CsvSource(path)], on_reject=full).run()
+    assert report.state == "failed"
+    assert isinstance(report.error, OSError)
 
 
 async def test_stopping_keeps_what_is_in_flight_and_sends_no_more(csv_file: Callable[..., Path]) -> None:
@@ -194,10 +286,11 @@ async def test_stopping_keeps_what_is_in_flight_and_sends_no_more(csv_file: Call
             asyncio.get_running_loop().call_soon(job.stop)
             asyncio.get_running_loop().call_later(0.01, held.set)
 
-    job = IngestJob(service, [source], verify=True, on_progress=show)
+    job = IngestJob(service, service.writer, [source], policy=ONE_BY_ONE, verify=True, on_progress=show)
     report = await job.run()
     assert report.state == "interrupted"
-    assert report.accepted == 6
+    assert (report.accepted, report.in_doubt, report.error) == (6, 0, None)
+    assert sum(map(len, job.delivered)) == 6
     assert report.verification is None
     assert accounted(report)
 
@@ -210,7 +303,7 @@ async def test_cancelling_abandons_what_is_in_flight(csv_file: Callable[..., Pat
         return never
 
     service = Service(write)
-    task = asyncio.create_task(IngestJob(service, [CsvSource(csv_file(*rows("1.1", 4)))]).run())
+    task = asyncio.create_task(IngestJob(service, service.writer, [CsvSource(csv_file(*rows("1.1", 4)))]).run())
     await called.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -219,7 +312,7 @@ async def test_cancelling_abandons_what_is_in_flight(csv_file: Callable[..., Pat
 
 async def test_what_does_not_come_back_is_told(csv_file: Callable[..., Path]) -> None:
     service = Service(lambda _: None)
-    report = await IngestJob(service, [CsvSource(csv_file(*rows("1.1", 3)))], verify=True).run()
+    report = await IngestJob(service, service.writer, [CsvSource(csv_file(*rows("1.1", 3)))], verify=True).run()
     assert report.verification is not None
     assert (report.verification.verified, report.verification.expected) == (0, 3)
     assert len(report.verification.differences) == 3
@@ -229,7 +322,7 @@ async def test_progress_counts_bytes_rows_and_readings(client: BesmartClient, cs
     steps: list[Progress] = []
     files = [csv_file(*rows("1.1", 50), name="a.csv"), csv_file(*rows("1.2", 50), name="b.csv")]
     sources = [CsvSource(file, chunk_rows=20) for file in files]
-    await IngestJob(client.signals, sources, verify=True, on_progress=steps.append).run()
+    await IngestJob(client.signals, client.writer, sources, verify=True, on_progress=steps.append).run()
     assert steps[0].bytes_total == sum(file.stat().st_size for file in files)
     last = steps[-1]
     assert (last.phase, last.rows_read, last.accepted, last.verified, last.to_verify) == (
@@ -246,7 +339,9 @@ async def test_progress_counts_bytes_rows_and_readings(client: BesmartClient, cs
 async def test_small_batches_arrive_as_well(client: BesmartClient, csv_file: Callable[..., Path]) -> None:
     path = csv_file(*(row for pair in zip(rows("1.1", 300), rows("1.2", 300), strict=True) for row in pair))
     policy = BatchPolicy(max_items=1, max_readings=7, max_bytes=1_000)
-    report = await IngestJob(client.signals, [CsvSource(path, chunk_rows=100)], policy=policy, verify=True).run()
+    report = await IngestJob(
+        client.signals, client.writer, [CsvSource(path, chunk_rows=100)], policy=policy, verify=True
+    ).run()
     assert report.verification is not None
     assert report.verification.verified == report.accepted == 600
     assert report.requests >= 600 / 7
@@ -254,14 +349,15 @@ async def test_small_batches_arrive_as_well(client: BesmartClient, csv_file: Cal
 
 async def test_wall_clock_times_need_a_zone_and_a_rule(client: BesmartClient) -> None:
     source = CsvSource(DATA / "clock-changes.csv")
-    refused = await IngestJob(client.signals, [source], meters=ILLINOIS).run()
+    refused = await IngestJob(client.signals, client.writer, [source], meters=ILLINOIS).run()
     assert (refused.accepted, refused.rejected) == (0, 144)
     doubtful = await IngestJob(
-        client.signals, [source], meters=ILLINOIS, reading=Reading(time_zone="America/Chicago")
+        client.signals, client.writer, [source], meters=ILLINOIS, reading=Reading(time_zone="America/Chicago")
     ).run()
     assert (doubtful.accepted, [reject.row for reject in doubtful.rejects]) == (142, [98, 99])
     inferred = await IngestJob(
         client.signals,
+        client.writer,
         [source],
         meters=ILLINOIS,
         reading=Reading(time_zone="America/Chicago", dst="infer"),
@@ -276,6 +372,7 @@ async def test_the_sample_arrives_and_is_verified_to_the_last_reading(client: Be
     britain = {"UK-2001": Meter(SensorKey(1, 3)), "UK-2002": Meter(SensorKey(1, 4))}
     job = IngestJob(
         client.signals,
+        client.writer,
         [CsvSource(DATA / "il-electricity.csv.gz"), CsvSource(DATA / "uk-electricity.csv.gz")],
         meters=KnownMeters({**ILLINOIS.table, **britain}),
         verify=True,
