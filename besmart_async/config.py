@@ -104,7 +104,8 @@ class BatchPolicy:
         max_items: signals in one bulk write. 500.
         max_readings: readings in one bulk write. 50,000: about 2 MB as JSON at most, far less than a read timeout.
         max_bytes: serialized bytes of one bulk write. 900,000: under nginx's default limit of 1 MB.
-        max_memory_bytes: what may be buffered before `write` waits. 64 MiB.
+        max_memory_bytes: what the writer may hold before `write` waits: three quarters for readings that wait, the rest
+            for the bodies of calls under way. 64 MiB.
         max_in_flight: bulk calls at a time; None adapts between 1 and 16.
         delivery_timeout_s: how long a batch is retried before it is handed back. 120 s; endless with a journal.
         admission_timeout_s: how long `write` waits for room before it raises. 60 s.

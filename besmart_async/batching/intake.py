@@ -58,7 +58,7 @@ class Intake:
         self.queue = LaneQueue(self.limits, policy.linger_s)
         self.flushes = Flushes()
         self.holds = Holds()
-        self._memory = policy.max_memory_bytes
+        self._memory = policy.max_memory_bytes * 3 // 4  # the rest is for encoded items and bodies under way
         self._ledger = ledger
         self._quick = self._granted = self._dealt = 0
         self._owed = 0

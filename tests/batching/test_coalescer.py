@@ -403,7 +403,7 @@ def test_memory_is_given_back_and_full_is_an_answer() -> None:
         accepted += 1
     report = core.report(0.0)
     assert report.accepted == report.pending == accepted
-    assert 90_000 <= report.memory_bytes <= 101_000
+    assert 70_000 <= report.memory_bytes <= 75_000  # a quarter is kept for the bodies of calls
     World(core, stored(service)).run()
     assert core.report(0.0).memory_bytes == 0
     assert core.offer_one(key(1), 0, 1.0, "DBL", 1, None, -1, 0.0)
