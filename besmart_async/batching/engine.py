@@ -10,7 +10,6 @@ what it can and gives the rest up; nothing is pending, under way or waited for a
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time as clock
 from collections.abc import Callable, Sequence
@@ -21,8 +20,7 @@ from besmart_async.batching.coalescer import Batch, Coalescer
 from besmart_async.batching.outbox import Outbox
 from besmart_async.batching.outcomes import Rejection, Settled, WriterEvent
 from besmart_async.errors import BesmartError, TransportError
-
-logger = logging.getLogger("besmart_async")
+from besmart_async.transport.events import Hooks
 
 _CANCEL_GRACE_S = 0.5
 """How long closing waits for calls that it cancelled at its deadline."""
@@ -62,7 +60,7 @@ class Engine:
         self._put = put
         self._core = core
         self._outbox = outbox
-        self._hooks = tuple(hooks)
+        self._hooks = Hooks[WriterEvent](hooks, whose="writer", what="writer")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._pumping = False
@@ -169,13 +167,7 @@ class Engine:
                 continue
             if isinstance(event, Rejection):
                 self._outbox.add(event, told_otherwise=event.refs <= self.deliveries.keys() and bool(event.refs))
-            for hook in self._hooks:
-                try:
-                    hook(event)
-                except Exception:
-                    logger.exception(
-                        "a hook of the besmart writer failed on %s; the writer goes on", type(event).__name__
-                    )
+            self._hooks(event)
         if self._core.failure is not None:
             self.line.let_all_in()
         elif self.line.waiting:

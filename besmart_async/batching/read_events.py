@@ -6,7 +6,6 @@ once everyone who waited for it has been told. What is asked again, in halves or
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -15,10 +14,9 @@ import attrs
 from besmart_async.batching.gathering import Batch, Landed
 from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
+from besmart_async.transport.events import Hooks
 
 W = TypeVar("W")
-
-logger = logging.getLogger("besmart_async")
 
 
 @attrs.frozen(kw_only=True)
@@ -95,10 +93,10 @@ class ReadHooks:
     """Tells every hook of every call, in order; false while there are none."""
 
     def __init__(self, hooks: Sequence[ReadHook]) -> None:
-        self._hooks = tuple(hooks)
+        self._tell = Hooks[ReadEvent](hooks, whose="reader", what="reader")
 
     def __bool__(self) -> bool:
-        return bool(self._hooks)
+        return bool(self._tell)
 
     def sent(self, batch: Batch[W]) -> None:
         """Tell that `batch` leaves."""
@@ -119,10 +117,3 @@ class ReadHooks:
             self._tell(ReadBatchSplit(batch=number, queries=queries, error=error))
         else:
             self._tell(ReadBatchFailed(batch=number, queries=queries, error=error))
-
-    def _tell(self, event: ReadEvent) -> None:
-        for hook in self._hooks:
-            try:
-                hook(event)
-            except Exception:
-                logger.exception("a hook of the besmart reader failed on %s; the reader goes on", type(event).__name__)

@@ -48,11 +48,6 @@ class SignalTypes:
             return f"is ambiguous: the signal types {', '.join(map(str, sorted(found)))} are called so; give the id"
         return next(iter(found))
 
-    def unit_of(self, moid: int) -> str | None:
-        """The unit in which the service keeps a type's readings."""
-        kind = self._by_moid.get(moid)
-        return kind.unit_symbol if kind else None
-
     def unit_id(self, symbol: str) -> int | None:
         """The id of a unit, as far as the signal types tell it."""
         return next((kind.unit_id for kind in self._by_moid.values() if kind.unit_symbol == symbol), None)

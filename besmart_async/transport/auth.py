@@ -24,7 +24,7 @@ import attrs
 from besmart_async.config import REFRESH_AT_FRACTION, REFRESH_JITTER_FRACTION
 from besmart_async.errors import AuthenticationError, BesmartConfigError, BesmartError, DecodeError, Response
 from besmart_async.models.tokens import Token
-from besmart_async.transport.events import Hooks, TokenRenewed, logger
+from besmart_async.transport.events import Event, Hooks, TokenRenewed, logger
 from besmart_async.transport.http import Call
 from besmart_async.transport.secrets import Secrets
 from besmart_async.transport.settings import Credentials
@@ -78,7 +78,7 @@ class TokenAuth:
         attempt: Attempt,
         renew: Renew,
         *,
-        hooks: Hooks,
+        hooks: Hooks[Event],
         secrets: Secrets,
         rng: random.Random,
         wall_clock_ms: Callable[[], float],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import attrs
 
@@ -98,21 +98,29 @@ class TokenRenewed:
 
 Event = RequestStarted | ResponseReceived | RequestFailed | RetryScheduled | TokenRenewed
 Hook = Callable[[Event], None]
+E = TypeVar("E")
 
 
-class Hooks:
-    """Calls every hook with every event, in order."""
+class Hooks(Generic[E]):
+    """Calls every hook with every event, in order; false while there are none. Readers and writers use it as well.
 
-    def __init__(self, hooks: Sequence[Hook] = ()) -> None:
+    Args:
+        hooks: what to call.
+        whose: whose hooks they are, for the log.
+        what: what goes on although a hook failed, for the log.
+    """
+
+    def __init__(self, hooks: Sequence[Callable[[E], None]] = (), *, whose: str = "client", what: str = "call") -> None:
         self._hooks = tuple(hooks)
+        self._said = f"a hook of the besmart {whose} failed on %s; the {what} goes on"
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: E) -> None:
         """Tell `event`; an exception of a hook is logged and goes no further."""
         for hook in self._hooks:
             try:
                 hook(event)
             except Exception:
-                logger.exception("a hook of the besmart client failed on %s; the call goes on", type(event).__name__)
+                logger.exception(self._said, type(event).__name__)
 
     def __bool__(self) -> bool:
         return bool(self._hooks)

@@ -13,7 +13,7 @@ import httpx
 from besmart_async.config import Timeouts
 from besmart_async.errors import Response, TransportError
 from besmart_async.transport.breakage import Attempt, Progress
-from besmart_async.transport.events import Hooks, RequestFailed, RequestStarted, ResponseReceived
+from besmart_async.transport.events import Event, Hooks, RequestFailed, RequestStarted, ResponseReceived
 from besmart_async.transport.limits import Admission
 from besmart_async.transport.secrets import Secrets
 from besmart_async.wire.operation import Operation
@@ -59,7 +59,7 @@ class HttpExchange:
         timeouts: Timeouts,
         admission: Admission,
         *,
-        hooks: Hooks,
+        hooks: Hooks[Event],
         secrets: Secrets,
     ) -> None:
         self._base_url = base_url

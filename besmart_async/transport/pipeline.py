@@ -12,7 +12,7 @@ from besmart_async.models.tokens import Token
 from besmart_async.transport.addresses import checked_base_url, chosen_proxy
 from besmart_async.transport.aiohttp_backend import adopted
 from besmart_async.transport.auth import TokenAuth
-from besmart_async.transport.events import Hooks
+from besmart_async.transport.events import Event, Hooks
 from besmart_async.transport.http import Call, HttpExchange
 from besmart_async.transport.limits import Admission, OriginPause, RetryBudget
 from besmart_async.transport.retry import Retrier
@@ -48,7 +48,7 @@ class Transport:
         proxy = chosen_proxy(settings.proxy, base_url)
         if proxy is not None and proxy.auth is not None:
             self._secrets.add(proxy.auth[1])
-        hooks = Hooks(settings.hooks)
+        hooks = Hooks[Event](settings.hooks)
         self._pause = OriginPause(settings.rng)
         self._budget = RetryBudget(settings.retry)
         self._retrier = Retrier(settings.retry, self._budget, self._pause, hooks, settings.rng)

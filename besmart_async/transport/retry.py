@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from besmart_async.config import RetryPolicy
 from besmart_async.errors import ApiError, BesmartError, ProtocolError, RequestTimeoutError, TransportError
-from besmart_async.transport.events import Hooks, RetryScheduled
+from besmart_async.transport.events import Event, Hooks, RetryScheduled
 from besmart_async.transport.http import Call
 from besmart_async.transport.limits import OriginPause, RetryBudget
 
@@ -37,7 +37,7 @@ class Retrier:
     """Runs calls under one `RetryPolicy`, one budget and one pause."""
 
     def __init__(
-        self, policy: RetryPolicy, budget: RetryBudget, pause: OriginPause, hooks: Hooks, rng: random.Random
+        self, policy: RetryPolicy, budget: RetryBudget, pause: OriginPause, hooks: Hooks[Event], rng: random.Random
     ) -> None:
         self._policy = policy
         self._budget = budget
