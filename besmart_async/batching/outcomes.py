@@ -45,12 +45,16 @@ class Rejection:
 
 @attrs.frozen
 class Settled:
-    """Some readings of one ref (one `deliver`, one journal entry) have their final outcome."""
+    """Some readings of one ref (one `deliver`, one commit of the journal) have their final outcome.
+
+    `kept` ones have none: the writer has stopped and leaves them in its journal.
+    """
 
     ref: int
     delivered: int = 0
     rejected: int = 0
     in_doubt: int = 0
+    kept: int = 0
     error: BesmartError | None = None
 
 

@@ -51,7 +51,7 @@ class Item:
 
     def take(self, rows: Rows) -> Item:
         """Return an item with some of the rows, at its share of the cost."""
-        segment = Segment(self.data.take(rows), self.credit.take(rows))
+        segment = Segment(self.data.take(rows), self.credit.take(rows), recovered=self.segment.recovered)
         return Item(self.lane, segment, encode_item(segment.data), segment.credit.cost)
 
 

@@ -154,6 +154,9 @@ class Settlement:
         until = -math.inf if shipment.lost_at is None else shipment.lost_at + self._policy.hold_off_s
         if until > now:
             self._intake.hold(items, until)
+        recovered = [item for item in items if item.segment.recovered]
+        if recovered and self._intake.recovered_until > now:
+            self._intake.hold(recovered, self._intake.recovered_until)
 
     def _answered(self) -> None:
         self._smallest_reset = math.inf
