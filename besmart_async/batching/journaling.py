@@ -139,10 +139,13 @@ class JournaledAdmission(Admission):
         self._intake.reserve(cost)
         return self.journal.join(what, ref, cost)
 
-    def _written(self, writes: Sequence[Joined], ref: int) -> None:
-        """Offer to the core what is on disk."""
+    def _written(self, writes: Sequence[Joined], ref: int | None) -> None:
+        """Offer to the core what is on disk (it has a ref then)."""
         now = self._engine.time()
         self._intake.reserve(-sum([joined.cost for joined in writes]))
+        if ref is None:
+            self._engine.tell()
+            return
         for joined in writes:
             self._offer(joined.what, ref if joined.ref == NO_REF else joined.ref, now)
         if self._engine.closing:

@@ -60,7 +60,8 @@ class Journal:
     Args:
         path: the file.
         new_ref: gives refs that nobody else uses.
-        accepted: called with the writes of a commit and the ref of those that have none, as soon as they are on disk.
+        ended: called with the writes of a commit as soon as they are on disk, and the ref of those that have none of
+            their own; without a ref if they are not on disk, and will not be.
         rested: called whenever nothing is on its way to the disk any more.
         unsettled: tells, by ref, the signals with readings that have no outcome.
 
@@ -72,13 +73,13 @@ class Journal:
         self,
         path: Path,
         new_ref: Callable[[], int],
-        accepted: Callable[[Sequence[Joined], int], None],
+        ended: Callable[[Sequence[Joined], int | None], None],
         rested: Callable[[], None],
         unsettled: Callable[[], Mapping[int, set[SignalKey]]],
     ) -> None:
         self._file = JournalFile(path)
         self._new_ref = new_ref
-        self._accepted = accepted
+        self._ended = ended
         self._rested = rested
         self._unsettled = unsettled
         self._tracker = Tracker(0, ())
@@ -114,6 +115,12 @@ class Journal:
         found: Found = await loop.run_in_executor(self._thread, self._file.open)
         if found.damage is not None:
             logger.warning("%s: %s", self.path, found.damage)
+        if found.torn:
+            logger.warning(
+                "%s: its last commit is not whole and is left out; unless the process died while it wrote that, "
+                "readings are lost",
+                self.path,
+            )
         self._tracker = Tracker(found.top, found.settled)
         refs = [self._new_ref() for _ in found.rows]
         for ref, (row, record) in zip(refs, found.rows, strict=True):
@@ -204,6 +211,7 @@ class Journal:
     ) -> None:
         if row is None:
             self._tracker.settled += forgotten
+            self._ended(writes, None)
             for joined in writes:
                 if not joined.future.done() and error is not None:
                     joined.future.set_exception(error.clone())
@@ -212,7 +220,7 @@ class Journal:
         ref = self._new_ref()
         own = [joined.ref for joined in writes if joined.ref != NO_REF]
         self._tracker.add(row, (ref, *own), count([joined.what for joined in writes]))
-        self._accepted(writes, ref)
+        self._ended(writes, ref)
         for joined in writes:
             if not joined.future.done():
                 joined.future.set_result(None)

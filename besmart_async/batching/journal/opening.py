@@ -55,12 +55,14 @@ class Found:
         rows: the records whose readings may not have had their outcome, in order of acceptance.
         top: the position after the last reading.
         settled: rows that are of no use any more.
+        torn: the last commit is not whole: it was being written when the process died, or it was damaged since.
         damage: what was wrong with it.
     """
 
     rows: list[tuple[Row, Record]]
     top: int
     settled: list[int] = attrs.field(factory=list[int])
+    torn: bool = False
     damage: Damage | None = None
 
     @property
@@ -84,7 +86,7 @@ def open_journal(path: Path) -> tuple[sqlite3.Connection, Found]:
     if problem is None:
         db = database.connect(path)
         try:
-            return db, _read(db, path)
+            return db, _read(db, path, torn=log is not None and log.torn)
         except (sqlite3.DatabaseError, DamagedRecordError) as error:
             db.close()
             if _is_about_the_disk(error):
@@ -154,8 +156,8 @@ def _problem(path: Path, log: Log | None) -> str | None:
     return None
 
 
-def _read(db: sqlite3.Connection, path: Path) -> Found:
-    found = read_records(db, path)
+def _read(db: sqlite3.Connection, path: Path, *, torn: bool) -> Found:
+    found = attrs.evolve(read_records(db, path), torn=torn)
     database.prepare(db)
     if not found.top:
         database.insert(db, [], 0, 0)  # so that a damaged journal can always be told from a file of somebody else's

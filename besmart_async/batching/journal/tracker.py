@@ -17,7 +17,7 @@ import attrs
 from besmart_async.batching.journal.database import Row
 from besmart_async.models.keys import SignalKey
 
-_WASTE_BYTES = 8 << 20
+WASTE_BYTES = 8 << 20
 """So many bytes of finished rows may wait behind an unfinished one."""
 
 
@@ -37,13 +37,18 @@ class _Tracked:
 class Tracker:
     """The rows on disk, by the refs of the writes in them.
 
+    Args:
+        top: the position after the last reading in the journal.
+        settled: rows that may be forgotten already.
+        waste_bytes: finished rows behind an unfinished one that are put up with.
+
     Attributes:
         done: everything before this position has had its outcome.
         settled: rows that may be forgotten, by number; whoever does so clears it.
         left: readings without an outcome.
     """
 
-    def __init__(self, top: int, settled: Iterable[int]) -> None:
+    def __init__(self, top: int, settled: Iterable[int], waste_bytes: int = WASTE_BYTES) -> None:
         self.done = top
         self.settled: list[int] = list(settled)
         self.left = 0
@@ -52,6 +57,7 @@ class Tracker:
         self._planned: list[_Tracked] = []
         self._bytes = 0
         self._waste = 0
+        self._waste_bytes = waste_bytes
 
     def add(self, row: Row, refs: Sequence[int], readings: int) -> None:
         """Note a row, and how many readings it holds."""
@@ -104,7 +110,7 @@ class Tracker:
     @property
     def wasteful(self) -> bool:
         """Whether finished rows take more room than they should."""
-        return self._waste > max(_WASTE_BYTES, self._bytes - self._waste)
+        return self._waste > max(self._waste_bytes, self._bytes - self._waste)
 
     def plan(self, unsettled: Mapping[int, set[SignalKey]]) -> list[tuple[Row, Collection[SignalKey] | None]]:
         """Return all rows with the signals they still need; None: all of them.
