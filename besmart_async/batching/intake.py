@@ -219,7 +219,7 @@ class Intake:
     def flush(self) -> int:
         """Make everything accepted so far due; return a ticket for `flushes.done`."""
         self.reconcile()
-        if self.flushes.begin(self._ledger.pending):
+        if self.flushes.begin(self._ledger.open):
             for lane in self._lanes.values():
                 lane.seal()
                 if lane.rows:
@@ -232,7 +232,7 @@ class Intake:
         self.used -= credit.cost
         if not self.holds:
             self.reconcile()
-            if not self._ledger.pending:
+            if not self._ledger.open:
                 self.used = self._reserved  # costs are divided in whole bytes: here the remainders go
         self.flushes.settle(credit)
 

@@ -82,6 +82,7 @@ class JournaledAdmission(Admission):
         while recovered:
             part = recovered.pop()
             if not self._take_over(part):
+                self._engine.pump()
                 await self._stand_in_line(partial(self._take_over, part), part.data, math.inf)
         self._fed = self.journal.may_compact = True
         self._engine.pump()

@@ -64,3 +64,8 @@ class Ledger:
     def pending(self) -> int:
         """Readings without a final outcome."""
         return self.accepted - self.delivered - self.rejected - self.in_doubt
+
+    @property
+    def open(self) -> int:
+        """Readings that this writer will still find out about: those that stay in the journal are left out."""
+        return self.pending - self.kept
