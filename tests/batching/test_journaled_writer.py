@@ -307,7 +307,7 @@ async def test_a_writer_that_was_never_used_makes_no_file(service: Service, path
 
 
 async def test_a_delivery_is_tried_without_end(service: Service, path: Path) -> None:
-    failures = iter(range(4))
+    failures = iter(range(2))
 
     async def put(body: bytes, /) -> None:
         if next(failures, None) is not None:
