@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import attrs
 import pytest
 
 from besmart_async import DecodeError, RetryPolicy, SignalData, SignalKey
 from besmart_async.simulator import Fault
-from tests.faults.stage import BULK_READ, BULK_WRITE, HOUR_MS, signal, stage_of
+from tests.faults.stage import BULK_READ, BULK_WRITE, HOUR_MS, QUICK, signal, stage_of
 from tests.faults.traffic import busy, single_calls
 
 PAGE = "<html><title>502 Bad Gateway</title></html>"
@@ -72,7 +73,7 @@ async def test_a_write_applied_in_part_before_a_500_is_completed(seed: int, appl
 async def test_a_late_old_write_never_overwrites_a_newer_value(seed: int) -> None:
     async with stage_of(seed, timeout=0.1) as stage:
         fault = stage.simulator.faults.add(Fault(operation=BULK_WRITE, latency_s=0.25, probability=0.1))
-        async with stage.witness() as witness:  # what is late arrives within hold_off_s after it was given up
+        async with stage.witness(attrs.evolve(QUICK, hold_off_s=0.6)) as witness:
             outcomes = await busy(stage, witness, sensors=20, rounds=6, reads=False)
         assert outcomes.count(None) == len(outcomes)
         await asyncio.sleep(0.3)

@@ -15,6 +15,11 @@ from tests.faults.front import Exchange, Fate, cut_answers, no_http
 from tests.faults.stage import BULK_READ, BULK_WRITE, QUICK, QUICK_READS, Stage, signal, stage_of, unexpected
 from tests.faults.traffic import one_caller, read_back
 
+GIVEN_UP_S, LATE_S = 0.3, 0.5
+"""A call is given up after so long, and applied all the same after so long."""
+CAUTIOUS = attrs.evolve(QUICK, hold_off_s=0.8)
+"""Holds newer values back for longer than an old call can be late, on a busy machine as well."""
+
 TROUBLE: tuple[dict[str, Any], ...] = (
     {"reset": "before"},
     {"reset": "after"},
@@ -27,8 +32,8 @@ TROUBLE: tuple[dict[str, Any], ...] = (
     {"status": 401},
     {"status": 408},
     {"latency_s": 0.05},
-    {"latency_s": 0.7},
-    {"latency_after_s": 0.7},
+    {"latency_s": LATE_S},
+    {"latency_after_s": LATE_S},
 )
 WRITE_TROUBLE: tuple[dict[str, Any], ...] = ({"apply_items": 1}, {"garbage": True}, {"html": True})
 READ_TROUBLE: tuple[dict[str, Any], ...] = ({"drop": 1}, {"duplicate": 1}, {"shuffle": True})
@@ -45,7 +50,7 @@ def draw_faults(stage: Stage, *, share: float) -> None:
 async def wave(stage: Stage, seed: int, *, share: float, callers: int, rounds: int) -> list[BaseException | None]:
     """Let callers work under freshly drawn faults; each signal has one that writes, and others that read."""
     draw_faults(stage, share=share)
-    async with stage.witness(QUICK) as witness, stage.client.reader(QUICK_READS) as reader:
+    async with stage.witness(CAUTIOUS) as witness, stage.client.reader(QUICK_READS) as reader:
         work = [one_caller(stage, witness, reader, signal(sensor), rounds) for sensor in range(1, callers + 1)]
         work += [read_back(stage, reader, signal(stage.dice.randint(1, callers))) for _ in range(callers * 2)]
         random.Random(seed).shuffle(work)
@@ -58,11 +63,11 @@ async def wave(stage: Stage, seed: int, *, share: float, callers: int, rounds: i
 
 @pytest.mark.parametrize("share", [0.1, 0.25])
 async def test_randomly_mixed_faults_lose_nothing_and_no_read_is_stale(seed: int, share: float) -> None:
-    async with stage_of(seed, timeout=Timeouts(read_s=0.4)) as stage:
+    async with stage_of(seed, timeout=Timeouts(read_s=GIVEN_UP_S)) as stage:
         for number in range(3):
             outcomes = await wave(stage, seed + number, share=share, callers=25, rounds=8)
             assert unexpected(outcomes) == []
-        await asyncio.sleep(0.8)  # what was late has come
+        await asyncio.sleep(LATE_S)  # what was late has come
         stage.nothing_lost()
         assert not stage.oracle.handed_back
 
@@ -74,21 +79,21 @@ async def test_randomly_mixed_faults_before_a_front_end_that_breaks_answers(seed
         fate = await cut(exchange)
         return await noise(exchange) if fate == "relay" else fate
 
-    async with stage_of(seed, mischief=either, timeout=Timeouts(read_s=0.4)) as stage:
+    async with stage_of(seed, mischief=either, timeout=Timeouts(read_s=GIVEN_UP_S)) as stage:
         outcomes = await wave(stage, seed, share=0.1, callers=25, rounds=8)
         assert unexpected(outcomes) == []
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(LATE_S)
         stage.nothing_lost()
 
 
 async def test_refused_readings_among_mixed_faults_are_exactly_those_handed_back(seed: int) -> None:
-    async with stage_of(seed, timeout=Timeouts(read_s=0.4)) as stage:
+    async with stage_of(seed, timeout=Timeouts(read_s=GIVEN_UP_S)) as stage:
         bad = {sensor: stage.dice.randrange(5) * 1000 for sensor in stage.dice.sample(range(1, 41), 6)}
         stage.simulator.faults.poison(readings=[((9, sensor, 34), time) for sensor, time in bad.items()])
         for fields in stage.dice.sample(TROUBLE, 3):
             stage.simulator.faults.add(Fault(operation=BULK_WRITE, probability=0.05, **fields))
         rejected: list[Rejection] = []
-        async with stage.witness(on_reject=rejected.append) as witness:
+        async with stage.witness(CAUTIOUS, on_reject=rejected.append) as witness:
             for _ in range(3):
                 await stage.all_of(
                     witness.write_columns(signal(sensor), list(range(0, 5000, 1000))) for sensor in range(1, 41)
@@ -103,10 +108,10 @@ async def test_impatient_callers_under_mixed_faults_are_told_the_truth(seed: int
     """Batches are given up early here, so much is handed back: each with the outcome that is true."""
     async with stage_of(seed, timeout=Timeouts(read_s=0.15)) as stage:
         draw_faults(stage, share=0.6)
-        async with stage.witness(attrs.evolve(QUICK, delivery_timeout_s=0.2, close_timeout_s=1.0)) as witness:
+        async with stage.witness(attrs.evolve(CAUTIOUS, delivery_timeout_s=0.2, close_timeout_s=1.0)) as witness:
             outcomes = await stage.all_of(
                 one_caller(stage, witness, None, signal(sensor), 8) for sensor in range(1, 31)
             )
         assert all(error is None or isinstance(error, BesmartError) for error in outcomes)
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(LATE_S)
         stage.nothing_lost()
