@@ -36,7 +36,11 @@ TROUBLE: tuple[dict[str, Any], ...] = (
     {"latency_after_s": LATE_S},
 )
 WRITE_TROUBLE: tuple[dict[str, Any], ...] = ({"apply_items": 1}, {"garbage": True}, {"html": True})
-READ_TROUBLE: tuple[dict[str, Any], ...] = ({"drop": 1}, {"duplicate": 1}, {"shuffle": True})
+READ_TROUBLE: tuple[dict[str, Any], ...] = (
+    {"drop": 1, "where": lambda call: len(call.keys) > 1},  # asked alone, no answer would be an answer: absent
+    {"duplicate": 1},
+    {"shuffle": True},
+)
 
 
 def draw_faults(stage: Stage, *, share: float) -> None:

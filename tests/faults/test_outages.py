@@ -74,7 +74,7 @@ async def test_reads_and_single_calls_say_what_is_wrong_instead_of_waiting_for_e
 
 async def test_a_short_outage_on_a_real_socket_with_pages_for_answers(seed: int) -> None:
     async with stage_of(seed) as stage:
-        for fault in (Fault(status=503, body=PAGE, content_type="text/html", times=6), Fault(html=True, times=2)):
+        for fault in (Fault(status=503, body=PAGE, content_type="text/html", times=4), Fault(html=True, times=2)):
             stage.simulator.faults.add(fault)
         async with stage.witness() as witness:
             outcomes = await busy(stage, witness, sensors=20, rounds=4, reads=False)
@@ -87,11 +87,11 @@ async def test_a_restart_of_the_service_in_the_middle_of_traffic_loses_nothing(s
         port = int(stage.base_url.split(":")[2].partition("/")[0])
 
         async def restart() -> None:
-            for _ in range(3):
-                await asyncio.sleep(0.05)
+            for _ in range(2):
+                await asyncio.sleep(0.1)
                 await stage.simulator.stop()
                 stage.simulator.revoke_tokens()
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.03)
                 await stage.simulator.start(port)
 
         async with stage.witness(attrs.evolve(QUICK, max_in_flight=1)) as witness:
