@@ -94,7 +94,7 @@ async def test_a_restart_of_the_service_in_the_middle_of_traffic_loses_nothing(s
                 await asyncio.sleep(0.03)
                 await stage.simulator.start(port)
 
-        async with stage.witness(attrs.evolve(QUICK, max_in_flight=1)) as witness:
+        async with stage.witness(attrs.evolve(QUICK, max_in_flight=1, initial_wait_s=0.2, max_wait_s=0.2)) as witness:
             outcomes = await stage.all_of([restart(), _until_done(stage, witness)])
             assert outcomes == [None, None]
             async with stage.client.reader() as reader:
