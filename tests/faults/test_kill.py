@@ -39,7 +39,7 @@ async def work(witness, dice, mid):
         if turn < 0.6:
             await witness.write(signal(mid), times[0] * 1000)
         elif turn < 0.8:
-            await witness.write(signal(mid), [time * 1000 for time in times])
+            await witness.write_columns(signal(mid), [time * 1000 for time in times])
         elif turn < 0.9:
             await witness.deliver(signal(mid), [time * 1000 for time in times])
         else:
