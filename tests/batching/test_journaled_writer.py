@@ -104,7 +104,7 @@ async def test_what_was_delivered_is_not_on_disk_after_closing(service: Service,
 
 
 async def test_the_next_writer_delivers_what_this_one_did_not(down: Service, path: Path) -> None:
-    with pytest.raises(UndeliveredError, match="^4 readings stay in the journal; the next writer") as told:
+    with pytest.raises(UndeliveredError, match=r"^4 readings stay in the journal; the next writer") as told:
         async with journaled(down, path) as writer:
             await writer.write(KEY, 1, 1.5)
             await writer.write(KEY, [2, 3, 4], [2.5, "text", None])
@@ -201,7 +201,7 @@ async def test_a_deliver_that_is_cut_off_by_the_end_says_that_it_stays(down: Ser
     writer = journaled(down, path)
     async with asyncio.TaskGroup() as group:
         delivery = group.create_task(_error_of(writer.deliver(SignalData(KEY, [1], [1.5]))))
-        while not down.calls:
+        while not down.calls:  # noqa: ASYNC110 - what the service hears is no event of ours
             await asyncio.sleep(0)
         with pytest.raises(UndeliveredError, match="1 readings stay"):
             await writer.aclose()
@@ -235,7 +235,7 @@ async def test_what_is_refused_stays_on_disk_until_it_was_raised(service: Servic
     service.model.poison_readings.add((TRIPLE, 1))
     async with journaled(service, path) as writer:
         await writer.write(KEY, [1, 2], [1.5, 2.5])
-        while not writer.report.rejected:
+        while not writer.report.rejected:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.001)
         assert len(on_disk(path)) == 1
         with pytest.raises(UndeliveredError):

@@ -1,4 +1,4 @@
-"""What an earlier writer left, in the pure core: it goes first, and no request of that writer overwrites what is newer."""
+"""What an earlier writer left, in the pure core: it goes first, and none of its requests overwrites what is newer."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class FailingDisk:
         self._name = ctypes.create_string_buffer(b"failing")
         self._vfs[3] = ctypes.cast(self._name, ctypes.c_void_p).value  # after iVersion and szOsFile, mxPathname, pNext
         self._open = _Open(self._opened)
-        self._real_open = _Open(self._vfs[_XOPEN])
+        self._real_open = _Open(self._vfs[_XOPEN] or 0)
         self._vfs[_XOPEN] = ctypes.cast(self._open, ctypes.c_void_p).value
         self._kept: list[Any] = []
 
@@ -63,7 +63,7 @@ class FailingDisk:
         methods_of = ctypes.cast(file, ctypes.POINTER(ctypes.c_void_p))
         if result == 0 and methods_of[0]:
             methods = (ctypes.c_void_p * _WORDS).from_buffer_copy(ctypes.string_at(methods_of[0], _WORDS * 8))
-            real_write, real_sync = _Write(methods[_XWRITE]), _Sync(methods[_XSYNC])
+            real_write, real_sync = _Write(methods[_XWRITE] or 0), _Sync(methods[_XSYNC] or 0)
 
             def write(file: int, data: int, size: int, offset: int) -> int:
                 return self.write or int(real_write(file, data, size, offset))

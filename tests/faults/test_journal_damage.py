@@ -1,4 +1,4 @@
-"""Damaged journals: what can be read is delivered, what cannot is counted, the file is kept, and the next start is well.
+"""Damaged journals: what can be read is delivered, what cannot is counted, the file is kept, the next start is well.
 
 The files are those of a process that was killed: database and write-ahead log as they lay on disk at that moment.
 """
@@ -39,7 +39,7 @@ def values_of(entries: list[Entry]) -> list[float]:
     return [
         value
         for entry in entries
-        for value in ([entry.value] if isinstance(entry, Reading) else entry.value.tolist())  # type: ignore[list-item]
+        for value in (entry.columns() if isinstance(entry, Reading) else entry).value.tolist()
     ]
 
 

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: whatever `write` returned for is delivered by the next writer on the journal, once and in order.
+"""kill -9 at any moment: whatever `write` returned for is delivered by the next writer on the journal, in order.
 
 Each round a process writes through a journal and says in its pipe what it was told, until it is killed; the next round
 takes over its journal. Meanwhile the service resets connections and is slow, so that requests of the dead are applied
@@ -62,8 +62,9 @@ thread.join()
 
 
 async def killed_round(stage: Stage, journal: Path, number: int, *, forks: bool = False) -> None:
+    first_value = str((number + 1) * READINGS_A_ROUND)
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "ignore", "-c", CHILD, stage.base_url, str(journal), str((number + 1) * READINGS_A_ROUND)),
+        *(sys.executable, "-W", "ignore", "-c", CHILD, stage.base_url, str(journal), first_value),
         *(str(stage.dice.randrange(10**6)), str(int(forks))),
         stdout=PIPE,
         stderr=PIPE,
