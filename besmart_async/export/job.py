@@ -212,6 +212,7 @@ def policy_for(queries: Sequence[SignalQuery]) -> ReadPolicy:
         max_items=signals,
         max_window_s=SIGNAL_DAYS // signals * 86_400,
         max_outstanding=CALLS_AHEAD * signals,
+        close_timeout_s=0.0,  # an export that ends early has no use for the answers under way
     )
 
 
