@@ -49,8 +49,7 @@ def export(
     Parameters
     ----------
     signals
-        Signals such as 12.122.32; a sensor such as 12.122 for the signals its states name, 12.122.* for every signal
-        type.
+        Such as 12.122.32; or 12.122 for the signals that a sensor's states name, 12.122.* for every signal type.
     output
         File, compressed if its name ends with .gz or .zst; - for standard output.
     format

@@ -41,10 +41,9 @@ def latest(
     Parameters
     ----------
     signals
-        Signals such as 12.122.32; a sensor such as 12.122 for the signals its states name, 12.122.* for every signal
-        type.
+        Such as 12.122.32; or 12.122 for the signals that a sensor's states name, 12.122.* for every signal type.
     since
-        How far back to look: ISO 8601, unix milliseconds, or 7d, 12h, 2w for so long ago. Ten years unless given.
+        How far back to look: ISO 8601, unix milliseconds, or 7d, 12h, 2w for so long ago; ten years unless given.
     till
         The last reading up to this moment, in the same forms.
     time_zone

@@ -106,4 +106,7 @@ def counted(number: int, noun: str) -> str:
 
 def stamp(moment_ms: float | None) -> str:
     """A moment in UTC; nothing for None."""
-    return "" if moment_ms is None else from_ms(moment_ms).isoformat().replace("+00:00", "Z")
+    if moment_ms is None:
+        return ""
+    fine = "seconds" if moment_ms % 1000 == 0 else "milliseconds" if moment_ms % 1 == 0 else "microseconds"
+    return from_ms(moment_ms).isoformat(timespec=fine).replace("+00:00", "Z")

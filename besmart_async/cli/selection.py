@@ -166,7 +166,7 @@ def _sensor(name: str) -> tuple[SensorKey | None, bool]:
 
 def _told(found: SensorSignals) -> str:
     if found.told_by == "types":
-        return f"{found.sensor}: its signals are not told; asking for each of the service's {len(found.keys)} types"
+        return f"{found.sensor}: asking for each of the service's {len(found.keys)} signal types"
     names = ", ".join(map(str, found.keys[:_NAMED])) + (", …" if len(found.keys) > _NAMED else "")
     return f"{found.sensor}: {names}"
 
