@@ -43,7 +43,7 @@ def line_of(curve: Curve, since_ms: float, till_ms: float, columns: int) -> Line
     """
     count = len(curve)
     if count <= 4 * columns:
-        return Line(curve, np.arange(count), _segments(curve.gaps()), thinned=False)
+        return Line(curve, np.arange(count), _segments(curve.gaps())[:count], thinned=False)
     width = (till_ms - since_ms) / columns
     column = ((curve.time - since_ms) // width).astype(np.int64)
     starts = np.append(np.flatnonzero(np.append(True, column[1:] != column[:-1])), count)

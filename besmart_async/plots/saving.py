@@ -17,6 +17,7 @@ ImageFormat = Literal["png", "svg", "html"]
 FORMATS: dict[str, ImageFormat] = {".png": "png", ".svg": "svg", ".html": "html", ".htm": "html"}
 _SCALE = 2.0
 """Pixels of a PNG per unit of the chart: some 1,800 wide, sharp in print and on fine screens."""
+_SCRIPT = '<script type="text/javascript">'
 
 
 class PlotLibraryError(BesmartError):
@@ -42,10 +43,7 @@ def render(picture: Picture, kind: ImageFormat) -> bytes:
         PlotLibraryError: altair or vl-convert is not installed.
     """
     chart = _chart(picture)
-    # Inside a page the specification is a script, which no text in it may end.
-    specification = (
-        chart.to_json(indent=None).replace("</", "<\\u200b/") if kind == "html" else chart.to_json(indent=None)
-    )
+    specification = chart.to_json(indent=None)
     try:
         import vl_convert as vlc  # noqa: PLC0415 - holds a JavaScript engine
     except ImportError as error:
@@ -55,7 +53,17 @@ def render(picture: Picture, kind: ImageFormat) -> bytes:
     if kind == "svg":
         return vlc.vegalite_to_svg(specification).encode()
     page = vlc.vegalite_to_html(specification, bundle=True, renderer="canvas")
-    return page.replace("<title>Chart</title>", f"<title>{escape(picture.title)}</title>", 1).encode()
+    return _guarded(page).replace("<title>Chart</title>", f"<title>{escape(picture.title)}</title>", 1).encode()
+
+
+def _guarded(page: str) -> str:
+    """Keep texts of the picture from ending the script that they are in.
+
+    The page has two scripts: the library, and the chart, whose `<` are all within texts.
+    """
+    start = page.index(_SCRIPT, page.index(_SCRIPT) + 1) + len(_SCRIPT)
+    end = page.rindex("</script>")
+    return page[:start] + page[start:end].replace("<", "\\u003c") + page[end:]
 
 
 def _chart(picture: Picture) -> alt.VConcatChart:

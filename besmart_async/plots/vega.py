@@ -121,7 +121,11 @@ def _lines(lines: Sequence[Line], days: LocalDays, picture: Picture, zoom: str) 
     base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, y=y, color=colour, tooltip=tooltip)
     stepped = any(line.curve.stepped and not line.thinned for line in lines)
     drawn = base.mark_line(
-        strokeWidth=1.3, strokeOpacity=0.85, interpolate="step-after" if stepped else "linear", clip=True, strokeJoin="round"
+        strokeWidth=1.3,
+        strokeOpacity=0.85,
+        interpolate="step-after" if stepped else "linear",
+        clip=True,
+        strokeJoin="round",
     ).encode(strokeDash=dash, detail="g:N")
     dots = base.transform_filter("datum.a").mark_point(filled=True, size=14, clip=True)
     zooming = alt.selection_interval(name=zoom, bind="scales", encodings=["x"])
