@@ -100,11 +100,11 @@ def write_(
     type
         Type name of the readings.
     origin
-        Their origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected.
+        Their origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected. One of another origin stays.
     time_zone
         Zone of times without an offset, such as Europe/Warsaw.
     remove
-        Mark the readings at these times as removed.
+        Mark the readings of this origin at these times as removed.
     """
     key = SignalKey.parse(signal)
     if not readings:

@@ -119,9 +119,7 @@ async def test_in_order_each_signal_comes_by_time_and_signals_in_the_order_asked
         ]
     groups = [range(first, first + 5) for first in (0, 5, 10)]
     assert [sensor for sensor, _ in seen] == [sensor for group in groups for _ in range(3) for sensor in group]
-    assert all(
-        [time for sensor, time in seen if sensor == one] == [0, 10 * DAY_MS, 20 * DAY_MS] for one in range(15)
-    )
+    assert all([time for sensor, time in seen if sensor == one] == [0, 10 * DAY_MS, 20 * DAY_MS] for one in range(15))
 
 
 async def test_in_order_no_more_is_asked_than_fits_while_the_first_answer_is_awaited(service: Service) -> None:
@@ -133,9 +131,10 @@ async def test_in_order_no_more_is_asked_than_fits_while_the_first_answer_is_awa
         return await service(queries)
 
     policy = ReadPolicy(max_items=5, max_outstanding=20, max_in_flight=4)
-    async with Reader(first_is_slow, policy) as reader, aclosing(
-        reader.stream((asked(sensor) for sensor in range(100)), in_order=True)
-    ) as stream:
+    async with (
+        Reader(first_is_slow, policy) as reader,
+        aclosing(reader.stream((asked(sensor) for sensor in range(100)), in_order=True)) as stream,
+    ):
         first = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(60)
         assert reader.report.requested == 20

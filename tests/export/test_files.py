@@ -28,9 +28,14 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
 def test_what_ends_it_early_leaves_nothing_and_keeps_the_old(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), complete_file(path) as stream:
-        stream.write(b"half")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with complete_file(path) as stream:
+            stream.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -19,7 +19,9 @@ async def test_the_last_one_is_found_however_long_ago_and_no_later_one(
         simulator.add_readings(1, sensor, 34, [NOW + 1, NOW + DAY], [99.0, 99.0])
     async with client.reader() as reader:
         found = await latest(reader, [key(sensor) for sensor in range(1, 6)], NOW)
-    shown = {one.sensor_mid: (data.time.tolist(), data.value.tolist()) for one, data in found.items() if data is not None}
+    shown = {
+        one.sensor_mid: (data.time.tolist(), data.value.tolist()) for one, data in found.items() if data is not None
+    }
     assert shown == {
         1: ([NOW], [3.0]),
         2: ([NOW - 20 * DAY], [4.0]),

@@ -13,8 +13,8 @@ from besmart_async.plots.days import DAY_MS, HOUR_MS, LocalDays
 WARSAW = ZoneInfo("Europe/Warsaw")
 
 
-def ms(*parts: int, zone: ZoneInfo = WARSAW) -> int:
-    return int(datetime(*parts, tzinfo=zone).timestamp() * 1000)  # type: ignore[arg-type]
+def ms(year: int, month: int, day: int, hour: int = 0) -> int:
+    return int(datetime(year, month, day, hour, tzinfo=WARSAW).timestamp() * 1000)
 
 
 @pytest.mark.parametrize(("day", "hours"), [(26, 23), (27, 24)])

@@ -41,5 +41,3 @@ def test_what_is_not_shown_is_said(picture: Make) -> None:
 )
 def test_missing_readings_are_told_in_full(missing: int, text: str) -> None:
     assert missing_text(missing, 10_000) == text
-
-
