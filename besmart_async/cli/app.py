@@ -57,8 +57,8 @@ GROUPS = {
 }
 
 
-def build() -> App:
-    """Return the application."""
+def build(arguments: Sequence[str] = ()) -> App:
+    """Return the application; the command that is called has its whole help, the others their line of it."""
     from cyclopts import App
 
     app = App(
@@ -76,14 +76,29 @@ def build() -> App:
         app.command(group)
     for path, where, text in COMMANDS:
         above, _, name = path.rpartition(" ")
-        groups.get(above, app).command(f"besmart_async.cli.{where}", name=name, help=text)
+        called = list(arguments[: len(path.split())]) == path.split()
+        groups.get(above, app).command(
+            f"besmart_async.cli.{where}", name=name, help=_whole_help(where) if called else text
+        )
     return app
+
+
+def _whole_help(where: str) -> str:
+    """The text of a command's docstring, its paragraphs without the line breaks of the source."""
+    import inspect
+    from importlib import import_module
+
+    module, _, name = where.partition(":")
+    text = inspect.getdoc(getattr(import_module(f"besmart_async.cli.{module}"), name)) or ""
+    paragraphs = text.partition("\nParameters\n---")[0].strip().split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its code (`besmart_async.cli.exits.Exit`)."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app = build()
+        app = build(arguments)
     except ImportError:
         sys.stderr.write("besmart: the command needs its extra: pip install 'besmart-async[cli]'\n")
         sys.exit(1)
@@ -91,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     code: object = 0
     try:
-        code = app(list(sys.argv[1:] if arguments is None else arguments))
+        code = app(arguments)
     except CycloptsError:
         sys.exit(2)  # cyclopts has said what is wrong
     except KeyboardInterrupt:
