@@ -14,7 +14,7 @@ from besmart_async.plots.curves import Curve
 from besmart_async.plots.days import HOUR_MS, LocalDays
 from besmart_async.plots.lines import Line, line_of
 from besmart_async.plots.maps import gap_map, hour_map
-from besmart_async.plots.picture import MAX_HEATMAPS, MAX_ROWS, Picture, axis_title
+from besmart_async.plots.picture import MAX_HEATMAPS, MAX_ROWS, NO_HEATMAP, THINNED, Picture, axis_title
 
 HEIGHT = 17
 _MARGIN = 10
@@ -32,19 +32,22 @@ def terminal_picture(picture: Picture, width: int, *, colour: bool) -> Iterator[
         ModuleNotFoundError: plotext is not installed.
     """
     days = picture.days
-    thinned = False
+    notes = dict.fromkeys(picture.notes())
     for kind in picture.kinds:
         if kind == "line":
             pixels = (width - _MARGIN) * 2
             for curves in picture.panels():
                 lines = [line_of(curve, picture.since_ms, picture.till_ms, pixels) for curve in curves]
-                thinned |= any(line.thinned for line in lines)
+                if any(line.thinned for line in lines):
+                    notes[THINNED] = None
                 yield _line_chart(lines, picture, days, width, colour=colour)
         elif kind == "heatmap":
             rows = 24 if len(picture.curves) == 1 else 12
             for curve in picture.curves[:MAX_HEATMAPS]:
                 found = hour_map(curve, days, width - 5)
-                if found is not None:
+                if found is None:
+                    notes[NO_HEATMAP] = None
+                else:
                     yield "\n".join(hour_lines(found, width, rows=rows, colour=colour))
         else:
             columns = width - min(max(len(curve.name) for curve in picture.curves), width // 3) - 1
@@ -52,9 +55,6 @@ def terminal_picture(picture: Picture, width: int, *, colour: bool) -> Iterator[
                 gap_map(curve, days, picture.since_ms, picture.till_ms, columns) for curve in picture.curves[:MAX_ROWS]
             ]
             yield "\n".join(gap_lines(maps, width, colour=colour))
-    notes = list(picture.notes())
-    if thinned:
-        notes.append("lines: of each column the first, lowest, highest and last reading")
     if notes:
         yield "\n".join(notes)
 
@@ -86,8 +86,9 @@ def _line_chart(lines: Sequence[Line], picture: Picture, days: LocalDays, width:
 
 def _pieces(line: Line, days: LocalDays, first: float) -> Iterator[tuple[list[float], list[float]]]:
     time, value = line.curve.time[line.rows], line.curve.value[line.rows]
-    x = (days.wall_clock(time) - first) / HOUR_MS
-    cuts = np.flatnonzero(np.diff(line.segment)) + 1
+    shown = days.wall_clock(time)
+    x = (shown - first) / HOUR_MS
+    cuts = np.flatnonzero(np.diff(line.pieces(shown))) + 1
     for part in np.split(np.arange(len(x)), cuts):
         if len(part):
             yield x[part].tolist(), value[part].tolist()

@@ -27,6 +27,14 @@ class Line:
     segment: NDArray[np.int64]
     thinned: bool
 
+    def pieces(self, shown: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Number the unbroken pieces, given what the wall clock shows at each reading.
+
+        Where the clock was set back, a line would go back too: there it starts anew.
+        """
+        back = np.append(0, np.cumsum(np.diff(shown) <= 0))[: len(shown)]
+        return self.segment + back.astype(np.int64)
+
     @property
     def alone(self) -> NDArray[np.bool_]:
         """Tell which readings are a piece of their own, and no line without a dot."""

@@ -19,6 +19,9 @@ MAX_LINES = 14
 """Lines that can be told apart: seven colours, plain and dashed."""
 MAX_HEATMAPS = 6
 MAX_ROWS = 60
+
+THINNED = "lines: of each pixel column the first, lowest, highest and last reading"
+NO_HEATMAP = "readings further apart than a day have no heat map"
 _NAMED = 6
 
 

@@ -79,6 +79,14 @@ def test_signals_without_readings_can_be_in_a_picture(picture: Make) -> None:
     assert "too few readings to tell" in image
 
 
+def test_readings_further_apart_than_a_day_have_no_heat_map_and_that_is_said(picture: Make) -> None:
+    [curve] = picture().curves
+    weekly = attrs.evolve(curve, time=curve.time[::672], value=curve.value[::672], step_ms=7 * 86_400_000.0)
+    assert "have no heat map" in render(picture(curves=[weekly]), "svg").decode()
+    with pytest.raises(InvalidInputError, match="have no heat map"):
+        render(picture(curves=[weekly], kinds=["heatmap"]), "svg")
+
+
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "png"), ("a.SVG", "svg"), ("a.html", "html"), ("a.htm", "html")])
 def test_the_name_tells_the_format(name: str, kind: str) -> None:
     assert image_format(Path(name)) == kind
