@@ -151,9 +151,12 @@ def _lines(text: str) -> dict[str, str]:
 def _asked(login: str | None) -> Credentials:
     if not sys.stdin.isatty():
         raise UsageError("standard input is no terminal to ask at; say --stdin or --from-env")
-    name = login or input("Login: ").strip()
-    password = getpass.getpass("Password: ")
-    api_key = getpass.getpass("API key (empty for none): ").strip()
+    try:
+        name = login or input("Login: ").strip()
+        password = getpass.getpass("Password: ")
+        api_key = getpass.getpass("API key (empty for none): ").strip()
+    except EOFError:
+        raise UsageError("the input ended before everything was asked for; nothing was kept") from None
     base_url = os.environ.get("BESMART_BASE_URL", "").strip()
     given = Credentials(login=name or None, password=password or None, api_key=api_key or None)
     return attrs.evolve(given, base_url=base_url) if base_url else given

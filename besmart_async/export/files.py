@@ -8,7 +8,7 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, cast
@@ -42,7 +42,7 @@ class ExportError(BesmartError):
 class Sink(Protocol):
     """Something that readings are written to."""
 
-    def write(self, data: SignalData) -> Generator[int, None, None]:
+    def write(self, data: SignalData) -> Iterator[int]:
         """Write readings; yields the number of rows of each block, so that others may run in between."""
         ...
 
@@ -71,14 +71,14 @@ def sink_for(stream: BinaryIO, kind: Format, times: Times) -> Sink:
         ExportError: Parquet's library is not installed.
     """
     if kind == "csv":
-        return cast("Sink", CsvSink(stream, times))
+        return CsvSink(stream, times)
     if kind == "jsonl":
-        return cast("Sink", JsonLinesSink(stream, times))
+        return JsonLinesSink(stream, times)
     try:
         from besmart_async.export.parquet import ParquetSink  # noqa: PLC0415 - pyarrow takes 0.3 s to import
     except ImportError as error:
         raise ExportError(f"Parquet needs an extra ({error}): pip install 'besmart-async[files]'") from None
-    return cast("Sink", ParquetSink(stream, times))
+    return ParquetSink(stream, times)
 
 
 @contextmanager
@@ -133,16 +133,22 @@ def compressed(stream: BinaryIO, how: Compression | None) -> Generator[BinaryIO,
             yield cast("BinaryIO", packed)
 
 
-class Counted(io.BufferedIOBase):
-    """Passes what is written on to a stream, which it never closes.
+class Valve(io.BufferedIOBase):
+    """Passes what is written on to a stream, which it never closes, until it is shut.
+
+    Writers that are given up write what they have buffered when they are collected: after `shut` that goes nowhere.
 
     Attributes:
         count: bytes so far.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self._stream: BinaryIO | None = stream
         self.count = 0
+
+    def shut(self) -> None:
+        """Let nothing pass from here on."""
+        self._stream = None
 
     def writable(self) -> bool:
         """True."""
@@ -151,18 +157,22 @@ class Counted(io.BufferedIOBase):
     def write(self, content: Buffer, /) -> int:
         """Pass it on."""
         size = memoryview(content).nbytes
-        self._stream.write(content)
-        self.count += size
+        if self._stream is not None:
+            self._stream.write(content)
+            self.count += size
         return size
 
     def flush(self) -> None:
         """Have the stream flushed."""
-        self._stream.flush()
+        if self._stream is not None:
+            self._stream.flush()
 
 
 @contextmanager
 def _explained(path: Path) -> Generator[None, None, None]:
     try:
         yield
+    except BesmartError:
+        raise  # a timeout of the service is an OSError too
     except OSError as error:
         raise ExportError(f"{path}: cannot be written: {error.strerror or error}") from error

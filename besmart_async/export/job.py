@@ -18,9 +18,9 @@ from besmart_async.config import ReadPolicy
 from besmart_async.errors import ApiError, BesmartError, InvalidInputError
 from besmart_async.export.files import (
     Compression,
-    Counted,
     Format,
     Sink,
+    Valve,
     complete_file,
     compressed,
     compression_of,
@@ -120,9 +120,9 @@ class ExportJob:
         written = 0
         try:
             with self._opened() as stream:
-                counted = Counted(stream)
+                counted = Valve(stream)
                 with compressed(cast("BinaryIO", counted), self._compression) as packed:
-                    await self._unless_stopped(self._copy(reader, sink_for(packed, self._format, self._times)))
+                    await self._write_all(reader, packed)
                 written = counted.count
         except _StoppedError:
             state = "interrupted"
@@ -151,6 +151,15 @@ class ExportJob:
                 yield stream
         else:
             yield self._target
+
+    async def _write_all(self, reader: Reader, stream: BinaryIO) -> None:
+        valve = Valve(stream)
+        sink = sink_for(cast("BinaryIO", valve), self._format, self._times)
+        try:
+            await self._unless_stopped(self._copy(reader, sink))
+        except BaseException:
+            valve.shut()  # or else Parquet's writer would put an end to the half, and write it to whatever is left
+            raise
 
     async def _copy(self, reader: Reader, sink: Sink) -> None:
         self._on_progress(self._progress)

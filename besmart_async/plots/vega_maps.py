@@ -99,7 +99,7 @@ def gap_chart(picture: Picture, days: LocalDays) -> Any:
             color=alt.Color(
                 "p:Q",
                 title="share read",
-                scale=alt.Scale(domain=[0, 0.5, 1], range=list(SHARES)),
+                scale=alt.Scale(domain=[0, 0.5, 1], range=list(SHARES), interpolate="rgb"),
                 legend=alt.Legend(format="%", values=[0, 0.5, 1], gradientLength=90),
             ),
             tooltip=[

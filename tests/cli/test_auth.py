@@ -134,6 +134,17 @@ def test_incomplete_or_broken_input_is_refused_without_showing_it(
     assert "s3cret" not in done.err
 
 
+@pytest.mark.usefixtures("without_service")
+def test_input_that_ends_early_keeps_nothing(besmart: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(""))
+    done = besmart("auth", "login")
+    assert (done.code, "nothing was kept" in done.err) == (Exit.USAGE, True)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs a POSIX terminal")
 def test_on_a_terminal_it_asks_and_does_not_show_what_is_typed(give: Give, tmp_path: Path) -> None:
     give()

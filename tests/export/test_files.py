@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from besmart_async.export.files import Counted, ExportError, complete_file, compressed, compression_of, format_of
+from besmart_async.export.files import ExportError, Valve, complete_file, compressed, compression_of, format_of
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -82,11 +82,22 @@ def test_gzip_and_zstd_are_what_they_say_and_the_same_every_time() -> None:
     for _ in range(2):
         for how in ("gz", "zst"):
             stream = io.BytesIO()
-            counted = Counted(stream)
-            with compressed(counted, how) as packer:  # type: ignore[arg-type]
+            valve = Valve(stream)
+            with compressed(valve, how) as packer:  # type: ignore[arg-type]
                 packer.write(b"readings " * 1000)
             assert not stream.closed
-            assert counted.count == len(stream.getvalue()) < 1000
+            assert valve.count == len(stream.getvalue()) < 1000
             assert packed.setdefault(how, stream.getvalue()) == stream.getvalue()
     assert gzip.decompress(packed["gz"]) == b"readings " * 1000
     assert pa.CompressedInputStream(io.BytesIO(packed["zst"]), "zstd").read() == b"readings " * 1000
+
+
+def test_a_shut_valve_lets_nothing_pass() -> None:
+    stream = io.BytesIO()
+    valve = Valve(stream)
+    valve.write(b"before")
+    valve.shut()
+    assert valve.write(b"after") == 5
+    valve.flush()
+    valve.close()
+    assert (stream.getvalue(), valve.count, stream.closed) == (b"before", 6, False)

@@ -18,6 +18,8 @@ from besmart_async import (
     BesmartClient,
     BesmartError,
     InvalidInputError,
+    RequestTimeoutError,
+    RetryPolicy,
     ServerError,
     SignalData,
     SignalKey,
@@ -32,6 +34,7 @@ from besmart_async.ingest import CsvSource, IngestJob
 from besmart_async.simulator import Simulator
 from besmart_async.simulator.faults import Fault
 from besmart_async.testing import simulated_client
+from besmart_async.transport import in_process
 
 START, QUARTER, HOUR, DAY = 1704067200000, 900_000, 3_600_000, 86_400_000
 DATA = Path(__file__).parents[2] / "examples" / "data"
@@ -177,9 +180,25 @@ async def test_a_failure_on_the_way_leaves_no_file(
     assert left_in(tmp_path) == []
 
 
+async def test_a_service_that_takes_too_long_is_no_fault_of_the_file(simulator: Simulator, tmp_path: Path) -> None:
+    simulator.faults.add(Fault(operation="sensors.post_signals_data", latency_s=float("inf")))
+    async with BesmartClient(
+        base_url="http://127.0.0.1/api",
+        login="login",
+        password="password",
+        api_key="API_KEY",
+        timeout=0.05,
+        retry=RetryPolicy(max_attempts=1),
+        transport=in_process(simulator.app),
+    ) as client:
+        with pytest.raises(RequestTimeoutError):
+            await ExportJob(client.reader, asked(key(1)), tmp_path / "out.csv").run()
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.csv.gz", "out.jsonl.zst"])
 @pytest.mark.parametrize("ended_by", ["stop", "cancel"])
 async def test_ending_it_early_leaves_no_file(
-    client: BesmartClient, simulator: Simulator, tmp_path: Path, ended_by: str
+    client: BesmartClient, simulator: Simulator, tmp_path: Path, ended_by: str, name: str
 ) -> None:
     stock(simulator, 1, 10)
     simulator.faults.add(Fault(operation="sensors.post_signals_data", latency_s=float("inf"), after=1))
@@ -189,7 +208,7 @@ async def test_ending_it_early_leaves_no_file(
         if step.readings:
             begun.set()
 
-    job = ExportJob(client.reader, asked(key(1), days=900), tmp_path / "out.csv", on_progress=on_progress)
+    job = ExportJob(client.reader, asked(key(1), days=900), tmp_path / name, on_progress=on_progress)
     run = asyncio.create_task(job.run())
     await begun.wait()
     if ended_by == "stop":
