@@ -24,7 +24,7 @@ from besmart_async.client import BesmartClient
 from besmart_async.errors import BesmartError
 from besmart_async.export.files import complete_file
 from besmart_async.export.job import policy_for
-from besmart_async.export.report import ExportProgress
+from besmart_async.export.report import ExportProgress, refuses_one_signal
 from besmart_async.ingest.times import UnknownZoneError, zone_of
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
@@ -83,12 +83,12 @@ def plot(
     wanted = Wanted(get_last=True, delta_t=delta_t, origin=origin, unit=unit)
     usual = step if step is not None else delta_t
 
-    absent: list[SignalKey] = []
+    unread: dict[SignalKey, str] = {}
 
     async def ask(client: BesmartClient) -> list[Curve]:
         found = await chosen(client, names)
-        read = await _read(client, await queries(client, found.keys, since, till, wanted))
-        absent.extend(key for key, data in read.items() if data.absent and key not in found.guessed)
+        read, refused = await _read(client, await queries(client, found.keys, since, till, wanted))
+        unread.update((key, reason) for key, reason in refused.items() if key not in found.guessed)
         types = {one.signal_type_moid: one for one in await client.signals.types()}
         return [
             Curve.of(data, types.get(key.signal_type_moid), usual and usual * 60_000)
@@ -97,8 +97,8 @@ def plot(
         ]
 
     curves = call(ask)
-    for key in absent:
-        error_line(f"{key}: no answer; is there such a signal?")
+    for key, reason in unread.items():
+        error_line(f"{key}: {reason}")
     if not any(map(len, curves)):
         raise BesmartError("there are no readings to draw; look at the signals and the period")
     picture = Picture(curves, since, till, zone, list(dict.fromkeys(kind or KINDS)), title)
@@ -109,20 +109,34 @@ def plot(
         with complete_file(output) as stream:
             stream.write(content)
         error_line(f"{output}: {counted(len(curves), 'signal')}, {size_text(len(content))}")
-    return Exit.REJECTED if absent else Exit.OK
+    return Exit.REJECTED if unread else Exit.OK
 
 
-async def _read(client: BesmartClient, asked: Sequence[SignalQuery]) -> dict[SignalKey, SignalData]:
-    """Read everything that is drawn."""
+async def _read(
+    client: BesmartClient, asked: Sequence[SignalQuery]
+) -> tuple[dict[SignalKey, SignalData], dict[SignalKey, str]]:
+    """Read everything that is drawn; return it, and why signals could not be read."""
+    refused: dict[SignalKey, str] = {}
+
+    def on_error(query: SignalQuery, error: BesmartError) -> None:
+        if not refuses_one_signal(error):
+            raise error
+        refused.setdefault(query.key, str(error))
+
     parts: dict[SignalKey, list[SignalData]] = {query.key: [] for query in asked}
     done = readings = 0
     with ReadingBar() as bar:
-        async with client.reader(policy_for(asked)) as reader, aclosing(reader.stream(asked, in_order=True)) as stream:
+        async with (
+            client.reader(policy_for(asked)) as reader,
+            aclosing(reader.stream(asked, in_order=True, on_error=on_error)) as stream,
+        ):
             async for data in stream:
                 parts[data.key].append(data)
                 done, readings = done + 1, readings + len(data)
                 bar.show(ExportProgress(parts=done, parts_total=len(asked), readings=readings))
-    return {key: SignalData.concat(several) for key, several in parts.items()}
+    found = {key: SignalData.concat(several) for key, several in parts.items() if key not in refused and several}
+    refused |= {key: "no answer; is there such a signal?" for key, data in found.items() if data.absent}
+    return found, refused
 
 
 def _form(output: Path | None) -> ImageFormat | None:

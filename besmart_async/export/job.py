@@ -27,7 +27,7 @@ from besmart_async.export.files import (
     format_of,
     sink_for,
 )
-from besmart_async.export.report import ExportProgress, ExportReport, OnProgress, unobserved
+from besmart_async.export.report import ExportProgress, ExportReport, OnProgress, refuses_one_signal, unobserved
 from besmart_async.export.rows import Times
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
@@ -42,7 +42,6 @@ MAX_SIGNALS = 50
 CALLS_AHEAD = 4
 """Bulk reads that may be under way or wait for being written: enough to keep the service busy, and all the memory."""
 
-_OF_ONE_SIGNAL = frozenset({400, 404, 409, 422})
 _DAY_MS = 86_400_000.0
 _NAMED = 10
 
@@ -180,7 +179,7 @@ class ExportJob:
         self._one_done()
 
     def _refused(self, query: SignalQuery, error: BesmartError) -> None:
-        if not isinstance(error, ApiError) or error.status not in _OF_ONE_SIGNAL:
+        if not isinstance(error, ApiError) or not refuses_one_signal(error):
             raise error
         self._failed.setdefault(query.key, error)
         self._one_done()

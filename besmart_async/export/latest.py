@@ -7,6 +7,8 @@ from contextlib import aclosing
 from itertools import pairwise
 
 from besmart_async.batching.reader import Reader
+from besmart_async.errors import BesmartError
+from besmart_async.export.report import refuses_one_signal
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
@@ -37,16 +39,23 @@ async def latest(
         signal_origin_id: only readings of this origin.
 
     Returns:
-        By signal: its last reading; no rows if it has none; `absent` if the service gave no answer for it.
+        By signal: its last reading; no rows if it has none; `absent` if the service gave no answer for it, or refuses
+        it.
 
     Raises:
         BesmartError: a read failed, with a note that names the signal.
     """
     found: dict[SignalKey, SignalData | None] = dict.fromkeys(keys)
     missing = list(found)
+
+    def refused(query: SignalQuery, error: BesmartError) -> None:
+        if not refuses_one_signal(error):
+            raise error
+        found[query.key] = SignalData.missing(query.key)
+
     for till, since in pairwise(_edges(till_ms, since_ms)):
         queries = [SignalQuery(key, since, till, True, signal_origin_id=signal_origin_id) for key in missing]
-        async with aclosing(reader.stream(queries)) as stream:
+        async with aclosing(reader.stream(queries, on_error=refused)) as stream:
             async for data in stream:
                 last = data.take(data.time <= till_ms).sorted()
                 found[data.key] = last.take(slice(len(last) - 1, None)) if len(last) else last

@@ -7,7 +7,15 @@ from typing import Any, Literal
 
 import attrs
 
+from besmart_async.errors import ApiError, BesmartError
 from besmart_async.models.keys import SignalKey
+
+_OF_ONE_SIGNAL = frozenset({400, 404, 409, 422})
+
+
+def refuses_one_signal(error: BesmartError) -> bool:
+    """Tell whether an error concerns the signal that was asked for, and others may be read all the same."""
+    return isinstance(error, ApiError) and error.status in _OF_ONE_SIGNAL
 
 
 @attrs.frozen(kw_only=True)

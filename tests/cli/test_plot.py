@@ -61,6 +61,14 @@ def test_a_signal_without_an_answer_is_named_with_code_3(besmart: Run) -> None:
     assert "1.1.1 E" in done.out
 
 
+def test_a_signal_that_is_refused_is_named_and_the_rest_is_drawn(besmart: Run) -> None:
+    done = besmart("plot", "1.1.1", "1.1.5", *DAY, "--unit", "kW.h", "--kind", "line")
+    assert done.code == Exit.REJECTED
+    assert "1.1.5: " in done.err
+    assert "cannot be given in 'kW.h'" in done.err
+    assert "1.1.1 E" in done.out
+
+
 def test_nothing_to_draw_is_an_error_and_no_file(besmart: Run, tmp_path: Path) -> None:
     done = besmart("plot", "1.1.2", *DAY, "-o", tmp_path / "a.png")
     assert (done.code, list(tmp_path.iterdir())) == (Exit.ERROR, [])

@@ -3,6 +3,7 @@
 from besmart_async import BesmartClient, SignalKey
 from besmart_async.export import latest
 from besmart_async.simulator import Simulator
+from besmart_async.simulator.faults import Fault
 
 NOW, DAY = 1704067200000, 86_400_000
 
@@ -46,6 +47,19 @@ async def test_it_looks_no_further_back_than_told(client: BesmartClient, simulat
     async with client.reader() as reader:
         assert len((await latest(reader, [key(1)], NOW, since_ms=NOW - 9 * DAY))[key(1)] or ()) == 0
         assert len((await latest(reader, [key(1)], NOW, since_ms=NOW - 10 * DAY))[key(1)] or ()) == 1
+
+
+async def test_a_signal_that_is_refused_does_not_keep_the_others_from_being_found(
+    client: BesmartClient, simulator: Simulator
+) -> None:
+    simulator.add_readings(1, 1, 34, [NOW], [1.0])
+    simulator.faults.add(Fault(operation="sensors.post_signals_data", keys=[(1, 2, 34)], status=404))
+    simulator.faults.add(Fault(operation="sensors.post_signals_data", keys=[(1, 3, 34)], status=422))
+    async with client.reader() as reader:
+        found = await latest(reader, [key(1), key(3)], NOW)
+        alone = await latest(reader, [key(2)], NOW)
+    assert [data is not None and (len(data), data.absent) for data in found.values()] == [(1, False), (0, True)]
+    assert [data is not None and data.absent for data in alone.values()] == [True]
 
 
 async def test_a_signal_that_is_found_is_not_asked_again(client: BesmartClient, simulator: Simulator) -> None:
