@@ -22,7 +22,8 @@ _MARGIN = 10
 _HOUR_MS = 3_600_000
 _TICKS_H = 3
 _LINES, _BLOCKS = "┌┐└┘┤├┬┴┼─│", "█▀▄▌▐▛▜▙▟▘▝▖▗▞▚"
-_ASCII = str.maketrans(_LINES + _BLOCKS, "+++++++++-|" + "#" * len(_BLOCKS))
+_SHADES = "·░▒▓"
+_ASCII = str.maketrans(_LINES + _BLOCKS + _SHADES, "+++++++++-|" + "#" * len(_BLOCKS) + ".:+*")
 
 
 @attrs.frozen

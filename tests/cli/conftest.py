@@ -42,6 +42,13 @@ def csv_file(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture(autouse=True)
+def nothing_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may see, or change, the account that whoever runs it has kept."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+
+
 @pytest.fixture
 def without_service(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGIN", "PASSWORD", "API_KEY", "TOKEN", "BASE_URL"):
@@ -49,7 +56,7 @@ def without_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """Serve the document's examples from another thread, since every command has an event loop of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -66,7 +73,7 @@ def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     simulator, base_url = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
     for name, value in (("BASE_URL", base_url), ("API_KEY", "API_KEY"), ("LOGIN", "login"), ("PASSWORD", "password")):
         monkeypatch.setenv(f"BESMART_{name}", value)
-    yield
+    yield simulator
     asyncio.run_coroutine_threadsafe(stop(simulator), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
