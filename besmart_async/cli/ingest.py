@@ -34,7 +34,7 @@ from besmart_async.ingest import (
     SourceError,
     read_meter_table,
 )
-from besmart_async.ingest.times import UnknownZoneError, zone_of
+from besmart_async.ingest.zones import UnknownZoneError, zone_of
 from besmart_async.models.keys import SensorKey
 from besmart_async.models.queries import SignalQuery
 

@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.output import cell, error_line, write, write_json, write_records
 from besmart_async.cli.session import client_for
-from besmart_async.ingest.times import Local, Problem, parse_time
+from besmart_async.ingest.time_texts import Problem, parse_time
+from besmart_async.ingest.zones import Local
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.signal_types import SignalType

@@ -9,7 +9,7 @@ from besmart_async.ingest.parsing import Reading
 from besmart_async.ingest.progress import Progress
 from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification
 from besmart_async.ingest.sources import CsvSource, Page, Source, SourceError
-from besmart_async.ingest.times import DstRule
+from besmart_async.ingest.zones import DstRule
 
 __all__ = [
     "CsvSource",

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from besmart_async import SensorKey, SignalKey, SignalType
-from besmart_async.ingest.mapping import Mapper, Resolved, SignalTypes, unit_symbol
+from besmart_async.ingest.mapping import Mapper, Resolved, SignalTypes
 from besmart_async.ingest.meters import KnownMeters, Meter
 from besmart_async.ingest.parsing import Parser, Reading
 from besmart_async.ingest.report import Reject
+from besmart_async.ingest.units import unit_symbol
 from besmart_async.ingest.sources import CsvSource
 
 TYPES = SignalTypes(

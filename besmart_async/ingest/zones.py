@@ -1,0 +1,187 @@
+"""Time zones, and the two moments that a time on a clock can mean when the clock is changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.models.times import EPOCH, MAX_MS, MIN_MS
+
+DstRule = Literal["earlier", "later", "infer", "standard"]
+"""What to make of local times that come twice or do not exist (see `times`)."""
+
+Milliseconds = int | float
+
+HOUR_MS = 3_600_000
+_MOST_HOURS = 2_000_000
+"""Hours (228 years) that a table of offsets may cover: beyond that times are looked at one by one."""
+_UNSETTLED = np.iinfo(np.int64).min
+_UNKNOWN = _UNSETTLED + 1
+_MILLISECOND = timedelta(milliseconds=1)
+_LAST_OF_HOUR = timedelta(hours=1) - timedelta(microseconds=1)
+_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a time on a clock
+
+
+class UnknownZoneError(ValueError):
+    """A name that no time zone has."""
+
+
+@attrs.frozen
+class Local:
+    """A time that depends on its zone's rule: it comes twice there (`twice`), or never.
+
+    Attributes:
+        earlier: the earlier of the two moments it can mean, UTC unix milliseconds.
+        later: the later one.
+        twice: it comes twice; else it does not exist.
+    """
+
+    earlier: Milliseconds
+    later: Milliseconds
+    twice: bool
+
+
+@lru_cache(maxsize=1000)
+def zone_of(name: str, *, standard: bool = False) -> tzinfo:
+    """Return the zone of an IANA name such as `Europe/Warsaw`, `UTC`, or a fixed offset such as `+01:00`.
+
+    Args:
+        name: the name.
+        standard: the zone's winter time all the year round.
+
+    Raises:
+        UnknownZoneError: there is none of that name.
+    """
+    fixed = _fixed(name)
+    if fixed is not None:
+        return fixed
+    try:
+        found = UTC if name in ("UTC", "Z") else ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # not found, a folder of zones, or no relative path
+        raise UnknownZoneError(f"{name!r} is no time zone; give an IANA name such as Europe/Warsaw") from None
+    return WinterTime(found) if standard else found
+
+
+def _fixed(name: str) -> timezone | None:
+    text = name.removeprefix("UTC")
+    digits = text[1:].replace(":", "", 1)
+    if text[:1] not in ("+", "-") or len(digits) != 4 or not (digits.isascii() and digits.isdigit()):
+        return None
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
+    if offset >= timedelta(days=1):
+        return None
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+class WinterTime(tzinfo):
+    """A zone whose clock is never set forward: in each year the smaller of its offsets in January and July."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._offsets: dict[int, timedelta] = {}
+
+    def utcoffset(self, moment: datetime | None, /) -> timedelta | None:
+        """The offset in that year."""
+        if moment is None:
+            return None
+        offset = self._offsets.get(moment.year)
+        if offset is None:
+            sides = [self._zone.utcoffset(datetime(moment.year, month, 1)) for month in (1, 7)]  # noqa: DTZ001
+            offset = self._offsets[moment.year] = min(side for side in sides if side is not None)
+        return offset
+
+    def dst(self, moment: datetime | None, /) -> timedelta | None:
+        """None ever."""
+        return timedelta(0)
+
+    def tzname(self, moment: datetime | None, /) -> str | None:
+        """The zone's name, and that it is winter time."""
+        return f"{self._zone} winter time"
+
+
+def in_zone(clock: datetime, zone: tzinfo) -> Milliseconds | Local:
+    """Return the moment of a time on a clock, or the two it can mean.
+
+    Raises:
+        OverflowError: it is outside the years 1 to 9999.
+    """
+    before, after = clock.replace(tzinfo=zone), clock.replace(tzinfo=zone, fold=1)
+    first, second = before.utcoffset(), after.utcoffset()
+    if first == second or first is None or second is None:
+        return milliseconds(before)
+    # The clock shows offset `first` before the change and `second` after it: a smaller one afterwards repeats times.
+    one, other = milliseconds(before), milliseconds(after)
+    return Local(min(one, other), max(one, other), twice=second < first)
+
+
+def milliseconds(moment: datetime) -> Milliseconds:
+    """UTC unix milliseconds of an aware time.
+
+    Raises:
+        OverflowError: it is outside the years 1 to 9999.
+    """
+    whole, rest = divmod(moment - EPOCH, _MILLISECOND)
+    if not MIN_MS <= whole <= MAX_MS:
+        raise OverflowError
+    return whole + rest.microseconds / 1000 if rest else whole
+
+
+def on_clock(ms: Milliseconds) -> datetime:
+    """The naive time that a clock shows, from its milliseconds as if it were in UTC."""
+    whole = int(ms // 1)
+    return _NAIVE_EPOCH + timedelta(milliseconds=whole, microseconds=round((ms - whole) * 1000))
+
+
+class Clock:
+    """Turns times on the clocks of a zone into moments, many at a time.
+
+    The offset is looked up once an hour: where it is the same at both ends of the hour and for both passes, it holds
+    for all of it. Times of other hours are left to be looked at one by one.
+    """
+
+    def __init__(self, zone: tzinfo) -> None:
+        self.zone = zone
+        self._offsets: dict[int, int] = {}
+
+    def moments(self, ms: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return UTC unix milliseconds, and which of them are settled.
+
+        Args:
+            ms: milliseconds of the clock, as if it were in UTC.
+        """
+        if not len(ms):
+            return ms, np.ones(0, np.bool_)
+        hours = ms // HOUR_MS
+        first, last = int(hours.min()), int(hours.max())
+        if last - first > _MOST_HOURS:
+            return ms, np.zeros(len(ms), np.bool_)
+        table = np.full(last - first + 1, _UNKNOWN, np.int64)
+        present = np.zeros(len(table), np.bool_)
+        present[hours - first] = True
+        for place in np.flatnonzero(present).tolist():
+            table[place] = self._offset(first + place)
+        offsets = table[hours - first]
+        settled = offsets != _UNSETTLED
+        moments = ms - np.where(settled, offsets, 0)
+        settled &= (moments >= MIN_MS) & (moments <= MAX_MS)
+        return moments, settled
+
+    def _offset(self, hour: int) -> int:
+        offset = self._offsets.get(hour)
+        if offset is None:
+            start = on_clock(hour * HOUR_MS)
+            sides = {
+                time.replace(tzinfo=self.zone, fold=fold).utcoffset()
+                for time in (start, start + _LAST_OF_HOUR)
+                for fold in (0, 1)
+            }
+            side = sides.pop()
+            offset = _UNSETTLED if sides or side is None else side // _MILLISECOND
+            self._offsets[hour] = offset
+        return offset
