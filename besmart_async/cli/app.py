@@ -17,7 +17,8 @@ _EPILOGUE = (
 
 # Group and command: where it is, and its line in the help. The text is here so that the help needs no import.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
-    ("ingest", "ingest:ingest", "Send readings from CSV files, compare what arrived, show a day of it."),
+    ("ingest", "ingest:ingest", "Send readings from files, compare what arrived, show a day of it."),
+    ("check", "check:check", "Read and judge files as an ingest does, without sending anything."),
     ("simulate", "simulate:simulate", "Run the embedded service on this machine."),
     ("sensors get", "sensors:get", "Show a sensor."),
     ("sensors types", "sensors:types", "List the sensor types."),

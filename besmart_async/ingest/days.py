@@ -26,7 +26,7 @@ _PASS = (
     "the day lasts {slots} periods of {minutes:g} min in {zone}, but this row's last value is in the {last}.; if its"
     " columns are times on the clock, say wide.slots = 'clock'"
 )
-_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a date
+_NAIVE_EPOCH = datetime(1970, 1, 1)
 _ONE_DAY = timedelta(days=1)
 
 
@@ -187,7 +187,7 @@ class DayParser:
         if not text:
             return Problem("is empty")
         try:
-            date = datetime.strptime(text, self._written) if self._written else datetime.fromisoformat(text)  # noqa: DTZ007
+            date = datetime.strptime(text, self._written) if self._written else datetime.fromisoformat(text)
         except ValueError:
             return Problem(f"is not written as {self._written}" if self._written else _NOT_A_DAY)
         if date.tzinfo is not None or date.time() != datetime.min.time():

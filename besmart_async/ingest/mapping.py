@@ -166,7 +166,7 @@ def _pairs(readings: Readings) -> tuple[list[tuple[str, str]], NDArray[np.int64]
 
 def _at_starts(readings: Readings, targets: Sequence[Target], places: NDArray[np.int64]) -> Readings:
     """Move the readings of periods from their end to their start, where the file has ends."""
-    length = readings.how.interval_end_ms
+    length = readings.length_ms
     if not length or not targets:
         return readings
     moved = np.array([0 if target.counts_up else length for target in targets], np.int64)[places]

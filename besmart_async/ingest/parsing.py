@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -39,8 +39,9 @@ class Reading:
         time_zone: zone of times without an offset, where the row names none.
         dst: what to make of local times that come twice or do not exist; None refuses them.
         time_format: how times are written, as for strptime; None for ISO 8601 and unix milliseconds.
-        interval_end_ms: times are the ends of periods so long, and are moved to the start; 0 if they are not. Readings
-            of registers, which are no periods, are not moved.
+        interval: which end of its period a reading's time is. What is written is the start; readings of registers,
+            which are no periods, stay as they are.
+        resolution_ms: length of a period, for times that are ends; wide files tell it by their columns.
         decimal_comma: values are written `1,5`.
         missing: texts that stand for a value that is missing: such readings are left out, not rejected.
         unit: unit of values where the row names none.
@@ -52,7 +53,8 @@ class Reading:
     time_zone: str | None = None
     dst: DstRule | None = None
     time_format: str | None = None
-    interval_end_ms: int = 0
+    interval: Literal["start", "end"] = "start"
+    resolution_ms: int | None = None
     decimal_comma: bool = False
     missing: tuple[str, ...] = ()
     unit: str | None = None
@@ -77,6 +79,7 @@ class Readings:
         zone: time zones as written; None without such a column.
         titles: what the file calls each column.
         how: how the file was read.
+        length_ms: length of the periods that end at `time`; 0 where `time` is their start.
     """
 
     file: str
@@ -90,6 +93,7 @@ class Readings:
     zone: Coded | None
     titles: dict[str, str]
     how: Reading = attrs.field(factory=Reading)
+    length_ms: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -139,6 +143,7 @@ class Parser:
             chunk.zone,
             chunk.titles,
             self._how,
+            self._length_ms(chunk),
         )
         problems: dict[int, tuple[str, str]] = {}
         for row in np.flatnonzero(chunk.meter.codes == chunk.meter.code("")).tolist():
@@ -164,6 +169,15 @@ class Parser:
         if isinstance(chunk.time, DaySlots):
             return self._days.parse(chunk.rows, chunk.time, absent, chunk.zone, series)
         return self._times.parse(chunk.time, chunk.zone, series)
+
+    def _length_ms(self, chunk: Chunk) -> int:
+        if self._how.interval == "start":
+            return 0
+        if not isinstance(chunk.time, DaySlots):
+            return self._how.resolution_ms or 0
+        if chunk.time.slots.kind == "elapsed":  # the number of a period is its own start
+            return 0
+        return self._how.resolution_ms or chunk.time.slots.step_ms
 
     def _left_out(self, chunk: Chunk, absent: NDArray[np.bool_]) -> NDArray[np.bool_]:
         if isinstance(chunk.time, DaySlots):

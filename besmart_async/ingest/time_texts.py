@@ -35,7 +35,7 @@ def parse_time(
     if written is None and _DIGITS.fullmatch(plain):
         return unix_time(float(plain))
     try:
-        moment = datetime.strptime(plain, written) if written else datetime.fromisoformat(plain)  # noqa: DTZ007
+        moment = datetime.strptime(plain, written) if written else datetime.fromisoformat(plain)
         if moment.tzinfo is not None:
             return milliseconds(moment)
         return in_zone(moment, zone_of(zone, standard=standard)) if zone is not None else Problem(NO_ZONE)

@@ -25,7 +25,7 @@ _UNSETTLED = np.iinfo(np.int64).min
 _UNKNOWN = _UNSETTLED + 1
 _MILLISECOND = timedelta(milliseconds=1)
 _LAST_OF_HOUR = timedelta(hours=1) - timedelta(microseconds=1)
-_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - a time on a clock
+_NAIVE_EPOCH = datetime(1970, 1, 1)
 
 
 class UnknownZoneError(ValueError):
@@ -92,7 +92,7 @@ class WinterTime(tzinfo):
             return None
         offset = self._offsets.get(moment.year)
         if offset is None:
-            sides = [self._zone.utcoffset(datetime(moment.year, month, 1)) for month in (1, 7)]  # noqa: DTZ001
+            sides = [self._zone.utcoffset(datetime(moment.year, month, 1)) for month in (1, 7)]
             offset = self._offsets[moment.year] = min(side for side in sides if side is not None)
         return offset
 
