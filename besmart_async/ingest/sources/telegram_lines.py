@@ -44,7 +44,7 @@ class TelegramLines:
 
     def value_of(self, line: str) -> tuple[Decimal, str, bool] | str | None:
         """Return value, unit and whether the line has a time of its own; None for none, or why it cannot be read."""
-        if not _UNIT.search(line):
+        if len(_UNIT.findall(line)) != 1:  # a line of many is a list, of peaks or power failures
             return None
         parser = self._parser(line)
         if parser is None:
