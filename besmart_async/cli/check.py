@@ -37,7 +37,7 @@ def check(
     /,
     *,
     mapping: Path | None = None,
-    format: str | None = None,
+    file_format: Annotated[str | None, Parameter(name="--format")] = None,
     meters: Path | None = None,
     signal_type: str | None = None,
     time_zone: str | None = None,
@@ -50,7 +50,7 @@ def check(
     """Read files as ingest does, and tell what is in them: rows, meters, period, resolution, and what is wrong.
 
     Nothing is sent. Rejected rows would not be delivered; repeats, gaps, registers that fall and rows out of order are
-    told and would be delivered. Memory does not grow with the files: beyond a million readings it takes temporary files.
+    told and would be delivered. Memory does not grow with the files: beyond a million readings they go to disk.
 
     Exit codes: 0 every row can be delivered, 1 a file cannot be read to its end, 2 wrong usage, 3 some rows are
     rejected, 4 not authenticated, 5 service unavailable (both with --online only), 130 interrupted.
@@ -61,7 +61,7 @@ def check(
         CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input.
     mapping
         TOML file that tells what the files look like and mean; options go before it.
-    format
+    file_format
         Format of the files, where neither their names nor their first bytes tell: csv, parquet, dsmr, or one that an
         installed package adds.
     meters
@@ -87,7 +87,7 @@ def check(
     inputs = inputs_of(
         files,
         mapping=mapping,
-        file_format=format,
+        file_format=file_format,
         meters=meters,
         signal_type=signal_type,
         time_zone=time_zone,

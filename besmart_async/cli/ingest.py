@@ -49,7 +49,7 @@ def ingest(
     simulate: Annotated[bool, Parameter(negative="")] = False,
     verify: Annotated[bool, Parameter(negative="")] = False,
     mapping: Path | None = None,
-    format: str | None = None,
+    file_format: Annotated[str | None, Parameter(name="--format")] = None,
     meters: Path | None = None,
     create_sensors: Annotated[bool, Parameter(negative="")] = False,
     signal_type: str | None = None,
@@ -80,7 +80,7 @@ def ingest(
         Read everything back and compare.
     mapping
         TOML file that tells what the files look like and mean; options go before it.
-    format
+    file_format
         Format of the files, where neither their names nor their first bytes tell: csv, parquet, dsmr, or one that an
         installed package adds.
     meters
@@ -110,7 +110,7 @@ def ingest(
     inputs = inputs_of(
         files,
         mapping=mapping,
-        file_format=format,
+        file_format=file_format,
         meters=meters,
         signal_type=signal_type,
         time_zone=time_zone,

@@ -99,7 +99,7 @@ def distinct_codes(codes: NDArray[np.int64], most: int) -> tuple[NDArray[np.int6
     return np.flatnonzero(present), (np.cumsum(present) - 1)[codes]
 
 
-def as_column(values: object) -> Column:
+def as_column(values: Any) -> Column:
     """Return what a source gave (arrow, numpy, a list) as one arrow array."""
     if isinstance(values, pa.ChunkedArray):
         whole = values.combine_chunks()

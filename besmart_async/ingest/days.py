@@ -1,8 +1,8 @@
 """Times of wide files: the day of a row and the slot of a column to UTC unix milliseconds.
 
-A slot that is a time on the clock is settled as any such time is (`times`). Slots that are counted tell how long the day
-has lasted, which is never doubtful, as long as the row has as many of them as the day: on a day when clocks are changed
-the last value must stand in the day's last slot, else the whole row is refused.
+A slot that is a time on the clock is settled as any such time is (`times`). Slots that are counted tell how long the
+day has lasted, which is never doubtful, as long as the row has as many of them as the day: on a day when clocks are
+changed the last value must stand in the day's last slot, else the whole row is refused.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from besmart_async.ingest.times import SeriesOf, TimeParser
 from besmart_async.ingest.zones import Clock, Local, Milliseconds, in_zone
 
 _NOT_A_DAY = "is not a date such as 2024-03-31"
-_NO_SECOND_PASS = "has a value, though that hour does not come twice on {day:%Y-%m-%d} in {zone}"
-_PASS = (
+_NOT_TWICE = "has a value, though that hour does not come twice on {day:%Y-%m-%d} in {zone}"
+_WRONG_LENGTH = (
     "the day lasts {slots} periods of {minutes:g} min in {zone}, but this row's last value is in the {last}.; if its"
     " columns are times on the clock, say wide.slots = 'clock'"
 )
@@ -133,7 +133,7 @@ class DayParser:
         if isinstance(time, Local) and time.twice:
             return time.later if second else time.earlier
         if second or isinstance(time, Local):
-            return Problem(_NO_SECOND_PASS.format(day=day.date, zone=clock.zone), "value")
+            return Problem(_NOT_TWICE.format(day=day.date, zone=clock.zone), "value")
         return time
 
     def _of_wrong_length(
@@ -163,7 +163,7 @@ class DayParser:
         for row in np.flatnonzero(wrong).tolist():
             clock = self._times.clock(zones.text(row) if zones else None)
             zone = clock.zone if isinstance(clock, Clock) else ""
-            told = _PASS.format(slots=slots[row], minutes=step / 60_000, zone=zone, last=reached[row])
+            told = _WRONG_LENGTH.format(slots=slots[row], minutes=step / 60_000, zone=zone, last=reached[row])
             found[row] = Problem(told)
         return found
 

@@ -55,10 +55,8 @@ class Paging:
         if max(columns) > max(self._layout.used):
             slots = slots.reaching(max(columns) + 1 - slots.positions[0])
         values = as_column(pa.chunked_array([columns[position] for position in slots.positions]))
-        if pa.types.is_string(values.type):
-            present = pc.not_equal(pc.binary_length(values), 0)
-        else:
-            present = pc.is_valid(values)
+        texts = pa.types.is_string(values.type)
+        present = pc.not_equal(pc.binary_length(values), 0) if texts else pc.is_valid(values)
         kept = np.flatnonzero(pc.fill_null(present, False).to_numpy(zero_copy_only=False))
         if len(kept) < len(values):
             values = values.take(pa.array(kept))
@@ -68,5 +66,5 @@ class Paging:
         return self._made(rows[row], DaySlots(day, slot, slots), values, melted)
 
     def _made(self, rows: NDArray[np.int64], time: Column, value: Column, coded: Mapping[str, Coded]) -> Chunk:
-        optional = [coded.get(role) for role in ("signal", "unit", "origin", "zone")]
-        return Chunk(self._name, rows, coded["meter"], time, value, *optional, self._titles)
+        signal, unit, origin, zone = (coded.get(role) for role in ("signal", "unit", "origin", "zone"))
+        return Chunk(self._name, rows, coded["meter"], time, value, signal, unit, origin, zone, self._titles)

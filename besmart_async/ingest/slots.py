@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import attrs
@@ -17,7 +18,9 @@ SlotKind = Literal["clock", "elapsed"]
 DAYS = (24, 48, 96, 144, 288, 1440)
 """How many slots an ordinary day may have."""
 
-_CLOCK = re.compile(r"([0-9]{1,2})([AB]?):([0-9]{2})(?::00)?\s*([AB*])?(?:\s*(?:-|–|to)\s*[0-9]{1,2}[AB]?:[0-9]{2}.*)?")
+_CLOCK = re.compile(
+    r"([0-9]{1,2})([AB]?):([0-9]{2})(?::00)?\s*([AB*])?(?:\s*(?:-|\u2013|to)\s*[0-9]{1,2}[AB]?:[0-9]{2}.*)?"
+)
 _COUNTED = re.compile(r"([^0-9]*)([0-9]{1,4})")
 
 
@@ -79,7 +82,7 @@ def slots_of(
     times = clock_times(titles)
     if times is not None and kind != "elapsed":
         starts, passes = times
-        gaps = [after - before for before, after in zip(starts, starts[1:], strict=False) if after > before]
+        gaps = [after - before for before, after in pairwise(starts) if after > before]
         step_ms = step_ms or (min(gaps) if gaps else None)
         if step_ms is None:
             raise ValueError("the length of a period is not known; say wide.step, such as '15min'")

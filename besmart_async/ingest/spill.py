@@ -1,4 +1,4 @@
-"""Records kept in memory while they are few, and in temporary files beyond that, in parts that can be read one by one."""
+"""Records kept in memory while they are few, and in temporary files beyond that, to be read part by part."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ class Spill:
 
     Args:
         in_memory: how many records to keep in memory.
+        parts: how many files there are beyond that.
     """
 
-    def __init__(self, in_memory: int = IN_MEMORY) -> None:
+    def __init__(self, in_memory: int = IN_MEMORY, parts: int = PARTS) -> None:
         self._in_memory = in_memory
+        self._parts = parts
         self._held: list[Records] = []
         self._size = 0
         self._exit = ExitStack()
@@ -72,16 +74,18 @@ class Spill:
             yield np.frombuffer(file.read(), RECORD)
 
     def _write(self) -> None:
+        if not self._held:
+            return
         if not self._files:
             folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="besmart-check-")))
             self._files = [
-                self._exit.enter_context((folder / str(part)).open("w+b", buffering=0)) for part in range(PARTS)
+                self._exit.enter_context((folder / str(part)).open("w+b", buffering=0)) for part in range(self._parts)
             ]
         records = np.concatenate(self._held)
         self._held, self._size = [], 0
-        part = records["series"] % PARTS
+        part = records["series"] % self._parts
         order = np.argsort(part, kind="stable")
-        bounds = np.searchsorted(part[order], np.arange(PARTS + 1))
+        bounds = np.searchsorted(part[order], np.arange(self._parts + 1))
         for number, file in enumerate(self._files):
             chosen = order[bounds[number] : bounds[number + 1]]
             if len(chosen):

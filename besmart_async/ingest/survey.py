@@ -5,7 +5,7 @@ Sorting finds all of it, many signals at a time; there is no loop over readings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import attrs
@@ -93,7 +93,9 @@ class Survey:
         shifted = time + rank * (time.max() + 1)
         late = np.append(False, shifted[1:] < np.maximum.accumulate(shifted)[:-1])
         self.out_of_order += int(late.sum())
-        self._list("out of order", part[late], np.maximum.accumulate(shifted)[late] - shifted[late] + part["time"][late])
+        self._list(
+            "out of order", part[late], np.maximum.accumulate(shifted)[late] - shifted[late] + part["time"][late]
+        )
 
     def _count_repeats(self, ordered: Records, first: NDArray[np.bool_]) -> None:
         again = np.flatnonzero(~first)
@@ -132,8 +134,8 @@ class Survey:
         room = self.listed - sum(place.kind == kind for place in self.places)
         after = found["time"] if after is None else after
         for record, one, other in zip(found[:room], before[:room], after[:room], strict=True):
-            where: Sequence[int] = int(record["series"]), int(record["file"]), int(record["row"])
-            self.places.append(Place(kind, *where, float(record["time"]), float(one), float(other)))
+            series, file, row = int(record["series"]), int(record["file"]), int(record["row"])
+            self.places.append(Place(kind, series, file, row, float(record["time"]), float(one), float(other)))
 
 
 def _changes(*columns: NDArray[np.generic]) -> NDArray[np.bool_]:

@@ -127,7 +127,7 @@ class TimeParser:
             found, settled = clock.moments(clock_ms[rows])
             moments[rows] = found
             for row in np.arange(len(clock_ms))[rows][~settled].tolist():
-                one = _one(clock_ms[row], clock)
+                one = _one(int(clock_ms[row]), clock)
                 if isinstance(one, Local):
                     doubtful[row] = one
                 elif isinstance(one, Problem):
@@ -221,7 +221,7 @@ class _Moments(dict[str, Milliseconds | Local | Problem]):
 
 def _one(clock_ms: Milliseconds, clock: Clock) -> Milliseconds | Local | Problem:
     try:
-        return in_zone(on_clock(int(clock_ms)), clock.zone)
+        return in_zone(on_clock(clock_ms), clock.zone)
     except OverflowError:
         return Problem(OUT_OF_RANGE)
 

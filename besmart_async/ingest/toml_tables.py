@@ -141,10 +141,12 @@ class Table:
     def columns(self, key: str) -> tuple[str | int, ...]:
         """Titles of columns, or one title, or the number of a column."""
         value = self._value(key)
-        found = value if isinstance(value, list) else [] if value is None else [value]
-        for one in found:
-            if not ((isinstance(one, str) and one) or (type(one) is int and one > 0)):
+        given = value if isinstance(value, list) else [] if value is None else [value]
+        found: list[str | int] = []
+        for one in given:
+            if isinstance(one, bool) or not isinstance(one, str | int) or not one or (isinstance(one, int) and one < 0):
                 raise self.error(key, "is no column; give its title, several titles, or its number counted from 1")
+            found.append(one)
         if value is not None and not found:
             raise self.error(key, "names no column; give at least one title")
         return tuple(found)

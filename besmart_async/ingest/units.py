@@ -26,6 +26,7 @@ _BASES = {
 }
 _PREFIXES = {"m": -3, "": 0, "k": 3, "K": 3, "M": 6, "G": 9}
 _UNIT = re.compile(r"([mkKMG]?)(wh|varh|vah|w|var|va|v|a|hz|j)", re.IGNORECASE)
+_KNOWN = "Wh, kWh, MWh, W, kW, var, kvarh, V, A, Hz and the like"
 _JOINTS = re.compile(r"[.*·\s]")
 
 
@@ -96,7 +97,7 @@ def conversion(text: str, symbol: str | None) -> Conversion | str:
     if symbol is None or text == symbol:
         return Conversion()
     if source is None:
-        return f"is no known unit; the signal type has {symbol}, known are Wh, kWh, MWh, W, kW, var, kvarh, V, A, Hz and the like"
+        return f"is no known unit; the signal type has {symbol}, known are {_KNOWN}"
     if target is None or source.dimension != target.dimension:
         return f"cannot be converted to the signal type's {symbol}"
     return Conversion(source.exponent - target.exponent)

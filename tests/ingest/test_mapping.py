@@ -10,8 +10,8 @@ from besmart_async.ingest.mapping import Mapper, Resolved, SignalTypes
 from besmart_async.ingest.meters import KnownMeters, Meter
 from besmart_async.ingest.parsing import Parser, Reading
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.units import unit_symbol
 from besmart_async.ingest.sources import CsvSource
+from besmart_async.ingest.units import unit_symbol
 
 TYPES = SignalTypes(
     [

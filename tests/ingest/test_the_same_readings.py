@@ -6,7 +6,7 @@ The readings are OpenDSM's hourly sample from Illinois; the files are made of it
 import csv
 import gzip
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -132,7 +132,9 @@ def parquet_clock(folder: Path, moments: Moments) -> Path:
     table = pa.table(
         {
             "meter": [METER] * len(moments),
-            "time": pa.array([moment.astimezone(CHICAGO).replace(tzinfo=None) for moment in moments], pa.timestamp("s")),
+            "time": pa.array(
+                [moment.astimezone(CHICAGO).replace(tzinfo=None) for moment in moments], pa.timestamp("s")
+            ),
             "value": list(moments.values()),
         }
     )

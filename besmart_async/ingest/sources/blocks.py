@@ -24,11 +24,11 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @attrs.frozen
 class Block:
-    """Some whole lines of a text.
+    r"""Some whole lines of a text.
 
     Attributes:
         first_row: number of the first line, counted from 1.
-        text: the lines in UTF-8, each ended by `\\n` (the last of the file too).
+        text: the lines in UTF-8, each ended by `\n` (the last of the file too).
         broken: rows whose bytes are no UTF-8: they are empty in `text`; their bytes are here.
     """
 
@@ -90,12 +90,14 @@ def blocks(pieces: Iterable[bytes], encoding: str, name: str, size: int = BLOCK_
 
 def _unmarked(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
     """Take a byte-order mark off, and refuse another encoding's."""
-    first = True
-    for piece in pieces:
-        if first and piece.startswith(_UTF16):
-            raise SourceError(name, "is UTF-16 text; say --encoding utf-16")
-        yield piece.removeprefix(_BOM) if first else piece
-        first = False
+    source = iter(pieces)
+    start = b""
+    while len(start) < len(_BOM) and (piece := next(source, b"")):
+        start += piece
+    if start.startswith(_UTF16):
+        raise SourceError(name, "is UTF-16 text; say --encoding utf-16")
+    yield start.removeprefix(_BOM)
+    yield from source
 
 
 def _decoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:

@@ -71,6 +71,7 @@ class CsvSource:
     def pages(self) -> Generator[Page, None, None]:
         """Read the file from the start; see `Source`."""
         with self._blocks(self.block_bytes) as (raw, found):
+            block: Block | None
             layout, delimiter, block = self._headed(next(found, None))
             coded = frozenset(layout.positions[role] for role in _CODED if role in layout.positions)
             if not layout.slots:

@@ -127,7 +127,7 @@ class TelegramSource:
 
     def _read(self, telegram: _Telegram, lines: TelegramLines) -> Iterator[_Reading | Reject]:
         joined = list(_joined(telegram))
-        meters = {}
+        meters: dict[str, str] = {}
         time = ""
         for _, line in joined:
             named = _IDENTIFIER.match(line)
