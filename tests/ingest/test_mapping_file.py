@@ -84,7 +84,7 @@ def test_everything_it_can_tell_is_taken(path: Path) -> None:
     assert (reading.interval, reading.resolution_ms) == ("end", 900_000)
     assert (reading.decimal_comma, reading.unit, reading.missing) == (True, "kWh", ("-", "brak"))
     assert (reading.origins, reading.signals) == ({"S": 4}, {"A+ profil": "1-0:1.29.0"})
-    assert (found.signal_type, reading.ignored) == ("1-0:1.29.0", {"0-0:96.14.0"})
+    assert (found.signal_type, reading.ignored) == ("1-0:1.29.0", frozenset({"0-0:96.14.0"}))
     assert meters.table == path.parent / "meters.csv"
     assert meters.looked_through == (*(SensorKey(12, mid) for mid in (100, 101, 102)), SensorKey(13, 5))
     assert meters.names == {"PL-1": Meter(SensorKey(12, 122))}

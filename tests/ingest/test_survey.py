@@ -1,6 +1,7 @@
 """Surveys: what sorting finds is what looking at one reading after the other finds."""
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +52,14 @@ def looked_at(rows: list[Row]) -> Counter[str]:
     counts["distinct"] = len(held)
     for series in newest:
         times = sorted({time for (one, _, time) in held if one == series})
-        steps = [after - before for before, after in zip(times, times[1:], strict=False)]
+        steps = [after - before for before, after in pairwise(times)]
         usual = min(steps, key=lambda step: (-steps.count(step), step)) if steps else 0
         for step in steps:
             counts["gap"] += step // usual > 1
             counts["missing"] += max(0, step // usual - 1)
         for origin in (1, 2):
             values = [held[key] for key in sorted(held) if key[:2] == (series, origin)]
-            falls = sum(after < before for before, after in zip(values, values[1:], strict=False))
+            falls = sum(after < before for before, after in pairwise(values))
             counts["falling"] += falls if REGISTERS[series] else 0
     counts["signals"] = len(newest)
     return counts
