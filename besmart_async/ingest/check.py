@@ -146,6 +146,8 @@ class CheckJob:
             exponents = [unit.exponent if (unit := unit_of(name)) else 0 for name in readings.unit.names]
             if len(set(exponents)) > 1:  # values in several units are compared in the unit without a prefix
                 records["value"] *= np.power(10.0, exponents)[readings.unit.codes]
+        if (np.diff(records["row"]) < 0).any():  # a wide page comes slot by slot
+            records = records[np.argsort(records["row"], kind="stable")]
         spill.add(records)
         self._readings += len(readings)
         self._since = min(self._since, float(readings.time.min()))

@@ -122,3 +122,11 @@ async def test_gz_of_long_and_wide_files_together_is_one_report(tmp_path: Path) 
     (tmp_path / "b.csv").write_text(f"meter,date,{hours}\n1.1,2024-01-02{',1' * 24}\n", encoding="utf-8")
     report = await CheckJob(sources_of([str(tmp_path)]), reading=Reading(time_zone="UTC")).run()
     assert (report.readings, report.signals, report.gaps, report.missing) == (25, 1, 1, 23)
+
+
+async def test_the_order_of_a_wide_file_is_that_of_its_rows(csv_file: Callable[..., Path]) -> None:
+    header = "meter,date," + ",".join(map(str, range(1, 25)))
+    days = [f"1.1,2024-01-0{day}" + f",{day}" * 24 for day in (1, 2, 4, 3)]
+    report = await CheckJob([CsvSource(csv_file(*days, header=header))], reading=Reading(time_zone="UTC")).run()
+    assert (report.readings, report.out_of_order, report.gaps) == (96, 24, 0)
+    assert {finding.row for finding in report.findings} == {5}

@@ -16,7 +16,7 @@ from besmart_async.ingest.layout import FileForm, Layout
 from besmart_async.ingest.paging import Paging
 from besmart_async.ingest.sources.source import CHUNK_ROWS, Page, SourceError
 
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 128 << 10
 _CODED = ("meter", "signal", "unit", "origin", "zone")
 
 
@@ -24,7 +24,7 @@ _CODED = ("meter", "signal", "unit", "origin", "zone")
 class ParquetSource:
     """A Parquet file. Its rows are counted from 1.
 
-    Memory: the pages of a batch of rows, not a whole row group: columns are read through a buffer of 1 MiB.
+    Memory: the pages of a batch of rows, not a whole row group: each column is read through a buffer of 128 KiB.
 
     Attributes:
         path: the file.
