@@ -25,8 +25,8 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """The names a header may use, by what the column holds. Case, spaces and hyphens do not matter."""
 
 LayoutKind = Literal["long", "wide"]
-_FEWEST_SLOTS = 12
-"""Fewer columns that look like slots are taken for something else, unless the form says that they are."""
+_FEWEST_TIMES, _FEWEST_COUNTED = 2, 12
+"""Fewer columns titled like times, or counted, are taken for something else, unless the form says what they are."""
 
 
 @attrs.frozen(kw_only=True)
@@ -162,7 +162,7 @@ def _slots(header: Sequence[str], positions: dict[str, int], free: Sequence[int]
         chosen = list(range(first, last + 1))
     else:
         chosen = _slot_columns(header, free)
-        if len(chosen) < (1 if form.kind == "wide" else _FEWEST_SLOTS):
+        if form.kind is None and len(chosen) < (_FEWEST_TIMES if _are_times(header, chosen) else _FEWEST_COUNTED):
             chosen = []
     if not chosen:
         if form.kind == "wide":
@@ -173,7 +173,7 @@ def _slots(header: Sequence[str], positions: dict[str, int], free: Sequence[int]
 
 def _slot_columns(header: Sequence[str], free: Sequence[int]) -> list[int]:
     """The longest run of columns that are titled like slots."""
-    times = [index for index in free if clock_times([header[index]]) is not None]
+    times = [index for index in free if _are_times(header, [index])]
     if times:
         return times
     best: list[int] = []
@@ -186,6 +186,10 @@ def _slot_columns(header: Sequence[str], free: Sequence[int]) -> list[int]:
         if end - start > len(best):
             best = list(free[start:end])
     return best
+
+
+def _are_times(header: Sequence[str], columns: Sequence[int]) -> bool:
+    return clock_times([header[index] for index in columns]) is not None
 
 
 def _plain(title: str) -> str:
