@@ -114,6 +114,17 @@ def as_texts(column: Column) -> Column:
     return pc.fill_null(column, "") if column.null_count else column
 
 
+def _shown(value: Any) -> str:
+    """A value of an arrow or numpy column as text."""
+    if not isinstance(value, pa.Scalar):
+        return str(value)
+    try:
+        found = value.as_py()
+    except (OverflowError, ValueError):  # a time that no calendar has, or of nanoseconds
+        found = value.value
+    return "" if found is None else str(found)
+
+
 @attrs.frozen(eq=False)
 class DaySlots:
     """Times of a wide file: every value stands in a column of its own in the row of a day.
@@ -177,5 +188,4 @@ class Chunk:
             return ""
         if isinstance(held, Coded):
             return held.text(place)
-        found = held[place].as_py() if hasattr(held[place], "as_py") else held[place]
-        return "" if found is None else str(found)
+        return _shown(held[place])

@@ -19,12 +19,11 @@ DstRule = Literal["earlier", "later", "infer", "standard"]
 Milliseconds = int | float
 
 HOUR_MS = 3_600_000
-_MOST_HOURS = 2_000_000
-"""Hours (228 years) that a table of offsets may cover: beyond that times are looked at one by one."""
+DAY_MS = 24 * HOUR_MS
+_MOST_SPANS = 4_000_000
+"""Days (all there are) or hours (456 years) that a table of offsets covers; beyond that times are looked at alone."""
 _UNSETTLED = np.iinfo(np.int64).min
-_UNKNOWN = _UNSETTLED + 1
 _MILLISECOND = timedelta(milliseconds=1)
-_LAST_OF_HOUR = timedelta(hours=1) - timedelta(microseconds=1)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 
 
@@ -141,13 +140,14 @@ def on_clock(ms: Milliseconds) -> datetime:
 class Clock:
     """Turns times on the clocks of a zone into moments, many at a time.
 
-    The offset is looked up once an hour: where it is the same at both ends of the hour and for both passes, it holds
-    for all of it. Times of other hours are left to be looked at one by one.
+    The offset is looked up once a day: where it is the same at both ends of the day, and for both passes of a time that
+    may come twice, it holds for all of the day, since no zone has ever changed its offset twice within three days. The
+    other days are looked at hour by hour. Times of hours with a change are left to be looked at one by one.
     """
 
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone
-        self._offsets: dict[int, int] = {}
+        self._offsets: dict[int, dict[int, int]] = {DAY_MS: {}, HOUR_MS: {}}
 
     def moments(self, ms: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return UTC unix milliseconds, and which of them are settled.
@@ -155,33 +155,41 @@ class Clock:
         Args:
             ms: milliseconds of the clock, as if it were in UTC.
         """
-        if not len(ms):
-            return ms, np.ones(0, np.bool_)
-        hours = ms // HOUR_MS
-        first, last = int(hours.min()), int(hours.max())
-        if last - first > _MOST_HOURS:
-            return ms, np.zeros(len(ms), np.bool_)
-        table = np.full(last - first + 1, _UNKNOWN, np.int64)
-        present = np.zeros(len(table), np.bool_)
-        present[hours - first] = True
-        for place in np.flatnonzero(present).tolist():
-            table[place] = self._offset(first + place)
-        offsets = table[hours - first]
+        outside = (ms < MIN_MS) | (ms > MAX_MS)
+        if outside.any():
+            ms = np.where(outside, 0, ms)
+        offsets = self._looked_up(ms, DAY_MS)
+        changing = offsets == _UNSETTLED
+        if changing.any():
+            offsets[changing] = self._looked_up(ms[changing], HOUR_MS)
         settled = offsets != _UNSETTLED
         moments = ms - np.where(settled, offsets, 0)
-        settled &= (moments >= MIN_MS) & (moments <= MAX_MS)
+        settled &= (moments >= MIN_MS) & (moments <= MAX_MS) & ~outside
         return moments, settled
 
-    def _offset(self, hour: int) -> int:
-        offset = self._offsets.get(hour)
+    def _looked_up(self, ms: NDArray[np.int64], span: int) -> NDArray[np.int64]:
+        """The offset of each time, where it is the same in the whole span that the time is in."""
+        if not len(ms):
+            return np.empty(0, np.int64)
+        spans = ms // span
+        first, last = int(spans.min()), int(spans.max())
+        if last - first > _MOST_SPANS:
+            return np.full(len(ms), _UNSETTLED, np.int64)
+        present = np.zeros(last - first + 1, np.bool_)
+        present[spans - first] = True
+        table = np.full(len(present), _UNSETTLED, np.int64)
+        for place in np.flatnonzero(present).tolist():
+            table[place] = self._offset(first + place, span)
+        found: NDArray[np.int64] = table[spans - first]
+        return found
+
+    def _offset(self, number: int, span: int) -> int:
+        offset = self._offsets[span].get(number)
         if offset is None:
-            start = on_clock(hour * HOUR_MS)
-            sides = {
-                time.replace(tzinfo=self.zone, fold=fold).utcoffset()
-                for time in (start, start + _LAST_OF_HOUR)
-                for fold in (0, 1)
-            }
+            start = on_clock(number * span)
+            end = start + (timedelta(milliseconds=span) - timedelta(microseconds=1))
+            sides = {time.replace(tzinfo=self.zone, fold=fold).utcoffset() for time in (start, end) for fold in (0, 1)}
             side = sides.pop()
             offset = _UNSETTLED if sides or side is None else side // _MILLISECOND
-            self._offsets[hour] = offset
+            self._offsets[span][number] = offset
         return offset

@@ -1,6 +1,6 @@
 """Days and slots: every period of a day through both changes of the clock, and days that are none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ HOURS = [f"{hour:02}:00" for hour in range(24)]
 MARKED = [*HOURS[:3], "02:00B", *HOURS[3:]]
 SPRING, AUTUMN = "2024-03-31", "2024-10-27"
 
-Filled = dict[str, Sequence[int]]
+Filled = Mapping[str, Sequence[int]]
 """Which slots of a day have a value."""
 
 

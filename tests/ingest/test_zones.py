@@ -1,6 +1,7 @@
 """Zones: moments of clocks, many at a time as one by one; winter time all the year."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import available_timezones
 
 import numpy as np
 import pytest
@@ -20,9 +21,14 @@ ZONES = (
 )
 
 
-@given(st.lists(st.integers(-2_000_000_000_000, 4_000_000_000_000), min_size=1, max_size=50), st.sampled_from(ZONES))
-def test_many_times_are_the_moments_that_each_is_alone(clock_ms: list[int], name: str) -> None:
+@given(
+    st.integers(-2_500_000_000_000, 4_000_000_000_000),
+    st.lists(st.integers(0, 400 * 86_400_000), min_size=1, max_size=60),
+    st.sampled_from(sorted(available_timezones())),
+)
+def test_many_times_are_the_moments_that_each_is_alone(start: int, after: list[int], name: str) -> None:
     zone = zone_of(name)
+    clock_ms = [start + ms for ms in after]
     moments, settled = Clock(zone).moments(np.array(clock_ms, np.int64))
     for ms, moment, sure in zip(clock_ms, moments.tolist(), settled.tolist(), strict=True):
         if sure:
@@ -46,6 +52,10 @@ def test_winter_time_is_the_smaller_offset_of_each_year_in_both_halves_of_the_wo
         assert not isinstance(in_zone(datetime(2024, 10, 27, 2, 30), zone), Local)
 
 
-def test_times_too_far_apart_for_a_table_are_left() -> None:
-    _, settled = Clock(zone_of("UTC")).moments(np.array([-60_000_000_000_000, 250_000_000_000_000]))
-    assert settled.tolist() == [False, False]
+def test_moments_outside_the_years_1_to_9999_are_left() -> None:
+    _, settled = Clock(zone_of("UTC")).moments(np.array([-60_000_000_000_000, 100_000_000_000_000]))
+    assert settled.tolist() == [True, True]
+    _, settled = Clock(zone_of("Europe/Warsaw")).moments(np.array([-62_135_596_800_000, 1704067200000]))
+    assert settled.tolist() == [False, True]  # the first of them is before the year 1 in UTC
+    _, settled = Clock(zone_of("UTC")).moments(np.array([-(10**17), 10**17, 253_402_300_799_999]))
+    assert settled.tolist() == [False, False, True]

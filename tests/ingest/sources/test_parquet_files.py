@@ -156,6 +156,18 @@ def test_one_row_group_of_many_readings_takes_little_memory(tmp_path: Path) -> N
     assert grown_mb < 60  # the file is 30 MB and its readings are 72 MB
 
 
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_times_that_no_calendar_has_are_rejects(tmp_path: Path, zone: str | None) -> None:
+    time = pa.array([10**17, -(10**17), START], pa.timestamp("ms", zone))
+    path = write(tmp_path, meter=["1.1"] * 3, time=time, value=[1, 2, 3])
+    [readings], rejects = parsed(path, Reading(time_zone="Europe/Warsaw"))
+    assert len(readings) == 1
+    assert [(reject.row, reject.reason[:17]) for reject in rejects] == [
+        (1, "is outside the ye"),
+        (2, "is outside the ye"),
+    ]
+
+
 def test_moments_before_1970_and_in_the_far_future_are_what_they_are(tmp_path: Path) -> None:
     moments = [datetime(1901, 5, 1, tzinfo=UTC), datetime(2399, 1, 1, tzinfo=UTC)]
     path = write(tmp_path, meter=["1.1"] * 2, time=pa.array(moments, pa.timestamp("ms", "UTC")), value=[1, 2])
