@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from besmart_async.ingest.parsing import Parser, Reading
 from besmart_async.ingest.sources import CsvSource, Page, SourceError
 
 ROW = "1.1,1.8.0,2024-01-01T00:00Z,1.5,kWh"
@@ -135,3 +138,38 @@ def test_standard_input_is_read_packed_or_not(csv_file: Callable[..., Path], pac
     given = pack(csv_file(ROW).read_bytes())
     done = subprocess.run([sys.executable, "-c", program], input=given, capture_output=True, check=True)
     assert done.stdout == b"[['1.5']]\n"
+
+
+FIELD = st.one_of(
+    st.sampled_from(
+        ["1.1", "2024-01-01T00:00Z", "1704067200000", "2.5", "", " ", "kWh", "NaN", "1e5", "2024-10-27T02:30"]
+    ),
+    st.text(alphabet='a1.,-:é\x00\x1f"; \t', max_size=8),
+    st.binary(max_size=4).map(lambda raw: raw.translate(None, b"\n\r\x85\xa0").decode("latin-1")),
+)
+
+
+@given(
+    st.lists(st.lists(FIELD, max_size=6).map(",".join), max_size=30),
+    st.integers(20, 400),
+    st.sampled_from([1, 3, 1000]),
+    st.booleans(),
+)
+def test_every_line_is_a_reading_or_a_reject_or_blank_whatever_is_in_it(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], block_bytes: int, chunk_rows: int, latin: bool
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "f.csv"
+    path.write_bytes("\n".join(["meter,time,value,unit", *lines, ""]).encode("latin-1" if latin else "utf-8"))
+    parser, seen = Parser(Reading(time_zone="Europe/Warsaw")), list[int]()
+    for page in CsvSource(path, chunk_rows=chunk_rows, block_bytes=block_bytes).pages():
+        readings, rejects = parser.parse(page.chunk)
+        seen += readings.rows.tolist()
+        seen += [reject.row for reject in (*page.rejects, *rejects)]
+    expected = [number for number, line in enumerate(lines, start=2) if line.strip()]
+    assert len(seen) == len(set(seen))
+    quoted = {number for number, line in enumerate(lines, start=2) if '"' in line}
+    if quoted:  # a quote may make several lines one record
+        assert set(seen) <= set(expected)
+        assert set(expected) - set(seen) <= set(range(min(quoted), max(quoted) + 1))
+    else:
+        assert sorted(seen) == expected
