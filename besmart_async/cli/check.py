@@ -149,7 +149,7 @@ def _summary(report: CheckReport, *, online: bool) -> Iterator[str]:
     yield _line("disorder", report.out_of_order, "rows below a later reading of their signal")
     yield _line("falling", report.falling, "readings of a register below the one before")
     if not online:
-        yield "Meters and signal types were taken as they are named; --online asks the service for them."
+        yield "Meters and signal types were not looked up; --online asks the service."
     for kind, found in groupby(report.findings, lambda finding: finding.kind):
         listed = list(found)
         yield f"\n{_HEADINGS[kind]}"
