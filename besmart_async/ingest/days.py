@@ -7,6 +7,7 @@ changed the last value must stand in the day's last slot, else the whole row is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.columns import Coded, DaySlots
+from besmart_async.ingest.columns import Coded, DaySlots, distinct_codes
 from besmart_async.ingest.slots import DAY_MS
 from besmart_async.ingest.time_texts import Problem
 from besmart_async.ingest.times import SeriesOf, TimeParser
@@ -38,6 +39,28 @@ class _Day:
     clock_ms: int
     start_ms: Milliseconds
     length_ms: Milliseconds
+
+
+@attrs.frozen(eq=False)
+class _Days:
+    """The days of a column: those that are one, why others are none, and which of them each value has."""
+
+    known: dict[int, _Day]
+    refused: dict[int, Problem]
+    places: NDArray[np.int64]
+
+    def column(self, of: Callable[[_Day], Milliseconds]) -> NDArray[np.int64]:
+        """A number of each value's day; 0 for days that are none."""
+        every = range(len(self.known) + len(self.refused))
+        table = np.array([int(of(self.known[n])) if n in self.known else 0 for n in every], np.int64)
+        return table[self.places]
+
+    def problems(self) -> dict[int, Problem]:
+        """The values whose day is none."""
+        if not self.refused:
+            return {}
+        wrong = np.flatnonzero(np.isin(self.places, list(self.refused)))
+        return {row: self.refused[int(self.places[row])] for row in wrong.tolist()}
 
 
 class DayParser:
@@ -70,30 +93,23 @@ class DayParser:
             zones: the zone of each value.
             series: tells which signal a value belongs to.
         """
-        days, places = self._of(column.day, zones)
-        problems = {n: day for n, day in enumerate(days) if isinstance(day, Problem)}
-        found = [day for day in days if isinstance(day, _Day)]
-        table = dict(zip((n for n in range(len(days)) if n not in problems), found, strict=True))
+        days = self._of(column.day, zones)
         elapsed = column.slots.kind == "elapsed"
-        bases = np.array(
-            [(table[n].start_ms if elapsed else table[n].clock_ms) if n in table else 0 for n in range(len(days))]
-        )
-        ms = (bases[places] if len(bases) else np.zeros(0, np.int64)) + np.array(column.slots.starts_ms, np.int64)[
-            column.slot
-        ]
-        refused = _spread(problems, places)
+        starts = days.column(lambda day: day.start_ms if elapsed else day.clock_ms)
+        ms = starts + np.array(column.slots.starts_ms, np.int64)[column.slot]
+        refused = days.problems()
         if elapsed:
-            refused |= self._of_wrong_length(rows, column, absent, (table, places), zones)
+            refused |= self._of_wrong_length(rows, column, absent, days, zones)
             ms[list(refused)] = 0
             return ms, refused
         ms[list(refused)] = 0
-        return self._on_clock(ms, column, (table, places), zones, series, refused)
+        return self._on_clock(ms, column, days, zones, series, refused)
 
     def _on_clock(
         self,
         ms: NDArray[Any],
         column: DaySlots,
-        days: tuple[dict[int, _Day], NDArray[np.int64]],
+        days: _Days,
         zones: Coded | None,
         series: SeriesOf,
         refused: dict[int, Problem],
@@ -102,19 +118,18 @@ class DayParser:
         named = np.array(column.slots.passes, np.int64)[column.slot]
         plain = np.flatnonzero(named < 0)
         moments, problems = self._times.settle(
-            ms[plain].astype(np.int64), zones.take(plain) if zones else None, lambda row: series(int(plain[row]))
+            ms[plain], zones.take(plain) if zones else None, lambda row: series(int(plain[row]))
         )
         out = np.zeros(len(ms), moments.dtype)
         out[plain] = moments
         found = {int(plain[row]): problem for row, problem in problems.items()}
-        table, places = days
         decided: dict[tuple[int, int], Milliseconds | Problem] = {}
         for row in np.flatnonzero(named >= 0).tolist():
-            day, slot = int(places[row]), int(column.slot[row])
-            if day not in table:
+            day, slot = int(days.places[row]), int(column.slot[row])
+            if day in days.refused:
                 continue
             if (day, slot) not in decided:
-                decided[day, slot] = self._in_pass(table[day], column, slot, zones.text(row) if zones else None)
+                decided[day, slot] = self._in_pass(days.known[day], column, slot, zones.text(row) if zones else None)
             moment = decided[day, slot]
             if isinstance(moment, Problem):
                 found[row] = moment
@@ -141,24 +156,21 @@ class DayParser:
         rows: NDArray[np.int64],
         column: DaySlots,
         absent: NDArray[np.bool_],
-        days: tuple[dict[int, _Day], NDArray[np.int64]],
+        days: _Days,
         zones: Coded | None,
     ) -> dict[int, Problem]:
         """Values of rows that do not fit their day."""
-        table, places = days
-        first = int(rows.min()) if len(rows) else 0
-        last = np.full(int(rows.max()) - first + 1 if len(rows) else 0, -1, np.int64)
+        if not len(rows):
+            return {}
+        first = int(rows.min())
+        last = np.full(int(rows.max()) - first + 1, -1, np.int64)
         present = np.flatnonzero(~absent)
         last[rows[present] - first] = column.slot[present]  # slots ascend: the last one stays
         reached = last[rows - first] + 1
         step = column.slots.step_ms
-        lasts = np.array(
-            [table[n].length_ms // step if n in table else 0 for n in range(max(table, default=-1) + 1)], np.int64
-        )
-        lasts = np.append(lasts, np.zeros(int(places.max(initial=-1)) + 1 - len(lasts), np.int64))
-        slots = lasts[places]
-        wrong = (reached > slots) | ((slots != DAY_MS // step) & (reached != slots))
-        wrong &= np.isin(places, list(table)) & (reached > 0)
+        slots = days.column(lambda day: day.length_ms // step)
+        # A day that is none has 0 slots here, and has its own problem already.
+        wrong = (slots > 0) & (reached > 0) & ((reached > slots) | ((slots != DAY_MS // step) & (reached != slots)))
         found: dict[int, Problem] = {}
         for row in np.flatnonzero(wrong).tolist():
             clock = self._times.clock(zones.text(row) if zones else None)
@@ -167,15 +179,17 @@ class DayParser:
             found[row] = Problem(told)
         return found
 
-    def _of(self, days: Coded, zones: Coded | None) -> tuple[list[_Day | Problem], NDArray[np.int64]]:
-        width = len(zones.names) + 1 if zones else 1
-        pairs = days.codes * width + (zones.codes if zones else 0)
-        distinct, places = np.unique(pairs, return_inverse=True)
-        found = [
-            self._day(days.names[pair // width], zones.names[pair % width] if zones else None)
-            for pair in distinct.tolist()
-        ]
-        return found, places
+    def _of(self, days: Coded, zones: Coded | None) -> _Days:
+        width = len(zones.names) if zones is not None else 1
+        pairs = days.codes * width + (zones.codes if zones is not None else 0)
+        distinct, places = distinct_codes(pairs, len(days.names) * width)
+        zone_names = zones.names if zones is not None else [None]
+        found = [self._day(days.names[pair // width], zone_names[pair % width]) for pair in distinct.tolist()]
+        return _Days(
+            {n: day for n, day in enumerate(found) if isinstance(day, _Day)},
+            {n: day for n, day in enumerate(found) if isinstance(day, Problem)},
+            places,
+        )
 
     def _day(self, text: str, zone: str | None) -> _Day | Problem:
         day = self._days.get((text, zone))
@@ -217,9 +231,3 @@ def _change(date: datetime, clock: Clock) -> Milliseconds:
         if not isinstance(moment, Local):
             return moment
     return 0  # pragma: no cover - no zone skips a whole day by its own midnight and has it again
-
-
-def _spread(problems: dict[int, Problem], places: NDArray[np.int64]) -> dict[int, Problem]:
-    if not problems:
-        return {}
-    return {row: problems[int(places[row])] for row in np.flatnonzero(np.isin(places, list(problems))).tolist()}

@@ -95,18 +95,23 @@ class TelegramSource:
         coders = {role: Coder() for role in ("meter", "signal", "unit")}
         readings: list[_Reading] = []
         rejects: list[Reject] = []
+        failure: SourceError | None = None
         with opened(self.path, self.name) as raw:
-            for telegram in _telegrams(self._numbered(raw)):
-                reject = self._fault(telegram, lines)
-                if reject is not None:
-                    rejects.append(reject)
-                else:
+            try:
+                for telegram in _telegrams(self._numbered(raw)):
                     for found in self._read(telegram, lines):
-                        (rejects if isinstance(found, Reject) else readings).append(found)  # type: ignore[arg-type]
-                if len(readings) + len(rejects) >= self.chunk_rows:
-                    yield self._page(readings, rejects, coders, raw.tell() if raw.seekable() else 0)
-                    readings, rejects = [], []
-            yield self._page(readings, rejects, coders, self.size_bytes or 0)
+                        if isinstance(found, Reject):
+                            rejects.append(found)
+                        else:
+                            readings.append(found)
+                    if len(readings) + len(rejects) >= self.chunk_rows:
+                        yield self._page(readings, rejects, coders, raw.tell() if raw.seekable() else 0)
+                        readings, rejects = [], []
+            except SourceError as error:  # what was read before the damage is not lost
+                failure = error
+        yield self._page(readings, rejects, coders, self.size_bytes or 0)
+        if failure is not None:
+            raise failure
 
     def _lines(self) -> TelegramLines:
         try:
@@ -126,17 +131,13 @@ class TelegramSource:
         return Reject(self.name, telegram.row, None, telegram.lines[0], problem) if problem else None
 
     def _read(self, telegram: _Telegram, lines: TelegramLines) -> Iterator[_Reading | Reject]:
+        fault = self._fault(telegram, lines)
+        if fault is not None:
+            yield fault
+            return
         joined = list(_joined(telegram))
-        meters: dict[str, str] = {}
-        time = ""
-        for _, line in joined:
-            named = _IDENTIFIER.match(line)
-            if named:
-                meters.setdefault(named[1], _equipment(named[2]))
-            elif line.partition("(")[0].endswith(f":{_CLOCK}"):
-                time = _iso(line)
+        meters, time = _meters_and_time(joined)
         for row, line in joined:
-            obis = line.partition("(")[0]
             found = lines.value_of(line)
             if found is None:
                 continue
@@ -144,6 +145,7 @@ class TelegramSource:
                 yield Reject(self.name, row, "value", line, found)
                 continue
             value, unit, own_time = found
+            obis = line.partition("(")[0]
             channel = obis[2:3] if obis.startswith("0-") and obis[2:3] in meters else _ELECTRICITY
             at = _iso(line) if own_time else time
             if not at:
@@ -196,6 +198,19 @@ def _joined(telegram: _Telegram) -> Iterator[tuple[int, str]]:
         held = row, line
     if held is not None:
         yield held
+
+
+def _meters_and_time(lines: Sequence[tuple[int, str]]) -> tuple[dict[str, str], str]:
+    """Return the meter of each channel, and the time of the telegram; empty if it tells none."""
+    meters: dict[str, str] = {}
+    time = ""
+    for _, line in lines:
+        named = _IDENTIFIER.match(line)
+        if named:
+            meters.setdefault(named[1], _equipment(named[2]))
+        elif line.partition("(")[0].endswith(f":{_CLOCK}"):
+            time = _iso(line)
+    return meters, time
 
 
 def _iso(line: str) -> str:

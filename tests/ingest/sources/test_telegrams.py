@@ -3,9 +3,11 @@
 import gzip
 from pathlib import Path
 
+import pytest
+
 from besmart_async.ingest.parsing import Parser, Reading
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources import Page, TelegramSource, sources_of
+from besmart_async.ingest.sources import Page, SourceError, TelegramSource, sources_of
 
 SAMPLE = Path(__file__).parents[2] / "data" / "telegrams.p1"
 
@@ -90,3 +92,12 @@ def test_packed_logs_with_other_line_ends_are_read_the_same(tmp_path: Path) -> N
     [source] = sources_of([str(path)])
     [page] = source.pages()
     assert readings(page) == readings(read(SAMPLE))
+
+
+def test_what_comes_before_damage_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "log.p1.gz"
+    path.write_bytes(gzip.compress(SAMPLE.read_bytes() * 500)[:-20])
+    read_on = TelegramSource(path, chunk_rows=10_000_000).pages()
+    assert len(next(read_on).chunk) > 20_000
+    with pytest.raises(SourceError, match="damaged or incomplete gzip data"):
+        next(read_on)
