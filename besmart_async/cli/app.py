@@ -17,7 +17,8 @@ _EPILOGUE = (
 
 # Group and command: where it is, and its line in the help. The text is here so that the help needs no import.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
-    ("ingest", "ingest:ingest", "Send readings from CSV files, compare what arrived, show a day of it."),
+    ("ingest", "ingest:ingest", "Send readings from files, compare what arrived, show a day of it."),
+    ("check", "check:check", "Read and judge files as an ingest does, without sending anything."),
     ("export", "export:export", "Write the readings of signals to a CSV, Parquet or JSON lines file."),
     ("plot", "plot:plot", "Draw signals: in the terminal, as PNG or SVG, or as one HTML file."),
     ("latest", "latest:latest", "Show the last reading of each signal."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from besmart_async.cli.chart import busiest_day, day_chart, display_zone, printable
 from besmart_async.cli.exits import Exit, UsageError, exit_of
+from besmart_async.cli.inputs import Inputs, inputs_of
 from besmart_async.cli.output import colourful, error_line, write
 from besmart_async.cli.progress import ProgressBar
 from besmart_async.cli.session import client_for, embedded, interruptible
@@ -22,19 +23,15 @@ from besmart_async.cli.summary import problems, summary
 from besmart_async.client import BesmartClient
 from besmart_async.errors import BesmartError
 from besmart_async.ingest import (
-    CsvSource,
     DstRule,
     IngestJob,
     IngestReport,
     KnownMeters,
     MadeMeters,
     Meters,
-    Reading,
     Reject,
     SourceError,
-    read_meter_table,
 )
-from besmart_async.ingest.times import UnknownZoneError, zone_of
 from besmart_async.models.keys import SensorKey
 from besmart_async.models.queries import SignalQuery
 
@@ -51,20 +48,24 @@ def ingest(
     *,
     simulate: Annotated[bool, Parameter(negative="")] = False,
     verify: Annotated[bool, Parameter(negative="")] = False,
+    mapping: Path | None = None,
+    file_format: Annotated[str | None, Parameter(name="--format")] = None,
     meters: Path | None = None,
+    create_sensors: Annotated[bool, Parameter(negative="")] = False,
     signal_type: str | None = None,
     time_zone: str | None = None,
     dst: DstRule | None = None,
     decimal_comma: Annotated[bool, Parameter(negative="")] = False,
-    encoding: str = "utf-8-sig",
+    encoding: str | None = None,
     rejects: Path | None = None,
     chart: bool = True,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Send readings from CSV files, report, and show a day of them.
+    """Send readings from files, report, and show a day of them.
 
-    A file has one reading per row and a header with the columns meter, time and value, and as far as needed obis (or
-    signal), unit, origin and zone.
+    A long file has one reading per row and the columns meter, time and value; a wide one has one row per meter and day,
+    the columns meter and date, and a column for each period. Both may have obis (or signal), unit, origin and zone.
+    What is otherwise, a mapping file tells.
 
     Exit codes: 0 done, 1 failed or not verified, 2 wrong usage, 3 some rows rejected, 4 not authenticated, 5 service
     unavailable, 130 interrupted.
@@ -72,21 +73,29 @@ def ingest(
     Parameters
     ----------
     files
-        CSV files, plain or gzipped; - for standard input.
+        CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input.
     simulate
         Send to the embedded service instead, which starts empty and knows the meters of the files.
     verify
         Read everything back and compare.
+    mapping
+        TOML file that tells what the files look like and mean; options go before it.
+    file_format
+        Format of the files, where neither their names nor their first bytes tell: csv, parquet, dsmr, or one that an
+        installed package adds.
     meters
         CSV file with the columns meter, client_cid, sensor_mid and, if wanted, signal_type. Without it the files name
         meters like 12.122.
+    create_sensors
+        Create a sensor for every meter that is not found, and note it in the file of meters.
     signal_type
         OBIS code, symbol or id for rows that do not tell it.
     time_zone
         Zone of times without an offset, such as Europe/Warsaw.
     dst
         Which moment a local time means that comes twice or never, when clocks are changed. Without it such rows are
-        rejected. infer: the first occurrence is the earlier moment, the second the later one.
+        rejected. infer: the first occurrence is the earlier moment, the second the later one. standard: the clock is
+        on winter time all the year.
     decimal_comma
         Values are written 1,5.
     encoding
@@ -98,14 +107,21 @@ def ingest(
     json
         Print the report as JSON and nothing else.
     """
-    if not files:
-        raise UsageError("name at least one file, or - for standard input")
-    how = Reading(time_zone=_checked_zone(time_zone), dst=dst, decimal_comma=decimal_comma)
-    order = _Order([CsvSource.of(file, _checked_encoding(encoding)) for file in files], how, signal_type, verify)
+    inputs = inputs_of(
+        files,
+        mapping=mapping,
+        file_format=file_format,
+        meters=meters,
+        signal_type=signal_type,
+        time_zone=time_zone,
+        dst=dst,
+        decimal_comma=decimal_comma,
+        encoding=encoding,
+    )
+    order = _Order(inputs, verify, create_sensors)
     try:
-        known = KnownMeters(read_meter_table(meters) if meters else {})
         with _reject_file(rejects) as on_reject:
-            report, drawing = asyncio.run(_ingest(order, known, simulate, on_reject, chart and not json))
+            report, drawing = asyncio.run(_ingest(order, simulate, on_reject, chart and not json))
     except SourceError as error:
         raise UsageError(str(error)) from None
     if json:
@@ -121,24 +137,23 @@ def ingest(
 
 @attrs.frozen
 class _Order:
-    sources: Sequence[CsvSource]
-    reading: Reading
-    signal_type: str | None
+    inputs: Inputs
     verify: bool
+    create_sensors: bool
 
 
 async def _ingest(
-    order: _Order, known: KnownMeters, simulate: bool, on_reject: Callable[[Reject], object] | None, chart: bool
+    order: _Order, simulate: bool, on_reject: Callable[[Reject], object] | None, chart: bool
 ) -> tuple[IngestReport, str | None]:
-    async with _service(known, simulate) as (client, meters):
+    async with _service(order, simulate) as (client, meters):
         with ProgressBar() as bar:
             job = IngestJob(
                 client.signals,
                 client.writer,
-                order.sources,
+                order.inputs.sources,
                 meters=meters,
-                reading=order.reading,
-                signal_type=order.signal_type,
+                reading=order.inputs.reading,
+                signal_type=order.inputs.signal_type,
                 verify=order.verify,
                 on_progress=bar.show,
                 on_reject=on_reject,
@@ -150,11 +165,12 @@ async def _ingest(
 
 
 @asynccontextmanager
-async def _service(known: KnownMeters, simulate: bool) -> AsyncGenerator[tuple[BesmartClient, Meters], None]:
+async def _service(order: _Order, simulate: bool) -> AsyncGenerator[tuple[BesmartClient, Meters], None]:
     if not simulate:
         async with client_for() as client:
-            yield client, known
+            yield client, order.inputs.meters(client.sensors, create=order.create_sensors)
         return
+    known = order.inputs.known()
     simulator = embedded()(seed=False)
     with closing(simulator):
         async with client_for(simulator) as client:
@@ -216,23 +232,6 @@ def _reject_file(path: Path | None) -> Generator[Callable[[Reject], object] | No
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("file", "row", "column", "value", "reason"))
         yield lambda reject: writer.writerow(attrs.astuple(reject))
-
-
-def _checked_zone(name: str | None) -> str | None:
-    try:
-        if name is not None:
-            zone_of(name)
-    except UnknownZoneError as error:
-        raise UsageError(f"--time-zone: {error}") from None
-    return name
-
-
-def _checked_encoding(name: str) -> str:
-    try:
-        "".encode(name)
-    except LookupError:
-        raise UsageError(f"--encoding: {name!r} is no encoding; give one such as cp1250") from None
-    return "utf-8-sig" if name.casefold().replace("-", "").replace("_", "") == "utf8" else name
 
 
 def _exit(report: IngestReport) -> int:

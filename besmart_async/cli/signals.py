@@ -10,6 +10,7 @@ from besmart_async.cli.output import cell, counted, error_line, stamp, write, wr
 from besmart_async.cli.selection import moment, queries, window
 from besmart_async.cli.session import call
 from besmart_async.client import BesmartClient
+from besmart_async.ingest.columns import as_column
 from besmart_async.ingest.numbers import parse_numbers
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
@@ -128,8 +129,10 @@ def _numbers(texts: Iterable[str]) -> Iterable[float]:
     import numpy as np
 
     column = list(texts)
-    numbers, problems = parse_numbers(np.array(column, object))
-    for place, reason in problems.items():
+    numbers = parse_numbers(as_column(np.array(column, object)))
+    for place, reason in numbers.problems.items():
         raise UsageError(f"{column[place]!r} {reason}")
-    found: list[float] = numbers.tolist()
+    if numbers.absent.any():
+        raise UsageError(f"{column[int(numbers.absent.argmax())]!r} is empty; write a reading as TIME=VALUE")
+    found: list[float] = numbers.values.tolist()
     return found

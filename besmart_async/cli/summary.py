@@ -11,7 +11,7 @@ def summary(report: IngestReport) -> Iterator[str]:
     """Yield the lines of the report."""
     files = f"{len(report.files)} files" if len(report.files) != 1 else report.files[0]
     yield _line("read", report.rows_read, f"rows of {files}")
-    signals = f"{_count(report.signals, 'signal')} of {_count(report.meters, 'meter')}"
+    signals = f"{counted(report.signals, 'signal')} of {counted(report.meters, 'meter')}"
     yield _line("accepted", report.accepted, f"by the service, for {signals}")
     yield _line("distinct", report.distinct, "readings (signal, time, origin)")
     repeats = report.repeats_equal + report.repeats_conflicting
@@ -59,5 +59,6 @@ def _size(count: int) -> str:
     return f"{count / 1e3:,.1f} kB" if count < 1_000_000 else f"{count / 1e6:,.1f} MB"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number of something: `1 meter`, `2 meters`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -209,7 +209,9 @@ class IngestJob:
             parser = Parser(self._reading)
             for page in source.pages():
                 readings, rejects = parser.parse(page.chunk)
-                yield _Step(source.name, before + page.position, page.rows, readings, [*page.rejects, *rejects])
+                rejects = [*page.rejects, *rejects]
+                rows = len(readings) + len(rejects)  # what is left out as missing or ignored is no reading
+                yield _Step(source.name, before + page.position, rows, readings, rejects)
             before += source.size_bytes or 0
 
     async def _send(self, step: _Step, mapper: Mapper) -> None:
