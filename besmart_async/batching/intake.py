@@ -219,7 +219,7 @@ class Intake:
     def flush(self) -> int:
         """Make everything accepted so far due; return a ticket for `flushes.done`."""
         self.reconcile()
-        if self.flushes.begin(self._ledger.pending):
+        if self.flushes.begin(self._ledger.pending - self._ledger.kept):
             for lane in self._lanes.values():
                 lane.seal()
                 if lane.rows:

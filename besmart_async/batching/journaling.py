@@ -38,7 +38,7 @@ class JournaledAdmission(Admission):
         self.journal = Journal(path, new_ref, self._written, engine.watches.look, self._unsettled)
         self._opening: asyncio.Task[None] | None = None
         self._feeding: asyncio.Task[None] | None = None
-        self._fed = False
+        self._fed = self._feeding_ended = False
         engine.witness = self.journal
 
     # -- before anything else ----------------------------------------------------------------------------------------
@@ -63,14 +63,14 @@ class JournaledAdmission(Admission):
                 self._opening = None
 
     async def recover(self, timeout_s: float | None) -> bool:
-        """Wait until all that an earlier writer left is taken over; False if the time is over first.
+        """Wait until all that an earlier writer left is taken over, or the writer has ended; False: not in time.
 
         Raises:
             JournalError: as `open`.
         """
         if not self._fed:
             await self.open()
-        return self._fed or await self._engine.watches.until(lambda: self._fed, timeout_s)
+        return self._fed or await self._engine.watches.until(lambda: self._feeding_ended, timeout_s)
 
     async def _open(self) -> None:
         recovered = await self.journal.open()
@@ -79,12 +79,17 @@ class JournaledAdmission(Admission):
 
     async def _feed(self, recovered: list[Recovered]) -> None:
         recovered.reverse()
-        while recovered:
-            part = recovered.pop()
-            if not self._take_over(part):
-                await self._stand_in_line(partial(self._take_over, part), part.data, math.inf)
-        self._fed = self.journal.may_compact = True
-        self._engine.pump()
+        try:
+            while recovered:
+                part = recovered.pop()
+                if not self._take_over(part):
+                    await self._stand_in_line(partial(self._take_over, part), part.data, math.inf)
+            self._fed = self.journal.may_compact = True
+        except BesmartError:
+            pass  # closed, or stopped: the rest stays in the journal, and whoever waits finds out for himself
+        finally:
+            self._feeding_ended = True
+            self._engine.pump()
 
     def _take_over(self, part: Recovered) -> bool:
         self._engine.check_open()
