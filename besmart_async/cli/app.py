@@ -18,6 +18,8 @@ _EPILOGUE = (
 # Group and command: where it is, and its line in the help. The text is here so that the help needs no import.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("ingest", "ingest:ingest", "Send readings from CSV files, compare what arrived, show a day of it."),
+    ("journal status", "journal:status", "Show what waits in the journal of a writer; changes nothing."),
+    ("journal drain", "journal:drain", "Deliver what waits in the journal of a writer."),
     ("simulate", "simulate:simulate", "Run the embedded service on this machine."),
     ("sensors get", "sensors:get", "Show a sensor."),
     ("sensors types", "sensors:types", "List the sensor types."),
@@ -27,6 +29,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("sensor-states list", "sensor_states:list_", "List the states of a sensor."),
 )
 GROUPS = {
+    "journal": "What a writer accepted and has not delivered yet.",
     "sensors": "Sensors and their types.",
     "signals": "Signals, their types and readings.",
     "meter-types": "Meter types.",

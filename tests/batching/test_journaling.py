@@ -33,18 +33,19 @@ def journal(tmp_path: Path) -> Path:
 
 async def test_flushes_and_writes_hear_that_it_stopped(journal: Path) -> None:
     writer = Writer(never, SMALL, journal=journal)
+    await writer.__aenter__()
+    waiting = [
+        asyncio.ensure_future(writer.flush()),
+        asyncio.ensure_future(writer.write(SignalKey(1, 1, 32), 1, 1.0)),
+    ]
+    await asyncio.sleep(0)
+    writer.stop(BesmartError("enough"))
+    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
+    assert [str(outcome) for outcome in outcomes] == ["enough", "enough"]
+    with pytest.raises(BesmartError, match="enough"):
+        await asyncio.wait_for(writer.flush(), 30)
     with pytest.raises(UndeliveredError, match=f"{READINGS} readings stay in the journal"):
-        async with writer:
-            waiting = [
-                asyncio.ensure_future(writer.flush()),
-                asyncio.ensure_future(writer.write(SignalKey(1, 1, 32), 1, 1.0)),
-            ]
-            await asyncio.sleep(0)
-            writer.stop(BesmartError("enough"))
-            outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
-            assert [str(outcome) for outcome in outcomes] == ["enough", "enough"]
-            with pytest.raises(BesmartError, match="enough"):
-                await asyncio.wait_for(writer.flush(), 30)
+        await writer.aclose()
 
 
 async def test_flushes_hear_that_it_was_closed(journal: Path) -> None:

@@ -49,7 +49,7 @@ def without_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """Serve the document's examples from another thread, since every command has an event loop of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -66,7 +66,7 @@ def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     simulator, base_url = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
     for name, value in (("BASE_URL", base_url), ("API_KEY", "API_KEY"), ("LOGIN", "login"), ("PASSWORD", "password")):
         monkeypatch.setenv(f"BESMART_{name}", value)
-    yield
+    yield simulator
     asyncio.run_coroutine_threadsafe(stop(simulator), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def insert_body(db: sqlite3.Connection, body: bytes, start: int, stop: int) -> R
 
 
 @contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
+def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
     """Let everything in it happen, on disk when it ends, or nothing."""
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -77,7 +77,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def disk_errors_told(path: Path) -> Iterator[None]:
+def disk_errors_told(path: Path) -> Generator[None, None, None]:
     """Turn what the disk and SQLite raise into a `JournalError` that says what to do."""
     try:
         yield
