@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from besmart_async.batching.admission import Admission
 from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
-from besmart_async.batching.door import Reading
+from besmart_async.batching.door import PlainReading, Reading
 from besmart_async.batching.engine import Engine
+from besmart_async.batching.intake import ONE_BYTES
 from besmart_async.batching.journal.journal import Joined, Journal
 from besmart_async.batching.journal.recovery import Recovered
-from besmart_async.batching.lanes import READING_BYTES, SEGMENT_BYTES, columns_cost
+from besmart_async.batching.lanes import columns_cost
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, InvalidInputError
 from besmart_async.models.keys import SignalKey
@@ -100,6 +101,20 @@ class JournaledAdmission(Admission):
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
+    def join_one(self, reading: PlainReading) -> Joined | None:
+        """Put a plain reading on its way to the disk; None: there is something to wait for first (`accept`).
+
+        Whoever waits for it sees to `leave` when he is cancelled.
+        """
+        if not self._fed or not self._intake.reserve_one():
+            return None
+        return self.journal.join(reading, NO_REF, ONE_BYTES)
+
+    def leave(self, joined: Joined) -> None:
+        """Take a write back, unless it is on its way to the disk already."""
+        if self.journal.leave(joined):
+            self._intake.reserve(-joined.cost)
+
     async def accept(self, what: Reading | SignalData, ref: int | NDArray[np.int64] = NO_REF) -> None:
         """Return once all of it is on disk, and accepted.
 
@@ -121,8 +136,7 @@ class JournaledAdmission(Admission):
         try:
             await joined.future
         except asyncio.CancelledError:
-            if self.journal.leave(joined):
-                self._intake.reserve(-joined.cost)
+            self.leave(joined)
             raise
 
     async def _joined_in_turn(self, what: Reading | SignalData, ref: int, deadline: float) -> Joined:
@@ -138,7 +152,7 @@ class JournaledAdmission(Admission):
 
     def _joined(self, what: Reading | SignalData, ref: int) -> Joined | None:
         self._engine.check_open()
-        cost = READING_BYTES + SEGMENT_BYTES if isinstance(what, Reading) else columns_cost(what)
+        cost = ONE_BYTES if isinstance(what, Reading) else columns_cost(what)
         if not self._core.room(cost):
             return None
         self._intake.reserve(cost)
@@ -148,8 +162,13 @@ class JournaledAdmission(Admission):
         """Offer to the core what is on disk."""
         now = self._engine.time()
         self._intake.reserve(-sum([joined.cost for joined in writes]))
+        offer_one = self._core.offer_one
         for joined in writes:
-            self._offer(joined.what, ref if joined.ref == NO_REF else joined.ref, now)
+            what = joined.what
+            if not isinstance(what, tuple):
+                self._offer(what, ref if joined.ref == NO_REF else joined.ref, now)
+            elif not offer_one(*what, ref, now):
+                self._intake.admit(Reading(*what).columns(), ref, now)
         if self._engine.closing:
             self._core.flush()
         self._intake.attention = self._intake.breathe = False
