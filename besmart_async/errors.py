@@ -97,15 +97,23 @@ class TransportError(BesmartError):
     Attributes:
         operation: the operation's name, such as `"sensors.get"`.
         reached: whether any of the request may have reached the service.
+        reused: whether the connection had served before: if it broke, it was most likely closed while it was idle.
     """
 
     def __init__(
-        self, message: str, *, operation: str = "", reached: bool = False, outcome: Outcome | None = None
+        self,
+        message: str,
+        *,
+        operation: str = "",
+        reached: bool = False,
+        reused: bool = False,
+        outcome: Outcome | None = None,
     ) -> None:
         """Tell what failed, for which `operation`, and what that means for the service's state."""
         super().__init__(message)
         self.operation = operation
         self.reached = reached
+        self.reused = reused
         self.outcome = outcome
 
     def __str__(self) -> str:

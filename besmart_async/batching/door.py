@@ -14,7 +14,7 @@ from besmart_async.errors import InvalidInputError
 from besmart_async.models.keys import SignalKey, checked_id, checked_key
 from besmart_async.models.series import SignalData, checked_unit
 from besmart_async.models.times import TimeColumn, TimeLike, plain_array, time_column, to_ms
-from besmart_async.models.values import REMOVED, JsonValue, checked_json
+from besmart_async.models.values import REMOVED, JsonValue, checked_json, checked_unicode
 
 TypeColumn = str | Sequence[str] | NDArray[Any]
 OriginColumn = int | Sequence[int] | NDArray[Any]
@@ -66,7 +66,7 @@ def admitted(
         checked_key(key),
         to_ms(moment, "time"),
         checked_json(value, "value"),
-        str(type_),
+        checked_unicode("type", type_),
         checked_id("origin", origin),
         checked_unit(unit),
     )

@@ -218,6 +218,14 @@ class Engine:
         self._core.flush()
         self.pump()
         try:
+            await self._drain(timeout_s, deadline)
+        finally:
+            self._closed = True
+            self.watches.look()
+        return True
+
+    async def _drain(self, timeout_s: float, deadline: float) -> None:
+        try:
             await self.watches.until(self.idle, timeout_s)
         finally:
             self._give_up(BesmartError(f"the writer was closed, after {timeout_s:g} s of trying"))
@@ -226,9 +234,6 @@ class Engine:
         if self.calls:
             await asyncio.wait(self.calls, timeout=_CANCEL_GRACE_S)
         await self._outbox.empty(max(_CANCEL_GRACE_S, deadline - self.time()))
-        self._closed = True
-        self.watches.look()
-        return True
 
     def idle(self) -> bool:
         """Whether everything accepted has its final outcome."""

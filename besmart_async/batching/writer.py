@@ -142,8 +142,8 @@ class Writer:
             and MIN_MS <= time <= MAX_MS  # pyright: ignore[reportOperatorIssue]
             and type is DOUBLE
             and origin.__class__ is int
-            and origin >= 0  # pyright: ignore[reportOperatorIssue]
-            and (unit is None or (unit.__class__ is str and unit))
+            and 0 <= origin < 1 << 63  # pyright: ignore[reportOperatorIssue]
+            and (unit is None or (unit.__class__ is str and unit and unit.isascii()))
         ):
             if self._journaled is not None:
                 joined = self._journaled.join_one((key, time, value, type, origin, unit))  # pyright: ignore[reportArgumentType]

@@ -121,7 +121,10 @@ async def test_every_form_of_time_and_value_is_accepted() -> None:
         (1, 1.0, {"type": 3}),
         (1, 1.0, {"origin": -1}),
         (1, 1.0, {"origin": True}),
+        (1, 1.0, {"origin": 2**63}),
         (1, 1.0, {"unit": ""}),
+        (1, 1.0, {"unit": "half a pair: \ud800"}),
+        (1, 1.0, {"type": "half a pair: \ud800"}),
         ("now", 1.0, {}),
     ],
 )
