@@ -30,7 +30,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", choices=[*COMPARISONS, "soak"], help="all but the soak by default")
     parser.add_argument("--smoke", action="store_true", help="small sizes and few rounds: does it run at all?")
+    parser.add_argument("--minutes", type=float, default=3.0, help="how long to soak")
+    parser.add_argument("--seed", type=int, help="seed of the soak; drawn and printed by default")
     asked = parser.parse_args()
+    if asked.what == "soak":
+        from benchmarks.soak.run import main as soak  # noqa: PLC0415 - the others do without the tests
+
+        return soak(asked.minutes, asked.seed)
     show_machine()
     for name, run in COMPARISONS.items():
         if asked.what in (name, None):

@@ -87,9 +87,8 @@ def show_rates(rates: list[Rate]) -> None:
         ratio = rate.per_s / first.setdefault(rate.work, rate.per_s)
         bar = "" if rate.bar is None else f"{rate.bar:,.0f} {'reached' if rate.per_s >= rate.bar else 'MISSED'}"
         speed = f"{rate.per_s:,.0f} {rate.unit}/s"
-        print(
-            f"{rate.work:32} {rate.way:14} {speed:>20} {_scaled(rate.cpu_s, rate.unit.removesuffix('s')):>16} {ratio:7.2f}  {bar}"
-        )
+        cpu = _scaled(rate.cpu_s, rate.unit.removesuffix("s"))
+        print(f"{rate.work:32} {rate.way:14} {speed:>20} {cpu:>16} {ratio:7.2f}  {bar}")
     if rates:
         print(rates[0].note)
     sys.stdout.flush()
