@@ -169,7 +169,9 @@ class JournaledAdmission(Admission):
                 self._offer(what, ref if joined.ref == NO_REF else joined.ref, now)
             elif not offer_one(*what, ref, now):
                 self._intake.admit(Reading(*what).columns(), ref, now)
-        if self._engine.closing:
+        if self._core.failure is not None:
+            self._core.give_up_late()
+        elif self._engine.closing:
             self._core.flush()
         self._intake.attention = self._intake.breathe = False
         self._engine.pump()

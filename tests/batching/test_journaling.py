@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from besmart_async import BatchPolicy, BesmartError, SignalKey, UndeliveredError
+from besmart_async import BatchPolicy, BesmartError, SignalData, SignalKey, UndeliveredError
 from besmart_async.batching.writer import Writer
 
 SMALL = BatchPolicy(max_memory_bytes=400_000, close_timeout_s=0)
@@ -57,3 +57,19 @@ async def test_flushes_hear_that_it_was_closed(journal: Path) -> None:
         await writer.aclose()
     with pytest.raises(BesmartError, match="closed"):
         await asyncio.wait_for(flushing, 30)
+
+
+async def test_what_reaches_the_disk_after_the_end_is_told_that_it_stays_there(tmp_path: Path) -> None:
+    writer = Writer(never, BatchPolicy(close_timeout_s=0), journal=tmp_path / "journal")
+    await writer.__aenter__()
+    delivering = asyncio.ensure_future(writer.deliver(SignalData(SignalKey(1, 1, 32), [1, 2], [1.0, 2.0])))
+    writing = asyncio.ensure_future(writer.write(SignalKey(1, 2, 32), 1, 1.0))
+    await asyncio.sleep(0)
+    writer.stop(BesmartError("enough"))  # while they are on their way to the disk
+    assert writer.report.accepted == 0
+    await asyncio.wait_for(writing, 10)
+    with pytest.raises(BesmartError, match="enough"):
+        await asyncio.wait_for(delivering, 10)
+    assert (writer.report.pending, writer.report.kept) == (3, 3)
+    with pytest.raises(UndeliveredError, match="3 readings stay in the journal"):
+        await writer.aclose()
