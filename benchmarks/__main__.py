@@ -1,28 +1,61 @@
-"""`python -m benchmarks [--smoke]`."""
+"""`python -m benchmarks [codec | imports | journal | soak] [--smoke]`; without a name all but the soak."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 
-from benchmarks import codec, imports, parsing
-from benchmarks.measuring import show
+from benchmarks import codec, imports, journal, parsing
+from benchmarks.measuring import show, show_machine, show_rates
 
 
-def main() -> None:
-    """Run everything and print one table."""
+def _codec(smoke: bool) -> None:
+    show(codec.rows(readings=10_000 if smoke else 200_000, rounds=_rounds(smoke)))
+
+
+def _imports(smoke: bool) -> None:
+    show(imports.rows(rounds=_rounds(smoke)))
+
+
+def _parsing(smoke: bool) -> None:
+    show(parsing.rows(readings=50_000 if smoke else 1_000_000, rounds=_rounds(smoke)))
+
+
+def _journal(smoke: bool) -> None:
+    show_rates(journal.rates(readings=100_000 if smoke else 2_000_000, rounds=1 if smoke else 5))
+
+
+COMPARISONS: dict[str, Callable[[bool], None]] = {
+    "codec": _codec,
+    "parsing": _parsing,
+    "imports": _imports,
+    "journal": _journal,
+}
+
+
+def main() -> int:
+    """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=[*COMPARISONS, "soak"], help="all but the soak by default")
     parser.add_argument("--smoke", action="store_true", help="small sizes and few rounds: does it run at all?")
-    smoke = parser.parse_args().smoke
-    rounds = 2 if smoke else 7
-    readings = 10_000 if smoke else 200_000
-    show(
-        [
-            *codec.rows(readings=readings, rounds=rounds),
-            *parsing.rows(readings=5 * readings, rounds=rounds),
-            *imports.rows(rounds=rounds),
-        ]
-    )
+    parser.add_argument("--minutes", type=float, default=3.0, help="how long to soak")
+    parser.add_argument("--seed", type=int, help="seed of the soak; drawn and printed by default")
+    asked = parser.parse_args()
+    if asked.what == "soak":
+        from benchmarks.soak.run import main as soak  # noqa: PLC0415 - the others do without the tests
+
+        return soak(asked.minutes, asked.seed)
+    show_machine()
+    for name, run in COMPARISONS.items():
+        if asked.what in (name, None):
+            run(asked.smoke)
+    return 0
+
+
+def _rounds(smoke: bool) -> int:
+    return 2 if smoke else 7
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -213,6 +213,12 @@ class Coalescer:
         for _, segment in [*traffic.packer.drain(), *self._intake.drain()]:
             self._accounts.give_up(segment, error, "not_sent")
 
+    def give_up_late(self) -> None:
+        """Give up what was let in after the engine had stopped: it was on its way to the journal then."""
+        if self.failure is not None:
+            for _, segment in self._intake.drain():
+                self._accounts.give_up(segment, self.failure, "not_sent")
+
     def abandon(self, error: BesmartError, now: float) -> None:
         """Give up everything, what is under way included: that is in doubt. Nothing is pending afterwards."""
         self.stop(error, now)

@@ -20,6 +20,10 @@ TypeColumn = str | Sequence[str] | NDArray[Any]
 OriginColumn = int | Sequence[int] | NDArray[Any]
 
 
+PlainReading = tuple[SignalKey, int, float, str, int, str | None]
+"""A checked reading that is plain, as the fast path passes it on: key, time, value, type, origin, unit."""
+
+
 @attrs.frozen
 class Reading:
     """One checked reading. `plain`: an int time and a float value."""

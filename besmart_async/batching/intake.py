@@ -35,6 +35,8 @@ QUANTUM = 128
 """Readings accepted between two looks at everything else: some 0.1 ms."""
 TURN = 32
 """The same while memory is scarce, so that everybody has a turn soon."""
+ONE_BYTES = READING_BYTES + SEGMENT_BYTES
+"""Cost of a single reading on its own."""
 
 
 class Intake:
@@ -151,6 +153,14 @@ class Intake:
         """Set memory aside for readings that are on their way to the journal; a negative cost gives it back."""
         self._reserved += cost
         self.used += cost
+
+    def reserve_one(self) -> bool:
+        """Set memory aside for one single reading; False if there is no room, or others stand in line."""
+        if self.crowded or self._closed or self.used + ONE_BYTES > self._memory:
+            return False
+        self._reserved += ONE_BYTES
+        self.used += ONE_BYTES
+        return True
 
     def room(self, cost: int) -> bool:
         """Whether something of this cost would be accepted."""

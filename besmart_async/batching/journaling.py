@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from besmart_async.batching.admission import Admission
 from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
-from besmart_async.batching.door import Reading
+from besmart_async.batching.door import PlainReading, Reading
 from besmart_async.batching.engine import Engine
+from besmart_async.batching.intake import ONE_BYTES
 from besmart_async.batching.journal.journal import Joined, Journal
 from besmart_async.batching.journal.recovery import Recovered
-from besmart_async.batching.lanes import READING_BYTES, SEGMENT_BYTES, columns_cost
+from besmart_async.batching.lanes import columns_cost
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, InvalidInputError
 from besmart_async.models.keys import SignalKey
@@ -38,7 +39,7 @@ class JournaledAdmission(Admission):
         self.journal = Journal(path, new_ref, self._written, engine.watches.look, self._unsettled)
         self._opening: asyncio.Task[None] | None = None
         self._feeding: asyncio.Task[None] | None = None
-        self._fed = False
+        self._fed = self._feeding_ended = False
         engine.witness = self.journal
 
     # -- before anything else ----------------------------------------------------------------------------------------
@@ -63,14 +64,14 @@ class JournaledAdmission(Admission):
                 self._opening = None
 
     async def recover(self, timeout_s: float | None) -> bool:
-        """Wait until all that an earlier writer left is taken over; False if the time is over first.
+        """Wait until all that an earlier writer left is taken over, or the writer has ended; False: not in time.
 
         Raises:
             JournalError: as `open`.
         """
         if not self._fed:
             await self.open()
-        return self._fed or await self._engine.watches.until(lambda: self._fed, timeout_s)
+        return self._fed or await self._engine.watches.until(lambda: self._feeding_ended, timeout_s)
 
     async def _open(self) -> None:
         recovered = await self.journal.open()
@@ -79,13 +80,18 @@ class JournaledAdmission(Admission):
 
     async def _feed(self, recovered: list[Recovered]) -> None:
         recovered.reverse()
-        while recovered:
-            part = recovered.pop()
-            if not self._take_over(part):
-                self._engine.pump()
-                await self._stand_in_line(partial(self._take_over, part), part.data, math.inf)
-        self._fed = self.journal.may_compact = True
-        self._engine.pump()
+        try:
+            while recovered:
+                part = recovered.pop()
+                if not self._take_over(part):
+                    self._engine.pump()
+                    await self._stand_in_line(partial(self._take_over, part), part.data, math.inf)
+            self._fed = self.journal.may_compact = True
+        except BesmartError:
+            pass  # closed, or stopped: the rest stays in the journal, and whoever waits finds out for himself
+        finally:
+            self._feeding_ended = True
+            self._engine.pump()
 
     def _take_over(self, part: Recovered) -> bool:
         self._engine.check_open()
@@ -95,6 +101,20 @@ class JournaledAdmission(Admission):
         return True
 
     # -- in ----------------------------------------------------------------------------------------------------------
+
+    def join_one(self, reading: PlainReading) -> Joined | None:
+        """Put a plain reading on its way to the disk; None: there is something to wait for first (`accept`).
+
+        Whoever waits for it sees to `leave` when he is cancelled.
+        """
+        if not self._fed or not self._intake.reserve_one():
+            return None
+        return self.journal.join(reading, NO_REF, ONE_BYTES)
+
+    def leave(self, joined: Joined) -> None:
+        """Take a write back, unless it is on its way to the disk already."""
+        if self.journal.leave(joined):
+            self._intake.reserve(-joined.cost)
 
     async def accept(self, what: Reading | SignalData, ref: int | NDArray[np.int64] = NO_REF) -> None:
         """Return once all of it is on disk, and accepted.
@@ -117,8 +137,7 @@ class JournaledAdmission(Admission):
         try:
             await joined.future
         except asyncio.CancelledError:
-            if self.journal.leave(joined):
-                self._intake.reserve(-joined.cost)
+            self.leave(joined)
             raise
 
     async def _joined_in_turn(self, what: Reading | SignalData, ref: int, deadline: float) -> Joined:
@@ -134,7 +153,7 @@ class JournaledAdmission(Admission):
 
     def _joined(self, what: Reading | SignalData, ref: int) -> Joined | None:
         self._engine.check_open()
-        cost = READING_BYTES + SEGMENT_BYTES if isinstance(what, Reading) else columns_cost(what)
+        cost = ONE_BYTES if isinstance(what, Reading) else columns_cost(what)
         if not self._core.room(cost):
             return None
         self._intake.reserve(cost)
@@ -147,9 +166,16 @@ class JournaledAdmission(Admission):
         if ref is None:
             self._engine.tell()
             return
+        offer_one = self._core.offer_one
         for joined in writes:
-            self._offer(joined.what, ref if joined.ref == NO_REF else joined.ref, now)
-        if self._engine.closing:
+            what = joined.what
+            if not isinstance(what, tuple):
+                self._offer(what, ref if joined.ref == NO_REF else joined.ref, now)
+            elif not offer_one(*what, ref, now):
+                self._intake.admit(Reading(*what).columns(), ref, now)
+        if self._core.failure is not None:
+            self._core.give_up_late()
+        elif self._engine.closing:
             self._core.flush()
         self._intake.attention = self._intake.breathe = False
         self._engine.pump()

@@ -37,7 +37,7 @@ from besmart_async.batching.admission import Admission
 from besmart_async.batching.callers import Delivery
 from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
-from besmart_async.batching.door import OriginColumn, Reading, TypeColumn, admitted, checked_data, removal
+from besmart_async.batching.door import OriginColumn, TypeColumn, admitted, checked_data, removal
 from besmart_async.batching.engine import Engine, Put, WriterHook
 from besmart_async.batching.journaling import JournaledAdmission
 from besmart_async.batching.outbox import OnReject, Outbox
@@ -146,9 +146,15 @@ class Writer:
             and (unit is None or (unit.__class__ is str and unit and unit.isascii()))
         ):
             if self._journaled is not None:
-                await self._journaled.accept(Reading(key, time, value, type, origin, unit))  # pyright: ignore[reportArgumentType]
-                return
-            if self._offer_one(key, time, value, type, origin, unit, NO_REF, self._time()):  # pyright: ignore[reportArgumentType]
+                joined = self._journaled.join_one((key, time, value, type, origin, unit))  # pyright: ignore[reportArgumentType]
+                if joined is not None:
+                    try:
+                        await joined.future
+                    except asyncio.CancelledError:
+                        self._journaled.leave(joined)
+                        raise
+                    return
+            elif self._offer_one(key, time, value, type, origin, unit, NO_REF, self._time()):  # pyright: ignore[reportArgumentType]
                 if self._intake.attention:
                     await self._admission.attend()
                 return

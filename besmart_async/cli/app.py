@@ -22,6 +22,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("export", "export:export", "Write the readings of signals to a CSV, Parquet or JSON lines file."),
     ("plot", "plot:plot", "Draw signals: in the terminal, as PNG or SVG, or as one HTML file."),
     ("latest", "latest:latest", "Show the last reading of each signal."),
+    ("journal status", "journal:status", "Show what waits in the journal of a writer; changes nothing."),
+    ("journal drain", "journal:drain", "Deliver what waits in the journal of a writer."),
     ("simulate", "simulate:simulate", "Run the embedded service on this machine."),
     ("auth login", "auth:login", "Keep an account for the other commands."),
     ("auth status", "auth:status", "Tell which account is used, and whether it works."),
@@ -49,6 +51,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
 )
 GROUPS = {
     "auth": "The account that the commands use.",
+    "journal": "What a writer accepted and has not delivered yet.",
     "sensors": "Sensors and their types.",
     "signals": "Signals, their types and readings.",
     "meter-types": "Meter types.",

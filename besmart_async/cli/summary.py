@@ -10,19 +10,19 @@ from besmart_async.ingest.report import IngestReport
 def summary(report: IngestReport) -> Iterator[str]:
     """Yield the lines of the report."""
     files = f"{len(report.files)} files" if len(report.files) != 1 else report.files[0]
-    yield _line("read", report.rows_read, f"rows of {files}")
+    yield line("read", report.rows_read, f"rows of {files}")
     signals = f"{counted(report.signals, 'signal')} of {counted(report.meters, 'meter')}"
-    yield _line("accepted", report.accepted, f"by the service, for {signals}")
-    yield _line("distinct", report.distinct, "readings (signal, time, origin)")
+    yield line("accepted", report.accepted, f"by the service, for {signals}")
+    yield line("distinct", report.distinct, "readings (signal, time, origin)")
     repeats = report.repeats_equal + report.repeats_conflicting
     detail = f"rows: {report.repeats_equal:,} with the same value, {report.repeats_conflicting:,} with another"
-    yield _line("repeated", repeats, f"{detail}; the last holds" if report.repeats_conflicting else detail)
-    yield _line("rejected", report.rejected, "rows")
+    yield line("repeated", repeats, f"{detail}; the last holds" if report.repeats_conflicting else detail)
+    yield line("rejected", report.rejected, "rows")
     if report.in_doubt:
-        yield _line("in doubt", report.in_doubt, "rows: sent, but it is not known whether they were stored")
+        yield line("in doubt", report.in_doubt, "rows: sent, but it is not known whether they were stored")
     if report.not_sent:
-        yield _line("not sent", report.not_sent, "rows")
-    yield _line("requests", report.requests, f"of {_size(report.body_bytes)} in all")
+        yield line("not sent", report.not_sent, "rows")
+    yield line("requests", report.requests, f"of {size(report.body_bytes)} in all")
     yield f"seconds   {report.seconds:>12.2f} {report.readings_per_s:,.0f} readings/s"
     if report.verification is not None:
         found = report.verification
@@ -49,11 +49,13 @@ def problems(report: IngestReport) -> Iterator[str]:
         yield f"failed: {report.error}"
 
 
-def _line(name: str, number: int, text: str) -> str:
+def line(name: str, number: int, text: str) -> str:
+    """Return one line: what, how many, of what."""
     return f"{name:<9} {number:>12,} {text}"
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
+    """Return a number of bytes as people say it."""
     if count < 1000:
         return f"{count} bytes"
     return f"{count / 1e3:,.1f} kB" if count < 1_000_000 else f"{count / 1e6:,.1f} MB"

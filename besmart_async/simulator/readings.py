@@ -107,6 +107,11 @@ class Readings:
         for (signal,) in self._connection.execute(sql, (client_cid, sensor_mid)).fetchall():
             self._connection.execute("DELETE FROM reading WHERE signal = ?", (signal,))
 
+    def forget_replaced(self) -> None:
+        """Drop every acquisition but the newest of each reading."""
+        newest = "SELECT max(sequence) FROM reading GROUP BY signal, time, origin"
+        self._connection.execute(f"DELETE FROM reading WHERE sequence NOT IN ({newest})")  # noqa: S608
+
     def count(self) -> int:
         """How many acquisitions are stored."""
         return int(self._connection.execute("SELECT count(*) FROM reading").fetchone()[0])

@@ -12,7 +12,7 @@ from besmart_async.simulator.store import Store
 
 
 class Stocking:
-    """The `add_*` methods of a simulator. They check nothing a request would have to obey."""
+    """The `add_*` methods of a simulator, and `forget_replaced`. They check nothing a request would have to obey."""
 
     _store: Store
 
@@ -99,3 +99,7 @@ class Stocking:
         count = len(time)
         columns = Columns(list(time), list(value), [kind] * count, [origin] * count)
         self._store.readings.append((client_cid, sensor_mid, signal_type_moid), columns, self._now())
+
+    def forget_replaced(self) -> None:
+        """Drop every acquisition but the newest of each reading, so that a long run needs no more memory."""
+        self._store.readings.forget_replaced()

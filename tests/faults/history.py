@@ -14,6 +14,7 @@ Moment = tuple[float, int]
 """Time and origin: what tells the readings of one signal apart."""
 
 _NEVER_STORED = frozenset({"refused", "rejected", "not_sent"})
+_HANDED_BACK = frozenset({"rejected", "not_sent", "in_doubt"})
 _UNSURE = frozenset({"offered", "in_doubt"})
 
 
@@ -37,6 +38,11 @@ class Write:
     value: float
     kind: str
     state: str = "offered"
+
+    @property
+    def handed_back(self) -> bool:
+        """Whether its caller was told that it was given up."""
+        return self.state in _HANDED_BACK
 
 
 @attrs.define
@@ -66,6 +72,11 @@ class History:
         number = self.number_of(value, kind, len(self.writes)) if kind == REMOVAL else self._by_value.get(value)
         assert number is not None, f"told of value {value}, which was never offered"
         return number
+
+    @property
+    def never_stored(self) -> bool:
+        """Whether the service has refused all of it, or never seen it."""
+        return all(write.state in _NEVER_STORED for write in self.writes)
 
     def possible_ends(self) -> tuple[set[int], int | None]:
         """The writes that may be the final value (-1: none at all), and the one that must at least be there."""

@@ -140,10 +140,12 @@ class Oracle:
                 signal[moment].acknowledged = max(signal[moment].acknowledged, number)
 
     def _settle(self, key: SignalKey, moment: Moment, number: int) -> None:
+        """Take a flushed write as stored, unless it may share the fate of a later one that replaced it while queued."""
         history = self._signals[key][moment]
         if self._fresh.get((key, moment)) == number:
             del self._fresh[key, moment]
-        if history.writes[number].state == "accepted":
+        later = history.writes[number + 1 :]
+        if history.writes[number].state == "accepted" and not any(write.handed_back for write in later):
             history.writes[number].state = "acknowledged"
             history.acknowledged = max(history.acknowledged, number)
 
@@ -203,13 +205,16 @@ class Oracle:
 
         Call it after a clean verdict with everything flushed, and empty the service's own history at the same time.
         """
+        self._flushes.clear()  # those that were cancelled
         for signal in self._signals.values():
-            for moment, history in signal.items():
+            for moment, history in list(signal.items()):
                 if 0 < history.acknowledged == len(history.writes) - 1:
                     last, kept = history.writes[-1], History(acknowledged=0)
                     kept.add(last.value, last.kind)
                     kept.writes[0].state = last.state
                     signal[moment] = kept
+                elif history.never_stored:
+                    del signal[moment]
 
     def _miscounted(self, reports: Sequence[DeliveryReport]) -> list[str]:
         problems = [f"the sum does not hold: {report}" for report in reports if not adds_up(report)]

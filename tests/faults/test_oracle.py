@@ -56,6 +56,8 @@ FLUSHED = [told("flushing", number=1), told("flushed", number=1)]
         (written(1.0), [Row(1.0)]),
         (written(1.0, 2.0), [Row(2.0)]),
         (written(1.0, 2.0), [Row(1.0), Row(1.0), Row(2.0)]),
+        ([*written(1.0, 2.0), HANDED_BACK["in_doubt"], *FLUSHED], []),
+        ([*written(1.0), told("offered", 2.0), HANDED_BACK["in_doubt"], *FLUSHED], []),
         ([OFFERED], []),
         ([OFFERED], [Row(1.0)]),
         ([*written(1.0, 2.0), HANDED_BACK["rejected"]], [Row(1.0)]),

@@ -43,3 +43,15 @@ def test_a_file_keeps_its_data_and_is_not_seeded_again(tmp_path: Path) -> None:
     assert [(row.time, row.sequence) for row in second.stored(7, 1, 32)] == [(1, 1), (2, 2)]
     assert second.stored(12, 122, 32) == []
     second.close()
+
+
+def test_what_was_replaced_can_be_forgotten() -> None:
+    sim = Simulator(seed=False)
+    for value in (1, 2):
+        sim.add_readings(7, 1, 32, [1, 2], [value, value])
+    sim.add_readings(7, 1, 32, [1], [0], kind="RM")
+    sim.add_readings(7, 1, 32, [1], [3], origin=2)
+    sim.forget_replaced()
+    found = [(row.time, row.value, row.type, row.origin) for row in sim.stored(7, 1, 32)]
+    assert found == [(2, 2, "DBL", 1), (1, 0, "RM", 1), (1, 3, "DBL", 2)]
+    sim.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from besmart_async.batching.journal.records import Entry, count, encode
+from besmart_async.batching.journal.records import Write, count, encode
 from besmart_async.errors import JournalError
 
 APPLICATION_ID = 0x42534D4A
@@ -51,7 +51,7 @@ def prepare(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE IF NOT EXISTS entries (seq INTEGER PRIMARY KEY, body BLOB NOT NULL)")
 
 
-def insert(db: sqlite3.Connection, entries: Sequence[Entry], start: int, done: int) -> Row:
+def insert(db: sqlite3.Connection, entries: Sequence[Write], start: int, done: int) -> Row:
     """Add a record; outside a transaction it is on disk when this returns."""
     stop = start + count(entries)
     return insert_body(db, encode(entries, start, stop, done), start, stop)

@@ -20,7 +20,7 @@ from besmart_async.batching.journal import database
 from besmart_async.batching.journal.database import Row, disk_errors_told
 from besmart_async.batching.journal.lock import JournalLock
 from besmart_async.batching.journal.opening import Found, open_journal
-from besmart_async.batching.journal.records import Entry, decode, encode
+from besmart_async.batching.journal.records import Write, decode, encode
 from besmart_async.errors import JournalError
 from besmart_async.models.keys import SignalKey
 
@@ -53,7 +53,7 @@ class JournalFile:
         self._top = found.top
         return found
 
-    def append(self, entries: Sequence[Entry], done: int, settled: Collection[int] = ()) -> Row:
+    def append(self, entries: Sequence[Write], done: int, settled: Collection[int] = ()) -> Row:
         """Put writes on disk, and forget rows that are settled; return where they are.
 
         Args:

@@ -22,7 +22,7 @@ from besmart_async.batching.credit import NO_REF
 from besmart_async.batching.journal.database import Row
 from besmart_async.batching.journal.file import JournalFile
 from besmart_async.batching.journal.opening import Found
-from besmart_async.batching.journal.records import Entry, count
+from besmart_async.batching.journal.records import Write, count
 from besmart_async.batching.journal.recovery import Recovered, in_columns
 from besmart_async.batching.journal.tracker import Tracker
 from besmart_async.batching.outcomes import Rejection, Settled
@@ -48,7 +48,7 @@ class Joined:
         future: done once it is on disk.
     """
 
-    what: Entry
+    what: Write
     ref: int
     cost: int
     future: asyncio.Future[None]
@@ -131,7 +131,7 @@ class Journal:
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
-    def join(self, what: Entry, ref: int, cost: int) -> Joined:
+    def join(self, what: Write, ref: int, cost: int) -> Joined:
         """Put a write into the next commit."""
         assert self._loop is not None  # noqa: S101 - opened before anything joins
         joined = Joined(what, ref, cost, self._loop.create_future())

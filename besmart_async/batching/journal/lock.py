@@ -13,6 +13,9 @@ from pathlib import Path
 
 from besmart_async.errors import JournalError
 
+_PATIENCE_S = 0.2
+"""So long it may be held by somebody who only looks who has it (`JournalLock.owner`)."""
+
 
 class JournalLock:
     """Held from `take` to `release`."""
@@ -38,7 +41,7 @@ class JournalLock:
 
     def _taken(self) -> sqlite3.Connection:
         create_private(self._path, self._journal)
-        db = sqlite3.connect(self._path, timeout=0.0, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self._path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
         try:
             db.execute("BEGIN IMMEDIATE")
             db.execute("CREATE TABLE IF NOT EXISTS owner (pid INTEGER)")
@@ -73,8 +76,8 @@ class JournalLock:
         db = sqlite3.connect(self._path, timeout=0.0, isolation_level=None)
         try:
             db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error:
-            return _owner(db) or 0
+        except sqlite3.Error as error:
+            return (_owner(db) or 0) if "locked" in str(error) else None  # what nobody may write to, no writer has open
         finally:
             db.close()
         return None
@@ -86,8 +89,11 @@ def create_private(path: Path, journal: Path) -> None:
     Raises:
         JournalError: it cannot be created.
     """
+    # One that is there is not opened: closing it would let go of every lock that this process has on it.
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         told = f"{path.name} cannot be written: {error.strerror}; give a path in a folder that exists and is writable"
         raise JournalError(journal, told) from error

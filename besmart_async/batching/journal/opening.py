@@ -82,7 +82,7 @@ def open_journal(path: Path) -> tuple[sqlite3.Connection, Found]:
     _finish_salvage(path)
     create_private(path, path)
     log = read_log(content(log_path(path)))
-    problem = _problem(path, log)
+    problem = problem_of(content(path, 16), log)
     if problem is None:
         db = database.connect(path)
         try:
@@ -123,7 +123,7 @@ def read_records(db: sqlite3.Connection, path: Path) -> Found:
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and (application_id != APPLICATION_ID or tables != TABLES):
-        raise _foreign(path)
+        raise foreign(path)
     if not tables:
         return Found([], 0)
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
@@ -145,10 +145,11 @@ def read_records(db: sqlite3.Connection, path: Path) -> Found:
     return Found(rows, top, [row.seq for row, _ in everything if row.seq not in kept])
 
 
-def _problem(path: Path, log: Log | None) -> str | None:
+def problem_of(database: bytes, log: Log | None) -> str | None:
+    """Tell what can be seen to be damaged before SQLite looks at it; the first 16 bytes of the database will do."""
+    head = database[:16]
     if log is not None and log.damaged:
         return "its write-ahead log has broken frames in the middle"
-    head = content(path, 16)
     if not head and log is not None and log.frames:
         return "its database is gone"
     if head and head != b"SQLite format 3\0":
@@ -167,9 +168,9 @@ def _read(db: sqlite3.Connection, path: Path, *, torn: bool) -> Found:
 def _salvaged(path: Path, problem: str) -> tuple[sqlite3.Connection, Found]:
     damaged, log = content(path), content(log_path(path))
     if any(damaged) and not holds_records(damaged) and not holds_records(log):
-        raise _foreign(path)
+        raise foreign(path)
     saved = salvage(damaged, read_log(log))
-    fresh = _fresh_path(path)
+    fresh = fresh_path(path)
     fresh.unlink(missing_ok=True)
     create_private(fresh, path)
     db = database.connect(fresh)
@@ -198,13 +199,14 @@ def _written(db: sqlite3.Connection, records: list[Record]) -> list[tuple[Row, R
     return rows
 
 
-def _fresh_path(path: Path) -> Path:
+def fresh_path(path: Path) -> Path:
+    """Return where a new journal is made out of a damaged one."""
     return path.with_name(f"{path.name}-salvaged")
 
 
 def _finish_salvage(path: Path) -> None:
     """Go on where a process died between moving the damaged file aside and putting the new one in its place."""
-    fresh = _fresh_path(path)
+    fresh = fresh_path(path)
     if fresh.exists() and not path.exists():
         fresh.rename(path)
 
@@ -221,7 +223,8 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def _foreign(path: Path) -> JournalError:
+def foreign(path: Path) -> JournalError:
+    """Return the error for a file that is none of ours."""
     return JournalError(path, "this file is no journal of a writer; give another path, or move it away")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from besmart_async.batching.door import Reading
+from besmart_async.batching.door import PlainReading, Reading
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 
@@ -25,7 +25,9 @@ MAGIC = b"BSMJ\x01"
 """Begins every record; the last byte is the version of the format."""
 
 Entry = Reading | SignalData
-"""One write."""
+"""One write, as it is read back."""
+Write = PlainReading | Entry
+"""One write, as it is put down."""
 
 _HEADER = struct.Struct("<5sIQQQI")
 _CHECKED_FROM = 9
@@ -58,16 +60,18 @@ class Record:
         return count(self.entries)
 
 
-def count(entries: Sequence[Entry]) -> int:
+def count(entries: Sequence[Write]) -> int:
     """Count the readings of some writes."""
-    return sum(map(len, entries))
+    return len(entries) + sum([len(entry) - 1 for entry in entries if isinstance(entry, SignalData)])
 
 
-def encode(entries: Sequence[Entry], start: int, stop: int, done: int) -> bytes:
+def encode(entries: Sequence[Write], start: int, stop: int, done: int) -> bytes:
     """Return a record."""
     buffers: list[bytes] = []
     described = [
-        [*_ids(entry.key), entry.time, entry.value, entry.type, entry.origin, entry.unit]
+        [(key := entry[0]).client_cid, key.sensor_mid, key.signal_type_moid, *entry[1:]]
+        if isinstance(entry, tuple)
+        else [*_ids(entry.key), entry.time, entry.value, entry.type, entry.origin, entry.unit]
         if isinstance(entry, Reading)
         else _described(entry, buffers)
         for entry in entries

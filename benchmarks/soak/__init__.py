@@ -1,0 +1,1 @@
+"""`python -m benchmarks soak`: everything at once for minutes, before an oracle, with an eye on memory and files."""

@@ -1,0 +1,159 @@
+"""Looking into a journal without touching it, also while a writer has it open.
+
+SQLite would at least move its log into the database when it closes it. So the files are read as they are, the whole
+commits of the log are put in their places in memory, and SQLite opens that. Nothing is written, on a full disk neither.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+
+from besmart_async.batching.door import Reading
+from besmart_async.batching.journal.lock import JournalLock
+from besmart_async.batching.journal.opening import content, foreign, fresh_path, log_path, problem_of, read_records
+from besmart_async.batching.journal.records import DamagedRecordError, Entry, Record
+from besmart_async.batching.journal.salvage import holds_records, salvage
+from besmart_async.batching.journal.wal import Log, read_log
+from besmart_async.errors import JournalError
+
+_TRIES = 5
+"""A writer may empty its log while the files are read; then they are read again."""
+_LOG_HEADER_BYTES = 32
+
+
+@attrs.frozen
+class Inspection:
+    """What is in a journal, and who has it open.
+
+    Attributes:
+        path: the journal.
+        readings: readings without an outcome; of a damaged journal those that can still be read.
+        signals: how many signals they are of.
+        commits: how many commits they are in.
+        oldest: time of the earliest of them, UTC unix ms; None if there are none.
+        newest: time of the latest of them.
+        owner: number of the process that has it open, 0 if that is unknown; None: nobody has.
+        problem: what is damaged; None: nothing.
+        lost: readings known to be missing.
+        unreadable: pieces that cannot be read; of the last ones it is not known how many readings they held.
+        files: the files of the journal with their sizes in bytes.
+        set_aside: damaged journals that were kept beside it, with their sizes in bytes.
+    """
+
+    path: Path
+    readings: int
+    signals: int
+    commits: int
+    oldest: float | None
+    newest: float | None
+    owner: int | None
+    problem: str | None
+    lost: int
+    unreadable: int
+    files: dict[str, int]
+    set_aside: dict[str, int]
+
+
+@attrs.frozen
+class _Found:
+    records: list[Record]
+    problem: str | None = None
+    lost: int = 0
+    unreadable: int = 0
+
+
+def inspect(path: Path) -> Inspection:
+    """Look into a journal; nothing on disk changes, whatever state it is in.
+
+    Raises:
+        JournalError: there is none, it is none of ours, or it may not be read.
+    """
+    read = path if path.exists() or not fresh_path(path).exists() else fresh_path(path)  # died while it was salvaged
+    try:
+        found = _found(read, path)
+    except OSError as error:
+        raise JournalError(path, f"it cannot be read: {error.strerror or error}") from error
+    spans = [_span(entry) for record in found.records for entry in record.entries if len(entry)]
+    return Inspection(
+        path=path,
+        readings=sum(record.readings for record in found.records),
+        signals=len({entry.key for record in found.records for entry in record.entries}),
+        commits=len(found.records),
+        oldest=min((first for first, _ in spans), default=None),
+        newest=max((last for _, last in spans), default=None),
+        owner=JournalLock(path).owner(),
+        problem=found.problem,
+        lost=found.lost,
+        unreadable=found.unreadable,
+        files=_sizes([path, log_path(path), fresh_path(path)]),
+        set_aside=_sizes(sorted(path.parent.glob(f"{_literal(path.name)}.damaged-*"))),
+    )
+
+
+def _found(path: Path, journal: Path) -> _Found:
+    """Read until what was read belongs together: what a writer changes meanwhile looks like damage."""
+    found = _Found([])
+    for _ in range(_TRIES):
+        before = content(log_path(path), _LOG_HEADER_BYTES)
+        database, log = content(path), content(log_path(path))
+        if not database and not log:
+            if path.exists():
+                return _Found([])  # nothing was written yet
+            raise JournalError(journal, "there is no such file")
+        found = _judged(database, log, journal)
+        if found.problem is None and log[:_LOG_HEADER_BYTES] == before:
+            break
+    return found
+
+
+def _judged(database: bytes, log_content: bytes, journal: Path) -> _Found:
+    log = read_log(log_content)
+    problem = problem_of(database, log)
+    if problem is None:
+        try:
+            return _Found(_opened(database, log, journal))
+        except (sqlite3.Error, DamagedRecordError) as error:
+            problem = str(error)
+    if any(database) and not holds_records(database) and not holds_records(log_content):
+        raise foreign(journal)
+    saved = salvage(database, log)
+    return _Found(saved.records, problem, saved.lost, saved.unreadable)
+
+
+def _opened(database: bytes, log: Log | None, journal: Path) -> list[Record]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.deserialize(_image(database, log))
+        return [record for _, record in read_records(db, journal).rows]
+
+
+def _image(database: bytes, log: Log | None) -> bytes:
+    """Return the database as it is with the whole commits of its log, as one that has no log."""
+    pages = bytearray(database)
+    if log is not None:
+        sound = log.frames[: log.sound]
+        last = max((number for number, frame in enumerate(sound) if frame.commit), default=-1)
+        for frame in sound[: last + 1]:
+            start = (frame.page_number - 1) * log.page_bytes
+            pages.extend(bytes(max(0, start - len(pages))))
+            pages[start : start + log.page_bytes] = frame.page
+    pages[18:20] = b"\x01\x01"
+    return bytes(pages)
+
+
+def _span(entry: Entry) -> tuple[float, float]:
+    if isinstance(entry, Reading):
+        return entry.time, entry.time
+    return entry.time.min().item(), entry.time.max().item()
+
+
+def _sizes(paths: list[Path]) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in paths if path.exists()}
+
+
+def _literal(name: str) -> str:
+    """Return a pattern that only this name matches."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
