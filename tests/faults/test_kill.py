@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 import pytest
 
+from besmart_async import JournalError
 from besmart_async.simulator import Fault
 from tests.faults.stage import BULK_WRITE, QUICK, Stage, stage_of
 
@@ -61,9 +62,10 @@ thread.join()
 """
 
 
-async def killed_round(stage: Stage, journal: Path, number: int, *, forks: bool = False) -> None:
+async def started(stage: Stage, journal: Path, number: int, *, forks: bool = False) -> Process:
+    """Start a process that writes through the journal."""
     first_value = str((number + 1) * READINGS_A_ROUND)
-    child = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "ignore", "-c", CHILD, stage.base_url, str(journal), first_value),
         *(str(stage.dice.randrange(10**6)), str(int(forks))),
         stdout=PIPE,
@@ -71,6 +73,11 @@ async def killed_round(stage: Stage, journal: Path, number: int, *, forks: bool 
         cwd=REPOSITORY,
         limit=1 << 24,
     )
+
+
+async def killed_round(stage: Stage, journal: Path, number: int, *, forks: bool = False) -> None:
+    """Let a process write, kill it, and take down what it was told until then."""
+    child = await started(stage, journal, number, forks=forks)
     assert child.stdout is not None
     first = await child.stdout.readline()
     reading = asyncio.ensure_future(child.communicate())
@@ -114,3 +121,17 @@ async def test_a_forked_child_that_ends_does_not_take_the_journal_with_it(tmp_pa
         for number in range(3):
             await killed_round(stage, tmp_path / "journal", number, forks=True)
         await check(stage, tmp_path / "journal")
+
+
+async def test_a_second_process_on_a_journal_is_refused_until_the_first_is_gone(tmp_path: Path, seed: int) -> None:
+    async with stage_of(seed) as stage:
+        child = await started(stage, tmp_path / "journal", 0)
+        assert child.stdout is not None
+        await child.stdout.readline()
+        with pytest.raises(JournalError, match=f"process {child.pid} has it open"):
+            async with stage.client.writer(QUICK, journal=tmp_path / "journal"):
+                pytest.fail("it must not open")
+        child.kill()
+        await child.communicate()
+        async with stage.client.writer(QUICK, journal=tmp_path / "journal") as writer:
+            assert (await writer.flush()).pending == 0
