@@ -314,7 +314,9 @@ class Intake:
         self.reconcile()
         drained: list[tuple[Lane, Segment]] = []
         for lane in self._lanes.values():
-            waiting = [*lane.withheld, *lane.take(lane.rows)]
+            waiting = [*lane.withheld]
+            while lane.rows:  # recovered ones are taken by themselves
+                waiting += lane.take(lane.rows)
             lane.withheld = []
             lane.queued = lane.urgent = False
             drained += [(lane, segment) for segment in merge(waiting)] if waiting else []

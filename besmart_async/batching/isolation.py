@@ -143,6 +143,7 @@ class Family:
         any_passed: whether any of its readings was stored.
         whole_items: items found in it that were refused as such.
         mixed_items: items found in it that held good rows as well.
+        doubtful: pieces in probes whose answer was lost: they may be stored.
     """
 
     items: tuple[Item, ...]
@@ -154,6 +155,7 @@ class Family:
     any_passed: bool = False
     whole_items: int = 0
     mixed_items: int = 0
+    doubtful: set[int] = attrs.field(factory=set[int])
 
     @classmethod
     def of_batch(cls, items: tuple[Item, ...], error: BesmartError) -> Family:

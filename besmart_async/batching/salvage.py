@@ -120,19 +120,22 @@ class Salvage:
     def _abandon(self, family: Family, error: BesmartError, outcome: Outcome, keep: Sequence[int]) -> Sequence[Item]:
         pieces = [piece for piece in family.search.unsettled() if piece not in keep]
         del self._cases[family]
-        if family.by_rows:
-            item = family.items[0]
-            rows = np.array(sorted(pieces), np.intp)
-            if pieces:
-                self._accounts.give_up(Segment(item.data.take(rows), item.credit.take(rows)), error, outcome)
-            if not keep:
-                self._intake.release(item.lane)
-            return (item,)
-        items = [family.items[piece] for piece in pieces]
-        for item in items:
-            self._accounts.give_up(item, error, outcome)
-            self._intake.release(item.lane)
-        return items
+        doubtful = [piece for piece in pieces if piece in family.doubtful]
+        certain = [piece for piece in pieces if piece not in family.doubtful]
+        outcomes: tuple[tuple[list[int], Outcome], ...] = ((certain, outcome), (doubtful, "in_doubt"))
+        for chosen, final in outcomes:
+            if family.by_rows and chosen:
+                item, rows = family.items[0], np.array(sorted(chosen), np.intp)
+                self._accounts.give_up(Segment(item.data.take(rows), item.credit.take(rows)), error, final)
+            elif not family.by_rows:
+                for piece in chosen:
+                    self._accounts.give_up(family.items[piece], error, final)
+                    self._intake.release(family.items[piece].lane)
+        if not family.by_rows:
+            return [family.items[piece] for piece in pieces]
+        if not keep:
+            self._intake.release(family.items[0].lane)
+        return (family.items[0],)
 
     def _culprit(
         self, shipment: Shipment, item: Item, error: BesmartError, family: Family | None

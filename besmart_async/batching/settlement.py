@@ -95,7 +95,10 @@ class Settlement:
     def failed(self, shipment: Shipment, error: BesmartError, now: float) -> BesmartError | None:
         """Note that a call failed; return what the engine must stop with, None to go on."""
         shipment.error = error
-        shipment.maybe_applied = shipment.maybe_applied or may_have_applied(error)
+        if may_have_applied(error):
+            shipment.maybe_applied = True
+            if shipment.family is not None:
+                shipment.family.doubtful.update(shipment.family.search.group)
         if may_still_apply(error):
             shipment.lost_at = now
         meaning = verdict(error)

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import attrs
 import numpy as np
+import orjson
 import pytest
 
 from besmart_async.batching.coalescer import Batch, Coalescer
@@ -418,6 +419,25 @@ def test_abandoning_accounts_for_every_reading() -> None:
     report = core.report(1.0)
     assert (report.pending, report.in_doubt, report.rejected) == (0, 20_000, 30_000)
     assert core.poll(2.0) is None
+
+
+@pytest.mark.parametrize(("items", "rows"), [(8, 1), (1, 8)])
+def test_a_search_that_is_given_up_says_in_doubt_of_what_a_lost_probe_may_have_stored(items: int, rows: int) -> None:
+    core = make(BatchPolicy(linger_s=0.0))
+    offer_items(core, items, rows)
+    whole = core.poll(0.0)
+    assert whole is not None
+    core.settle(whole.number, api_error(422), 0.0)
+    probe = core.poll(0.0)
+    assert probe is not None
+    assert probe.readings < items * rows
+    core.settle(probe.number, reset(), 0.0)
+    core.abandon(BesmartError("closed"), 0.1)
+    report = core.report(0.1)
+    assert (report.pending, report.in_doubt, report.rejected) == (0, probe.readings, items * rows - probe.readings)
+    doubtful = [event for event in core.events() if isinstance(event, Rejection) and event.outcome == "in_doubt"]
+    sent = {item["sensor_mid"] for item in orjson.loads(probe.body)}
+    assert {each.data.key.sensor_mid for each in doubtful} == sent
 
 
 def test_a_batch_that_met_a_dead_idle_connection_leaves_again_at_once_but_not_for_ever() -> None:

@@ -73,3 +73,23 @@ async def test_what_reaches_the_disk_after_the_end_is_told_that_it_stays_there(t
     assert (writer.report.pending, writer.report.kept) == (3, 3)
     with pytest.raises(UndeliveredError, match="3 readings stay in the journal"):
         await writer.aclose()
+
+
+async def test_the_end_gives_up_new_readings_behind_those_of_an_earlier_writer_too(tmp_path: Path) -> None:
+    patient, data = BatchPolicy(linger_s=60, close_timeout_s=0), SignalData(SignalKey(1, 1, 32), [1, 2], [1.0, 2.0])
+    earlier = Writer(never, patient, journal=tmp_path / "journal")
+    await earlier.__aenter__()
+    await earlier.write_data(data)
+    with pytest.raises(UndeliveredError, match="2 readings stay in the journal"):
+        await earlier.aclose()
+    writer = Writer(never, patient, journal=tmp_path / "journal")
+    await writer.__aenter__()
+    await writer.write(SignalKey(1, 1, 32), 3, 3.0)
+    delivering = asyncio.ensure_future(writer.deliver(data))
+    await writer.write(SignalKey(1, 1, 32), 4, 4.0)
+    writer.stop(BesmartError("enough"))
+    with pytest.raises(BesmartError, match="enough"):
+        await asyncio.wait_for(delivering, 10)
+    assert (writer.report.pending, writer.report.kept) == (6, 6)
+    with pytest.raises(UndeliveredError, match="6 readings stay in the journal"):
+        await writer.aclose()
