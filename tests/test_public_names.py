@@ -29,6 +29,7 @@ NAMES = {
     "GraphResult",
     "Hook",
     "InvalidInputError",
+    "LabelsStored",
     "MeterType",
     "NotFoundError",
     "Outcome",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from besmart_async.batching.credit import NO_REF, Credit
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.lanes import Segment
-from besmart_async.batching.outcomes import CoreEvent, Rejection, Settled, told
+from besmart_async.batching.outcomes import CoreEvent, LabelsStored, Rejection, Settled, told
 from besmart_async.batching.packing import Item
 from besmart_async.batching.report import Ledger
 from besmart_async.errors import BesmartError, Outcome
@@ -25,6 +25,9 @@ class Accounts:
         self._intake.settle(item.credit)
         if item.credit.ref is not NO_REF:
             self.events += [Settled(ref, delivered=count) for ref, count in item.credit.by_ref()]
+            labels = item.credit.labels
+            if len(labels):
+                self.events.append(LabelsStored(labels=labels))
 
     def lose(self, segment: Segment | Item, error: BesmartError, outcome: Outcome) -> None:
         """Note that readings will not be delivered."""
