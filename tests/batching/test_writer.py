@@ -362,8 +362,8 @@ async def test_labels_tell_whose_readings_were_stored_even_those_replaced_while_
         await w.write_data(SignalData(KEY, [1, 2, 3], [1.0, 2.0, 13.5]), labels=np.array([-2, -3, -4]))
         await w.write_data(SignalData(KEY, [2], [4.0]), labels=np.array([-5]))
         await w.write(KEY, 9, 1.0)
-    stored = [event.labels.tolist() for event in events if isinstance(event, LabelsStored)]
-    assert sorted(sum(stored, [])) == [-5, -3, -2]
+    stored = [label for event in events if isinstance(event, LabelsStored) for label in event.labels.tolist()]
+    assert sorted(stored) == [-5, -3, -2]
 
 
 async def test_a_fault_in_the_sending_code_is_no_endless_wait() -> None:
