@@ -92,3 +92,12 @@ class Chunk:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def title(self, role: str, place: int) -> str:
+        """What the file calls the column of a reading, by its role."""
+        return self.titles.get(role, role)
+
+    def text(self, role: str, place: int) -> str:
+        """What that column holds there, as text."""
+        held: Coded | NDArray[Any] | None = getattr(self, role)
+        return held.text(place) if isinstance(held, Coded) else "" if held is None else str(held[place])

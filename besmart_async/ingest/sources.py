@@ -73,7 +73,12 @@ class Page:
 
 
 class Source(Protocol):
-    """Something that readings can be read from, page by page; iterated in a worker thread."""
+    """Something that readings can be read from, page by page; iterated in a worker thread.
+
+    Rows have the same numbers whenever it is read. They ascend, none is in two pages, and none is of two meters: so a
+    resumed job tells them apart by their numbers, and workers by their meters. A source that is a file has it as an
+    attribute `path`; without one nothing is recorded of it.
+    """
 
     @property
     def name(self) -> str:
@@ -173,7 +178,14 @@ class CsvSource:
             dict(layout.titles),
         )
         rejects = [
-            Reject(self.name, row, None, _line(record), f"has {len(record)} fields where the header has {layout.width}")
+            Reject(
+                self.name,
+                row,
+                None,
+                _line(record),
+                f"has {len(record)} fields where the header has {layout.width}",
+                (("line", "", ",".join(record)),),
+            )
             for row, record in gathered.misfits
         ]
         return Page(chunk, tuple(rejects), position)

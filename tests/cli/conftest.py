@@ -42,6 +42,12 @@ def csv_file(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may find what another has recorded, nor what the user has."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def without_service(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGIN", "PASSWORD", "API_KEY", "TOKEN", "BASE_URL"):
