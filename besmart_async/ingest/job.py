@@ -37,7 +37,7 @@ from besmart_async.ingest.verify import verify
 from besmart_async.ingest.waiting import unless
 from besmart_async.models.keys import SignalKey
 
-RESUMABLE_READINGS = 5_000
+RESUMABLE_READINGS = 10_000
 """Readings in one bulk write where a checkpoint is kept."""
 RESUMABLE_UNDER_WAY = 20_000
 """Readings under way where a checkpoint is kept: so many may be sent twice when the process dies."""

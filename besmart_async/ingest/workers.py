@@ -140,6 +140,7 @@ class WorkerPool:
                     self._on_reject(message)
             elif isinstance(message, Ended):
                 worker.ended, worker.progress = message, message.progress
+                self._on_progress(added([one.progress for one in self._team]))
                 if message.report.error is not None:
                     self._fail(message.report.error)
             else:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from besmart_async import BesmartClient, ConnectError
 from besmart_async.simulator import Simulator
@@ -26,15 +26,21 @@ async def own_service() -> AsyncGenerator[BesmartClient, None]:
     simulator.close()
 
 
-@asynccontextmanager
-async def nobody() -> AsyncGenerator[BesmartClient, None]:
+class nobody(AbstractAsyncContextManager[BesmartClient]):  # noqa: N801 - called like a function
     """No client: the service cannot be reached."""
-    raise ConnectError("nobody is there", outcome="not_sent")
-    yield BesmartClient(token="t")
+
+    async def __aenter__(self) -> BesmartClient:
+        raise ConnectError("nobody is there", outcome="not_sent")
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
 
 
-@asynccontextmanager
-async def death() -> AsyncGenerator[BesmartClient, None]:
+class death(AbstractAsyncContextManager[BesmartClient]):  # noqa: N801 - as above
     """No client: the process dies."""
-    os._exit(7)
-    yield BesmartClient(token="t")
+
+    async def __aenter__(self) -> BesmartClient:
+        os._exit(7)
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
