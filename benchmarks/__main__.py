@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import codec, imports
+from benchmarks import codec, imports, parsing
 from benchmarks.measuring import show
 
 
@@ -14,7 +14,14 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="small sizes and few rounds: does it run at all?")
     smoke = parser.parse_args().smoke
     rounds = 2 if smoke else 7
-    show([*codec.rows(readings=10_000 if smoke else 200_000, rounds=rounds), *imports.rows(rounds=rounds)])
+    readings = 10_000 if smoke else 200_000
+    show(
+        [
+            *codec.rows(readings=readings, rounds=rounds),
+            *parsing.rows(readings=5 * readings, rounds=rounds),
+            *imports.rows(rounds=rounds),
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -149,6 +149,7 @@ class BesmartClient:
         self,
         policy: BatchPolicy = BatchPolicy(),  # noqa: B008 - a frozen value
         *,
+        journal: str | os.PathLike[str] | None = None,
         on_reject: OnReject | None = None,
         hooks: Sequence[WriterHook] = (),
     ) -> Writer:
@@ -158,6 +159,8 @@ class BesmartClient:
 
         Args:
             policy: limits and durations.
+            journal: a file that keeps what is accepted until its outcome is known: `write` returns when it is on disk,
+                and after a crash the next writer with the same journal delivers what is in it. One writer at a time.
             on_reject: called with each `Rejection` of readings the service refused; may be async. Without it they are
                 raised, with the data, by `flush` or at the end.
             hooks: called with every event of the batching (sent, acknowledged, split, retried, rejected, paused ...).
@@ -166,7 +169,7 @@ class BesmartClient:
         async def put(body: bytes, /) -> None:
             await self._transport.send(bulk_write(body), attempts=1)  # the writer sees to retries
 
-        return Writer(put, policy, on_reject=on_reject, hooks=hooks)
+        return Writer(put, policy, journal=journal, on_reject=on_reject, hooks=hooks)
 
     def reader(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from os import PathLike
 from typing import TYPE_CHECKING, Literal, Self, cast
 
 import attrs
@@ -96,15 +97,23 @@ class TransportError(BesmartError):
     Attributes:
         operation: the operation's name, such as `"sensors.get"`.
         reached: whether any of the request may have reached the service.
+        reused: whether the connection had served before: if it broke, it was most likely closed while it was idle.
     """
 
     def __init__(
-        self, message: str, *, operation: str = "", reached: bool = False, outcome: Outcome | None = None
+        self,
+        message: str,
+        *,
+        operation: str = "",
+        reached: bool = False,
+        reused: bool = False,
+        outcome: Outcome | None = None,
     ) -> None:
         """Tell what failed, for which `operation`, and what that means for the service's state."""
         super().__init__(message)
         self.operation = operation
         self.reached = reached
+        self.reused = reused
         self.outcome = outcome
 
     def __str__(self) -> str:
@@ -246,21 +255,48 @@ class WriterTimeoutError(BesmartError, TimeoutError):
     """A writer had no room in time (its `outcome` is `"not_sent"`), or a flush did not come to its end in time."""
 
 
+class JournalError(BesmartError):
+    """The journal of a writer cannot be used; nothing is accepted that is not in it.
+
+    Attributes:
+        path: the journal.
+        problem: why not, and what to do about it.
+    """
+
+    def __init__(self, path: str | PathLike[str], problem: str, *, outcome: Outcome = "not_sent") -> None:
+        """Name the journal and what is wrong."""
+        super().__init__(path, problem)
+        self.path = str(path)
+        self.problem = problem
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        return f"journal {self.path}: {self.problem}"
+
+
 class UndeliveredError(BesmartError):
     """What a writer accepted and could not deliver, raised by `flush` or at the end of `async with`.
 
     Attributes:
         report: the writer's `DeliveryReport`.
         undelivered: a `Rejection` (data, error, outcome) for each part of the readings that did not arrive.
+        journaled: readings not delivered yet that stay in the writer's journal: the next writer on it delivers them.
     """
 
-    def __init__(self, report: DeliveryReport, undelivered: Sequence[Rejection]) -> None:
+    def __init__(self, report: DeliveryReport, undelivered: Sequence[Rejection], journaled: int = 0) -> None:
         """Count what did not arrive, with the reason of the first."""
-        super().__init__(report, undelivered)
+        super().__init__(report, undelivered, journaled)
         self.report = report
         self.undelivered = tuple(undelivered)
+        self.journaled = journaled
 
     def __str__(self) -> str:
+        told = [self._lost()] if self.undelivered or not self.journaled else []
+        if self.journaled:
+            told.append(f"{self.journaled} readings stay in the journal; the next writer on it delivers them")
+        return "; ".join(told)
+
+    def _lost(self) -> str:
         readings = sum(rejection.readings for rejection in self.undelivered)
         doubtful = sum(rejection.readings for rejection in self.undelivered if rejection.outcome == "in_doubt")
         doubt = f" ({doubtful} of them in doubt)" if doubtful else ""

@@ -17,7 +17,7 @@ LAYERS = (
     {"resources"},
     {"batching"},
     {"client"},
-    {"ingest", "integrations"},
+    {"export", "ingest", "integrations", "plots"},
     {"simulator"},
     {"testing"},
     {"cli", "__init__", "__main__"},

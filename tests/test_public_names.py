@@ -29,6 +29,7 @@ NAMES = {
     "GraphResult",
     "Hook",
     "InvalidInputError",
+    "JournalError",
     "LabelsStored",
     "MeterType",
     "NotFoundError",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from besmart_async.batching.credit import NO_REF, Credit
+from collections.abc import Sequence
+
+from besmart_async.batching.credit import NO_REF, Credit, by_ref
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.lanes import Segment
 from besmart_async.batching.outcomes import CoreEvent, LabelsStored, Rejection, Settled, told
@@ -14,20 +16,31 @@ from besmart_async.errors import BesmartError, Outcome
 class Accounts:
     """Books outcomes in the ledger and the intake, and tells them as events."""
 
-    def __init__(self, ledger: Ledger, intake: Intake) -> None:
+    def __init__(self, ledger: Ledger, intake: Intake, *, journaled: bool) -> None:
         self.ledger = ledger
         self.events: list[CoreEvent] = []
         self._intake = intake
+        self._journaled = journaled
 
-    def deliver(self, item: Item) -> None:
-        """Note that the service stored an item."""
-        self.ledger.delivered += item.credit.readings
-        self._intake.settle(item.credit)
-        if item.credit.ref is not NO_REF:
-            self.events += [Settled(ref, delivered=count) for ref, count in item.credit.by_ref()]
-            labels = item.credit.labels
-            if len(labels):
-                self.events.append(LabelsStored(labels=labels))
+    def deliver(self, items: Sequence[Item]) -> None:
+        """Note that the service stored some items."""
+        for item in items:
+            self.ledger.delivered += item.credit.readings
+            self._intake.settle(item.credit)
+        refs = [item.credit for item in items if item.credit.ref is not NO_REF]
+        self.events += [Settled(ref, delivered=count) for ref, count in by_ref(refs)]
+        self.events += [LabelsStored(labels=credit.labels) for credit in refs if len(credit.labels)]
+
+    def give_up(self, segment: Segment | Item, error: BesmartError, outcome: Outcome) -> None:
+        """Note readings that are not tried any more: lost, unless they stay in the journal."""
+        if not self._journaled:
+            self.lose(segment, error, outcome)
+            return
+        credit = segment.credit
+        self.ledger.kept += credit.readings
+        self._intake.settle(credit)
+        why = told(error, "not_sent" if outcome == "rejected" else outcome)
+        self.events += [Settled(ref, kept=count, error=why.clone()) for ref, count in by_ref([credit])]
 
     def lose(self, segment: Segment | Item, error: BesmartError, outcome: Outcome) -> None:
         """Note that readings will not be delivered."""
@@ -38,11 +51,11 @@ class Accounts:
             self.ledger.rejected += credit.readings
         self._intake.settle(credit)
         refs = frozenset() if credit.ref is NO_REF else credit.refs
-        self.events.append(Rejection(segment.data, told(error, outcome), outcome, credit.readings, refs))
         if refs:
             self._tell_refs(credit, error, outcome)
+        self.events.append(Rejection(segment.data, told(error, outcome), outcome, credit.readings, refs))
 
     def _tell_refs(self, credit: Credit, error: BesmartError, outcome: Outcome) -> None:
-        for ref, count in credit.by_ref():
+        for ref, count in by_ref([credit]):
             lost = {"in_doubt": count} if outcome == "in_doubt" else {"rejected": count}
             self.events.append(Settled(ref, error=told(error, outcome), **lost))

@@ -7,6 +7,8 @@ that large columns are not overtaken for ever by small ones. Cancelled or timed 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +43,8 @@ class Admission:
         """
         out_of_turn = isinstance(what, SignalData) and self._line.waiting
         if out_of_turn or not self._offered(what, ref):
-            await self._stand_in_line(what, ref, self._engine.time() + self._policy.admission_timeout_s)
+            deadline = self._engine.time() + self._policy.admission_timeout_s
+            await self._stand_in_line(partial(self._offered, what, ref), what, deadline)
         if self._intake.attention:
             await self.attend()
 
@@ -54,7 +57,7 @@ class Admission:
             intake.breathe = False
             await asyncio.sleep(0)
 
-    async def _stand_in_line(self, what: Reading | SignalData, ref: int | NDArray[np.int64], deadline: float) -> None:
+    async def _stand_in_line(self, offered: Callable[[], bool], what: Reading | SignalData, deadline: float) -> None:
         cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * TURN
         cost = min(cost, self._policy.max_memory_bytes // 2)
         waited = False
@@ -64,7 +67,7 @@ class Admission:
                 await self._line.wait(cost, deadline, first=waited)
                 self._engine.home()
                 self._intake.crowded = False
-                if self._offered(what, ref):
+                if offered():
                     return
                 waited = True
         except TimeoutError:

@@ -24,7 +24,7 @@ class Delivery:
 
     def note(self, settled: Settled) -> bool:
         """Add some outcomes; True once all are there."""
-        lost = settled.rejected + settled.in_doubt
+        lost = settled.rejected + settled.in_doubt + settled.kept
         self.told += settled.delivered + lost
         self.lost += lost
         if settled.error is not None and (self.error is None or settled.error.outcome == "in_doubt"):

@@ -29,12 +29,12 @@ What is not under way is handed back.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
 from besmart_async.batching.accounts import Accounts
-from besmart_async.batching.credit import NO_REF
+from besmart_async.batching.credit import NO_REF, Credit
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.outcomes import BatchSent, CoreEvent
 from besmart_async.batching.packing import Shipment
@@ -44,6 +44,7 @@ from besmart_async.batching.settlement import Settlement
 from besmart_async.batching.traffic import Traffic
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
+from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 
 
@@ -64,13 +65,14 @@ class Coalescer:
     Args:
         policy: limits and durations.
         rng: a random float from 0 to 1.
+        journaled: what is given up is not handed back, but stays where it is in the journal.
     """
 
-    def __init__(self, policy: BatchPolicy, rng: Callable[[], float]) -> None:
+    def __init__(self, policy: BatchPolicy, rng: Callable[[], float], *, journaled: bool = False) -> None:
         self._ledger = Ledger()
         self._intake = Intake(policy, self._ledger)
         self._traffic = Traffic(policy, rng, self._intake)
-        self._accounts = Accounts(self._ledger, self._intake)
+        self._accounts = Accounts(self._ledger, self._intake, journaled=journaled)
         self._salvage = Salvage(self._accounts, self._intake, self._traffic.new_number)
         self._settlement = Settlement(policy, rng, self._intake, self._traffic, self._accounts, self._salvage)
         self.offer_one = self._intake.offer_one
@@ -196,7 +198,7 @@ class Coalescer:
             self._stop_flood(f"{why}, the last time with: {last}", last, now)
 
     def stop(self, error: BesmartError, now: float) -> None:
-        """Send nothing more and hand back everything that is not under way, with this error."""
+        """Send nothing more, and hand back (or keep, see `journaled`) everything that is not under way."""
         if self.failure is not None:
             return
         self._settlement.stopped_by = error
@@ -209,7 +211,7 @@ class Coalescer:
         traffic.parts.clear()
         traffic.waiting.clear()
         for _, segment in [*traffic.packer.drain(), *self._intake.drain()]:
-            self._accounts.lose(segment, error, "not_sent")
+            self._accounts.give_up(segment, error, "not_sent")
 
     def abandon(self, error: BesmartError, now: float) -> None:
         """Give up everything, what is under way included: that is in doubt. Nothing is pending afterwards."""
@@ -227,10 +229,12 @@ class Coalescer:
         error.__cause__ = last
         self.stop(error, now)
 
-    def pending_readings(self) -> int:
-        """Count the accepted readings without an outcome where they are, the slow way; for tests."""
+    def pending(self) -> Iterator[tuple[SignalKey, Credit]]:
+        """Yield all accepted readings without an outcome where they are: the slow way."""
         traffic = self._traffic
-        frozen = [*traffic.parts, *traffic.waiting, *traffic.flying.values()]
-        loose = sum(item.credit.readings for shipment in frozen if not shipment.family for item in shipment.items)
-        waiting = self._intake.pending_readings() + traffic.packer.pending_readings()
-        return waiting + loose + self._salvage.pending_readings()
+        yield from self._intake.pending()
+        yield from traffic.packer.pending()
+        yield from self._salvage.pending()
+        for shipment in [*traffic.parts, *traffic.waiting, *traffic.flying.values()]:
+            if not shipment.family:
+                yield from ((item.lane.key, item.credit) for item in shipment.items)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -40,6 +41,11 @@ class Credit:
         """How many accepted readings."""
         return self.rows if self.row_of is None else len(self.row_of)
 
+    @property
+    def places(self) -> NDArray[Any]:
+        """For each accepted reading its row."""
+        return np.arange(self.rows) if self.row_of is None else self.row_of
+
     def costing(self, cost: int) -> Credit:
         """Return the same at another cost."""
         return self if cost == self.cost else Credit(self.rows, self.row_of, self.ref, self.epoch, cost)
@@ -67,12 +73,6 @@ class Credit:
         """The labels of the readings that have one."""
         return _NO_LABELS if isinstance(self.ref, int) else self.ref[self.ref < NO_REF]
 
-    def by_ref(self) -> Iterable[tuple[int, int]]:
-        """Count the readings of each ref that is to be told."""
-        if not isinstance(self.ref, int) and self.ref.max(initial=NO_REF) <= NO_REF:
-            return ()
-        return [(ref, count) for ref, count in _tally(self.ref, self.readings) if ref > NO_REF]
-
     def by_epoch(self) -> Iterable[tuple[int, int]]:
         """Count the readings of each epoch."""
         return _tally(self.epoch, self.readings)
@@ -95,6 +95,21 @@ class Credit:
             _join([(credit.epoch, credit.readings) for credit in credits_]),
             sum(credit.cost for credit in credits_),
         )
+
+
+def by_ref(credits_: Sequence[Credit]) -> Iterable[tuple[int, int]]:
+    """Count the readings of each ref that is to be told."""
+    counts = Counter[int]()
+    columns: list[NDArray[Any]] = []
+    for credit in credits_:
+        if isinstance(credit.ref, int):
+            counts[credit.ref] += credit.readings
+        else:
+            columns.append(credit.ref)
+    for column in [np.concatenate(columns)] if columns else []:
+        refs, readings = np.unique(column[column > NO_REF], return_counts=True)
+        counts.update(dict(zip(refs.tolist(), readings.tolist(), strict=True)))
+    return [(ref, count) for ref, count in counts.items() if ref > NO_REF]
 
 
 def _pick(column: int | NDArray[Any], rows: NDArray[Any]) -> int | NDArray[Any]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from besmart_async.errors import InvalidInputError
 from besmart_async.models.keys import SignalKey, checked_id, checked_key
 from besmart_async.models.series import SignalData, checked_unit
-from besmart_async.models.times import TimeColumn, TimeLike, time_column, to_ms
-from besmart_async.models.values import REMOVED, JsonValue, checked_json
+from besmart_async.models.times import TimeColumn, TimeLike, plain_array, time_column, to_ms
+from besmart_async.models.values import REMOVED, JsonValue, checked_json, checked_unicode
 
 TypeColumn = str | Sequence[str] | NDArray[Any]
 OriginColumn = int | Sequence[int] | NDArray[Any]
@@ -36,6 +36,14 @@ class Reading:
         """Whether it fits columns of ints and floats as it is."""
         return type(self.time) is int and type(self.value) is float
 
+    def __len__(self) -> int:
+        return 1
+
+    def columns(self) -> SignalData:
+        """Return it as columns of one row."""
+        time, value = plain_array([self.time]), plain_array([self.value])
+        return SignalData.trusted(self.key, time, value, self.type, self.origin, self.unit)
+
 
 def admitted(
     key: SignalKey, time: object, value: Any, type_: TypeColumn, origin: OriginColumn, unit: str | None
@@ -54,7 +62,7 @@ def admitted(
         checked_key(key),
         to_ms(moment, "time"),
         checked_json(value, "value"),
-        str(type_),
+        checked_unicode("type", type_),
         checked_id("origin", origin),
         checked_unit(unit),
     )

@@ -36,6 +36,23 @@ class Put(Protocol):
         ...
 
 
+class Witness(Protocol):
+    """Whoever keeps the readings until their outcome is known."""
+
+    def settled(self, event: Settled) -> None:
+        """Note an outcome; those of a rejection come before it."""
+        ...
+
+    def rejected(self, rejection: Rejection) -> None:
+        """Note a rejection, before anybody is told."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether readings are on their way into the writer."""
+        ...
+
+
 class Engine:
     """Owns the tasks that send, from first use to `close`.
 
@@ -47,6 +64,7 @@ class Engine:
         line: callers that wait for room.
         watches: callers that wait for something to become true.
         deliveries: `deliver`s under way, by ref.
+        witness: hears of every outcome: the journal, if there is one.
     """
 
     def __init__(self, put: Put, core: Coalescer, outbox: Outbox, hooks: Sequence[WriterHook]) -> None:
@@ -57,6 +75,7 @@ class Engine:
         self.line = Line()
         self.watches = Watches()
         self.deliveries: dict[int, Delivery] = {}
+        self.witness: Witness | None = None
         self._put = put
         self._core = core
         self._outbox = outbox
@@ -161,12 +180,16 @@ class Engine:
         """Tell what has happened to whoever wants to know."""
         for event in self._core.events():
             if isinstance(event, Settled):
+                if self.witness is not None:
+                    self.witness.settled(event)
                 delivery = self.deliveries.get(event.ref)
                 if delivery is not None and delivery.note(event):
                     delivery.tell()
                 continue
             if isinstance(event, Rejection):
-                self._outbox.add(event, told_otherwise=event.refs <= self.deliveries.keys() and bool(event.refs))
+                if self.witness is not None:
+                    self.witness.rejected(event)
+                self._outbox.add(event, told_otherwise=bool(event.refs) and event.refs <= self.deliveries.keys())
             self._hooks(event)
         if self._core.failure is not None:
             self.line.let_all_in()
@@ -195,6 +218,14 @@ class Engine:
         self._core.flush()
         self.pump()
         try:
+            await self._drain(timeout_s, deadline)
+        finally:
+            self._closed = True
+            self.watches.look()
+        return True
+
+    async def _drain(self, timeout_s: float, deadline: float) -> None:
+        try:
             await self.watches.until(self.idle, timeout_s)
         finally:
             self._give_up(BesmartError(f"the writer was closed, after {timeout_s:g} s of trying"))
@@ -203,13 +234,12 @@ class Engine:
         if self.calls:
             await asyncio.wait(self.calls, timeout=_CANCEL_GRACE_S)
         await self._outbox.empty(max(_CANCEL_GRACE_S, deadline - self.time()))
-        self._closed = True
-        self.watches.look()
-        return True
 
     def idle(self) -> bool:
         """Whether everything accepted has its final outcome."""
-        return not self.calls and self._core.report(0.0).pending == 0
+        report = self._core.report(0.0)
+        busy = self.witness is not None and self.witness.busy
+        return not self.calls and report.pending == report.kept and not busy
 
     def _give_up(self, error: BesmartError) -> None:
         if self._timer is not None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from besmart_async.batching.lanes import Hold, Lane, Segment
-from besmart_async.batching.packing import Item
+from besmart_async.models.series import SignalData
 
 
 class Holds:
@@ -25,15 +25,15 @@ class Holds:
     def __bool__(self) -> bool:
         return bool(self._ends)
 
-    def begin(self, items: Sequence[Item], until: float) -> int:
-        """Hold the readings of some items; return the bytes that takes."""
+    def begin(self, readings: Sequence[tuple[Lane, SignalData]], until: float) -> int:
+        """Hold readings of some lanes; return the bytes that takes."""
         cost = 0
-        for item in items:
-            hold = Hold(until, item.data.time, item.data.origin)
-            item.lane.holds.append(hold)
+        for lane, data in readings:
+            hold = Hold(until, data.time, data.origin)
+            lane.holds.append(hold)
             cost += hold.cost
         self._number += 1
-        heapq.heappush(self._ends, (until, self._number, cost, [item.lane for item in items]))
+        heapq.heappush(self._ends, (until, self._number, cost, [lane for lane, _ in readings]))
         return cost
 
     def next_end(self) -> float | None:

@@ -11,10 +11,12 @@ date.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from sys import getsizeof
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.batching.credit import NO_REF, Credit
@@ -47,6 +49,7 @@ class Intake:
         queue: the lanes that may send.
         flushes: who waits for what.
         holds: readings that must wait.
+        recovered_until: until then the service may store what an earlier writer sent before it ended.
     """
 
     def __init__(self, policy: BatchPolicy, ledger: Ledger) -> None:
@@ -58,10 +61,11 @@ class Intake:
         self.queue = LaneQueue(self.limits, policy.linger_s)
         self.flushes = Flushes()
         self.holds = Holds()
+        self.recovered_until = -math.inf
         self._memory = policy.max_memory_bytes * 3 // 4  # the rest is for encoded items and bodies under way
         self._ledger = ledger
         self._quick = self._granted = self._dealt = 0
-        self._owed = 0
+        self._owed = self._reserved = 0
         self._closed = False
         self._lanes: dict[SignalKey, Lane] = {}
 
@@ -122,9 +126,15 @@ class Intake:
         cost = columns_cost(data)
         if self._closed or (self.used + cost > self._memory and self.used > 0):
             return False
+        self.admit(data, ref, now)
+        return True
+
+    def admit(self, data: SignalData, ref: int | NDArray[Any], now: float, *, recovered: bool = False) -> None:
+        """Accept columns for which there is room, or was; `recovered`: an earlier writer may have sent them."""
+        rows, cost = len(data), columns_cost(data)
         lane = self._lanes.get(data.key) or self._new_lane(data.key)
         fresh = not lane.rows
-        lane.add(Segment(data, Credit(rows, None, ref, self.flushes.epoch, cost)))
+        lane.add(Segment(data, Credit(rows, None, ref, self.flushes.epoch, cost), recovered=recovered))
         if fresh:
             lane.since = now
         self.used += cost
@@ -136,7 +146,11 @@ class Intake:
         self.queue.count(rows)
         self._enqueue(lane)
         self.attention |= self.queue.full()
-        return True
+
+    def reserve(self, cost: int) -> None:
+        """Set memory aside for readings that are on their way to the journal; a negative cost gives it back."""
+        self._reserved += cost
+        self.used += cost
 
     def room(self, cost: int) -> bool:
         """Whether something of this cost would be accepted."""
@@ -205,7 +219,7 @@ class Intake:
     def flush(self) -> int:
         """Make everything accepted so far due; return a ticket for `flushes.done`."""
         self.reconcile()
-        if self.flushes.begin(self._ledger.pending):
+        if self.flushes.begin(self._ledger.open):
             for lane in self._lanes.values():
                 lane.seal()
                 if lane.rows:
@@ -218,8 +232,8 @@ class Intake:
         self.used -= credit.cost
         if not self.holds:
             self.reconcile()
-            if not self._ledger.pending:
-                self.used = 0  # costs are divided in whole bytes: here the remainders go
+            if not self._ledger.open:
+                self.used = self._reserved  # costs are divided in whole bytes: here the remainders go
         self.flushes.settle(credit)
 
     # -- for the packer ----------------------------------------------------------------------------------------------
@@ -230,7 +244,10 @@ class Intake:
         if lane.holds:
             lane.release(now)
         before = lane.rows
-        segments = merge(lane.take(rows))
+        parts = lane.take(rows)
+        segments = merge(parts)
+        if parts[0].recovered and now < self.recovered_until:
+            segments = self._latest_withheld(lane, segments)
         left = lane.rows
         self.queue.count(left - before)
         lane.urgent = lane.urgent and left > 0
@@ -239,6 +256,19 @@ class Intake:
             if not segments:
                 self._enqueue(lane)
         return lane, segments
+
+    def _latest_withheld(self, lane: Lane, segments: list[Segment]) -> list[Segment]:
+        """Withhold those recovered readings that were written more than once: the service may yet store the first."""
+        free: list[Segment] = []
+        for segment in segments:
+            segment.recovered = True
+            written = np.bincount(segment.credit.places, minlength=segment.credit.rows)
+            if (written > 1).any():
+                latest = segment.take(written > 1)
+                lane.withheld.append(latest)
+                self.used += self.holds.begin([(lane, latest.data)], self.recovered_until)
+            free += [] if (written > 1).all() else [segment.take(written == 1)]
+        return free
 
     def put_back(self, lane: Lane, segment: Segment) -> None:
         """Put what could not be sent now to the front of its lane."""
@@ -254,7 +284,7 @@ class Intake:
 
     def hold(self, items: Sequence[Item], until: float) -> None:
         """Let newer values of these readings wait until then."""
-        self.used += self.holds.begin(items, until)
+        self.used += self.holds.begin([(item.lane, item.data) for item in items], until)
 
     def end_holds(self, now: float) -> None:
         """Let the lanes go on whose holds are over."""
@@ -282,11 +312,9 @@ class Intake:
         self._lanes = {lane.key: lane for lane in self._lanes.values() if lane.busy or lane.holds}
         return drained
 
-    def pending_readings(self) -> int:
-        """Count the accepted readings that wait here, the slow way; for tests."""
-        return sum(
-            sum(segment.credit.readings for segment in lane.withheld)
-            + sum(part.credit.readings if isinstance(part, Segment) else len(part) for part in lane.parts)
-            + (len(lane.tail) if lane.tail is not None else 0)
-            for lane in self._lanes.values()
-        )
+    def pending(self) -> Iterator[tuple[SignalKey, Credit]]:
+        """Yield what waits here."""
+        for lane in self._lanes.values():
+            tail = [lane.tail] if lane.tail else []
+            for part in [*lane.withheld, *lane.parts, *tail]:
+                yield lane.key, part.credit if isinstance(part, Segment) else part.segment().credit

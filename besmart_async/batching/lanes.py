@@ -35,16 +35,20 @@ class Segment:
 
     Attributes:
         credit: which accepted readings they stand for.
+        recovered: an earlier writer left them in its journal, and may have sent them: see `Intake.recovered_until`.
         few: the same readings as lists, if they are few plain ones of distinct times: columns are then made only if
             somebody asks for `data`, which hardly ever happens to what is delivered.
     """
 
-    __slots__ = ("_data", "credit", "few")
+    __slots__ = ("_data", "credit", "few", "recovered")
 
-    def __init__(self, data: SignalData | None, credit: Credit, few: Tail | None = None) -> None:
+    def __init__(
+        self, data: SignalData | None, credit: Credit, few: Tail | None = None, *, recovered: bool = False
+    ) -> None:
         self._data = data
         self.credit = credit
         self.few = few
+        self.recovered = recovered
 
     @property
     def data(self) -> SignalData:
@@ -56,7 +60,7 @@ class Segment:
 
     def take(self, rows: Rows) -> Segment:
         """Return some of the rows."""
-        return Segment(self.data.take(rows), self.credit.take(rows))
+        return Segment(self.data.take(rows), self.credit.take(rows), recovered=self.recovered)
 
 
 _MIXED: Any = object()
@@ -201,7 +205,7 @@ class Lane:
         self.sealed_rows += sum(segment.credit.rows for segment in segments)
 
     def take(self, rows: int) -> list[Segment]:
-        """Take parts from the front: all that waits, or at most `rows`."""
+        """Take parts from the front: all that waits, or at most `rows`; recovered ones by themselves."""
         if self.tail is not None:
             if not self.parts and len(self.tail.times) <= rows:
                 segment, self.tail = self.tail.segment(), None
@@ -212,6 +216,9 @@ class Lane:
         left = rows
         for number, part in enumerate(parts):
             segment = part if isinstance(part, Segment) else part.segment()
+            if taken and segment.recovered is not taken[0].recovered:
+                self.parts = [segment, *parts[number + 1 :]]
+                break
             size = segment.credit.rows
             if size <= left:
                 taken.append(segment)

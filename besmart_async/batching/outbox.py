@@ -16,10 +16,15 @@ KEPT_READINGS = 2_000_000
 
 
 class Outbox:
-    """Hands rejections to `on_reject`, one at a time and in order, or keeps them."""
+    """Hands rejections to `on_reject`, one at a time and in order, or keeps them.
+
+    Attributes:
+        told: called with each rejection that somebody has had.
+    """
 
     def __init__(self, on_reject: OnReject | None) -> None:
         self._on_reject = on_reject
+        self.told: Callable[[Rejection], object] = _nobody_asks
         self._queue: deque[Rejection] = deque()
         self._task: asyncio.Task[None] | None = None
         self._kept: list[Rejection] = []
@@ -29,7 +34,9 @@ class Outbox:
     def add(self, rejection: Rejection, *, told_otherwise: bool) -> None:
         """Take a rejection. Without a handler it is kept, unless its caller is told otherwise (`deliver`)."""
         if self._on_reject is None:
-            if not told_otherwise and self._kept_readings < KEPT_READINGS:
+            if told_otherwise:
+                self.told(rejection)
+            elif self._kept_readings < KEPT_READINGS:
                 self._kept.append(rejection)
                 self._kept_readings += rejection.readings
             return
@@ -40,6 +47,8 @@ class Outbox:
     def take(self) -> list[Rejection]:
         """Return what was kept, once."""
         kept, self._kept, self._kept_readings = self._kept, [], 0
+        for rejection in kept:
+            self.told(rejection)
         return kept
 
     def take_errors(self) -> list[Exception]:
@@ -61,10 +70,11 @@ class Outbox:
     def _hand_over(self) -> None:
         """Call the handler for all that is queued, here as long as it does not have to be awaited."""
         while self._queue:
-            pending = self._called(self._queue.popleft())
+            rejection = self._queue.popleft()
+            pending = self._called(rejection)
             if pending is not None:
                 self._task = asyncio.get_running_loop().create_task(
-                    self._work(pending), name="besmart writer on_reject"
+                    self._work(rejection, pending), name="besmart writer on_reject"
                 )
                 return
 
@@ -74,10 +84,13 @@ class Outbox:
             result = self._on_reject(rejection)
         except Exception as error:  # the handler's fault is kept for the exit: it must not break the engine
             self._errors.append(error)
-            return None
-        return result if inspect.isawaitable(result) else None
+            result = None
+        if inspect.isawaitable(result):
+            return result
+        self.told(rejection)
+        return None
 
-    async def _work(self, pending: Awaitable[object] | None) -> None:
+    async def _work(self, rejection: Rejection, pending: Awaitable[object] | None) -> None:
         try:
             while True:
                 if pending is not None:
@@ -85,8 +98,14 @@ class Outbox:
                         await pending
                     except Exception as error:  # as above
                         self._errors.append(error)
+                    self.told(rejection)
                 if not self._queue:
                     return
-                pending = self._called(self._queue.popleft())
+                rejection = self._queue.popleft()
+                pending = self._called(rejection)
         finally:
             self._task = None
+
+
+def _nobody_asks(_: Rejection) -> None:
+    """What is told without a journal: nobody keeps the readings until then."""

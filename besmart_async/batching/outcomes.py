@@ -14,6 +14,7 @@ from besmart_async.errors import (
     DecodeError,
     Outcome,
     PayloadTooLargeError,
+    ProtocolError,
     RateLimitError,
     RequestTimeoutError,
     TransportError,
@@ -47,12 +48,16 @@ class Rejection:
 
 @attrs.frozen
 class Settled:
-    """Some readings of one ref (one `deliver`, one journal entry) have their final outcome."""
+    """Some readings of one ref (one `deliver`, one commit of the journal) have their final outcome.
+
+    `kept` ones have none: the writer has stopped and leaves them in its journal.
+    """
 
     ref: int
     delivered: int = 0
     rejected: int = 0
     in_doubt: int = 0
+    kept: int = 0
     error: BesmartError | None = None
 
 
@@ -174,6 +179,11 @@ def may_still_apply(error: BaseException) -> bool:
     if isinstance(error, ApiError):
         return error.status in _GATEWAY and may_have_applied(error)
     return isinstance(error, TransportError) and may_have_applied(error)
+
+
+def stale(error: BaseException) -> bool:
+    """Tell whether an idle connection was found dead, which says nothing about the service's health."""
+    return isinstance(error, ProtocolError) and error.reused
 
 
 def strain(error: BaseException) -> int:

@@ -6,10 +6,14 @@ bytes is learned on the way, so that seldom much is encoded in vain.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from besmart_async.batching.credit import Credit
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.lane_queue import ITEM_BYTES
 from besmart_async.batching.lanes import Lane, Segment
 from besmart_async.batching.packing import Item, frozen_item
+from besmart_async.models.keys import SignalKey
 
 
 class Packer:
@@ -64,9 +68,9 @@ class Packer:
         self._intake.queue.carried = False
         return [(item.lane, Segment(item.data, item.credit)) for item in carried]
 
-    def pending_readings(self) -> int:
-        """Count the accepted readings that are carried; for tests."""
-        return sum(item.credit.readings for item in self._carried)
+    def pending(self) -> Iterator[tuple[SignalKey, Credit]]:
+        """Yield what is carried."""
+        return ((item.lane.key, item.credit) for item in self._carried)
 
     def _encode(self, lane: Lane, segment: Segment) -> Item:
         item = frozen_item(lane, segment)

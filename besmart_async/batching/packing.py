@@ -51,7 +51,7 @@ class Item:
 
     def take(self, rows: Rows) -> Item:
         """Return an item with some of the rows, at its share of the cost."""
-        segment = Segment(self.data.take(rows), self.credit.take(rows))
+        segment = Segment(self.data.take(rows), self.credit.take(rows), recovered=self.segment.recovered)
         return Item(self.lane, segment, encode_item(segment.data), segment.credit.cost)
 
 
@@ -83,6 +83,7 @@ class Shipment:
         retry_at: when it may be sent again.
         error: what the last one failed with.
         forbidden_after: how many batches had been stored when it was first refused with 401 or 403.
+        stale: how many of the calls met an idle connection that had died.
     """
 
     number: int
@@ -98,6 +99,7 @@ class Shipment:
     retry_at: float = 0.0
     error: BesmartError | None = None
     forbidden_after: int | None = None
+    stale: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.readings = sum([item.rows for item in self.items])

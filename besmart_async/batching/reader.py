@@ -125,9 +125,10 @@ class Reader:
         self,
         queries: Queries,
         *,
+        in_order: bool = False,
         on_error: Callable[[SignalQuery, BesmartError], Awaitable[None] | None] | None = None,
     ) -> AsyncGenerator[SignalData, None]:
-        """Read many windows in bounded memory, in any order; the source is read only as fast as results are taken.
+        """Read many windows in bounded memory; the source is read only as fast as results are taken.
 
         A window longer than `max_window_s` comes in parts, one `SignalData` each, whose rows are exactly those of the
         whole; it is not cut if its rows may depend on each other (`get_last`, `delta_t`, `output_unit_id`, `filters`,
@@ -135,6 +136,8 @@ class Reader:
 
         Args:
             queries: an iterable or async iterable, consumed lazily.
+            in_order: give results in the order asked, not as they arrive: of each `max_items` queries first parts,
+                then second parts, and so on. A slow answer holds up those after it.
             on_error: gets the query and the error of each read (each part) that failed, and the stream goes on.
                 Without it, the first error ends the stream.
 
@@ -142,7 +145,7 @@ class Reader:
             BesmartError: as `read`, with a note that names the signal and its window.
         """
         self._home()
-        stream = Stream(self._ask, self._gatherer.withdraw, self._policy)
+        stream = Stream(self._ask, self._gatherer.withdraw, self._policy, in_order=in_order)
         self._streams.add(stream)
         stream.start(queries)
         try:

@@ -19,6 +19,7 @@ class DeliveryReport:
         rejected: readings that will not be delivered: refused by the service, or never sent.
         in_doubt: readings that may or may not be stored, with no more tries.
         pending: readings without a final outcome yet.
+        kept: those of the pending that a writer which has stopped or closed leaves in its journal, for the next one.
         requests: bulk calls sent, retries and parts included.
         retries: calls that repeated an earlier one as it was.
         splits: batches that had to be taken apart.
@@ -34,6 +35,7 @@ class DeliveryReport:
     rejected: int = 0
     in_doubt: int = 0
     pending: int = 0
+    kept: int = 0
     requests: int = 0
     retries: int = 0
     splits: int = 0
@@ -52,6 +54,7 @@ class Ledger:
     delivered: int = 0
     rejected: int = 0
     in_doubt: int = 0
+    kept: int = 0
     requests: int = 0
     retries: int = 0
     splits: int = 0
@@ -61,3 +64,8 @@ class Ledger:
     def pending(self) -> int:
         """Readings without a final outcome."""
         return self.accepted - self.delivered - self.rejected - self.in_doubt
+
+    @property
+    def open(self) -> int:
+        """Readings that this writer will still find out about: those that stay in the journal are left out."""
+        return self.pending - self.kept

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from besmart_async.batching.accounts import Accounts
+from besmart_async.batching.credit import Credit
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.isolation import Family, FloodGuard
 from besmart_async.batching.lanes import Segment
 from besmart_async.batching.outcomes import BatchSplit
 from besmart_async.batching.packing import Item, Shipment, fitted
 from besmart_async.errors import BesmartError, Outcome
+from besmart_async.models.keys import SignalKey
 
 
 class Salvage:
@@ -35,8 +37,8 @@ class Salvage:
     def stored(self, shipment: Shipment) -> Sequence[Shipment]:
         """Note a shipment that was stored; return what to send next of the same family."""
         family = shipment.family
+        self._accounts.deliver(shipment.items)
         for item in shipment.items:
-            self._accounts.deliver(item)
             if family is None or not family.by_rows:
                 self._intake.release(item.lane)
         self._intake.limits.items.passed(len(shipment.items))
@@ -90,7 +92,7 @@ class Salvage:
         if family is None or family not in self._cases:
             items: Sequence[Item] = shipment.items
             for item in items:
-                self._accounts.lose(item, error, outcome)
+                self._accounts.give_up(item, error, outcome)
                 if family is None or not family.by_rows:
                     self._intake.release(item.lane)
             return items
@@ -102,14 +104,14 @@ class Salvage:
             keep = tuple(family.search.group) if any(probe.family is family for probe in flying) else ()
             self._abandon(family, error, "in_doubt" if origin.maybe_applied else "rejected", keep=keep)
 
-    def pending_readings(self) -> int:
-        """Count the accepted readings under search, the slow way; for tests."""
-        return sum(self._unsettled(family).credit.readings for family in self._cases if family.by_rows) + sum(
-            family.items[piece].credit.readings
-            for family in self._cases
-            if not family.by_rows
-            for piece in family.search.unsettled()
-        )
+    def pending(self) -> Iterator[tuple[SignalKey, Credit]]:
+        """Yield what is under search and has no outcome."""
+        for family in self._cases:
+            if family.by_rows:
+                yield family.items[0].lane.key, self._unsettled(family).credit
+            else:
+                for piece in family.search.unsettled():
+                    yield family.items[piece].lane.key, family.items[piece].credit
 
     def _unsettled(self, family: Family) -> Segment:
         item, rows = family.items[0], np.array(sorted(family.search.unsettled()), np.intp)
@@ -122,13 +124,13 @@ class Salvage:
             item = family.items[0]
             rows = np.array(sorted(pieces), np.intp)
             if pieces:
-                self._accounts.lose(Segment(item.data.take(rows), item.credit.take(rows)), error, outcome)
+                self._accounts.give_up(Segment(item.data.take(rows), item.credit.take(rows)), error, outcome)
             if not keep:
                 self._intake.release(item.lane)
             return (item,)
         items = [family.items[piece] for piece in pieces]
         for item in items:
-            self._accounts.lose(item, error, outcome)
+            self._accounts.give_up(item, error, outcome)
             self._intake.release(item.lane)
         return items
 

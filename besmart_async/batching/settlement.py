@@ -4,6 +4,7 @@ What an error means is a `Verdict`:
 
 - refused: a `Search` finds the culprits, items first, rows of an item next; everything else is delivered on the way;
 - too large (413, or a reset of a body larger than any that has passed): smaller parts, and a learned limit;
+- an idle connection that had died: the same bytes again at once, but only a few times;
 - unavailable or throttled: the same bytes again after a jittered wait, until `delivery_timeout_s` is over;
 - forbidden (401, 403): nothing is lost; one probe at a time until the credentials work again. A 403 that meets the same
   batch again after others have passed concerns something in that batch: refused;
@@ -30,6 +31,7 @@ from besmart_async.batching.outcomes import (
     is_403,
     may_have_applied,
     may_still_apply,
+    stale,
     strain,
     verdict,
 )
@@ -41,6 +43,10 @@ from besmart_async.errors import BesmartError, Outcome, ProtocolError
 
 _SMALL_BODY = 16 * 1024
 """No limit of a service is below this: a reset of a smaller body says nothing about its size."""
+
+
+_MOST_STALE = 4
+"""So many dead connections in the way of one batch cost no wait: a pool holds four."""
 
 
 class Settlement:
@@ -106,6 +112,9 @@ class Settlement:
         elif meaning is Verdict.FATAL:
             self._traffic.waiting.append(shipment)
             return error
+        elif stale(error) and shipment.stale < _MOST_STALE:
+            shipment.stale += 1
+            self._again(shipment, error, now)
         else:
             self._troubled(shipment, error, meaning, now)
         return None
@@ -150,10 +159,18 @@ class Settlement:
         self._traffic.waiting.append(shipment)
         self._accounts.events.append(BatchRetried(batch=shipment.number, wait_s=wait_s, error=error))
 
+    def _again(self, shipment: Shipment, error: BesmartError, now: float) -> None:
+        shipment.retry_at = now
+        self._traffic.parts.append(shipment)
+        self._accounts.events.append(BatchRetried(batch=shipment.number, wait_s=0.0, error=error))
+
     def _hold(self, shipment: Shipment, items: Sequence[Item], now: float) -> None:
         until = -math.inf if shipment.lost_at is None else shipment.lost_at + self._policy.hold_off_s
         if until > now:
             self._intake.hold(items, until)
+        recovered = [item for item in items if item.segment.recovered]
+        if recovered and self._intake.recovered_until > now:
+            self._intake.hold(recovered, self._intake.recovered_until)
 
     def _answered(self) -> None:
         self._smallest_reset = math.inf

@@ -7,7 +7,8 @@ Rules:
 - Queries are taken from an iterable as many as fit in a batch at a time, and their parts are asked in turns: parts of
   one signal cannot share a call. From an async iterable they are taken one by one, as waiting for the next must not
   hold up those at hand.
-- Results come in any order. The source's own error, and an answer's where nobody handles it, ends the pass.
+- Results come in any order, or in the order asked: then an early answer waits for those before it, and counts as not
+  taken meanwhile. The source's own error, and an answer's where nobody handles it, ends the pass.
 - Stopping (also by leaving the `async for` early) withdraws what has been asked and ends the feeder; whatever is on
   the wire comes to its end without anyone listening.
 """
@@ -75,6 +76,8 @@ class Stream:
         ask: Callable[[SignalQuery, Waiter], Flight[Waiter]],
         withdraw: Callable[[Flight[Waiter]], None],
         policy: ReadPolicy,
+        *,
+        in_order: bool = False,
     ) -> None:
         self._ask = ask
         self._withdraw = withdraw
@@ -82,6 +85,7 @@ class Stream:
         self._max_window_ms = policy.max_window_s * 1000
         self._most = policy.max_outstanding
         self._resume_at = max(self._most - policy.max_items, self._most // 2)
+        self._in_order = in_order
         self._asked: set[Landing] = set()
         self._landed: deque[Landing] = deque()
         self._arrival = asyncio.Event()
@@ -101,7 +105,7 @@ class Stream:
             Exception: whatever the source raised.
             BesmartError: the reader was closed.
         """
-        while not self._landed:
+        while not self._landed or not self._landed[0].done():
             if self._error is not None:
                 raise self._error
             if self._fed and not self._asked:
@@ -116,7 +120,8 @@ class Stream:
     def land(self, landing: Landing) -> None:
         """Take in a result."""
         self._asked.discard(landing)
-        self._landed.append(landing)
+        if not self._in_order:
+            self._landed.append(landing)
         self._arrival.set()
 
     def end(self, error: BesmartError | None = None) -> None:
@@ -137,7 +142,7 @@ class Stream:
 
     @property
     def _outstanding(self) -> int:
-        return len(self._asked) + len(self._landed)
+        return len(self._landed) if self._in_order else len(self._asked) + len(self._landed)
 
     async def _feed(self, queries: Queries) -> None:
         try:
@@ -147,6 +152,8 @@ class Stream:
                         await self._wait_for_room()
                     landing = Landing(self, part)
                     self._asked.add(landing)
+                    if self._in_order:
+                        self._landed.append(landing)  # it takes its place before it has landed
                     landing.flight = self._ask(part.query, landing)
         except asyncio.CancelledError:
             self._source_ended(BesmartError("the stream was cancelled"))

@@ -18,13 +18,18 @@ wait; `Outbox` hands rejections to whoever wants them. This module is the doors:
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import os
 import random
 import warnings
 from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,9 +37,11 @@ from besmart_async.batching.admission import Admission
 from besmart_async.batching.callers import Delivery
 from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
-from besmart_async.batching.door import OriginColumn, TypeColumn, admitted, checked_data, removal
+from besmart_async.batching.door import OriginColumn, Reading, TypeColumn, admitted, checked_data, removal
 from besmart_async.batching.engine import Engine, Put, WriterHook
+from besmart_async.batching.journaling import JournaledAdmission
 from besmart_async.batching.outbox import OnReject, Outbox
+from besmart_async.batching.outcomes import Rejection
 from besmart_async.batching.report import DeliveryReport
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, UndeliveredError, WriterTimeoutError
@@ -55,6 +62,7 @@ class Writer:
         put: Put,
         policy: BatchPolicy | None = None,
         *,
+        journal: str | PathLike[str] | None = None,
         on_reject: OnReject | None = None,
         hooks: Sequence[WriterHook] = (),
         rng: random.Random | None = None,
@@ -64,22 +72,31 @@ class Writer:
         Args:
             put: makes one attempt of a bulk write.
             policy: limits and durations.
+            journal: a file that keeps what is accepted until its outcome is known, beyond the end of the process.
             on_reject: called with each `Rejection`, one at a time; may be async. Without it they are raised, with the
                 data, by `flush` or at the end.
             hooks: called with every event; an exception of a hook is logged and goes no further.
             rng: source of jitter.
         """
-        self._policy = policy if policy is not None else BatchPolicy()
+        policy = policy if policy is not None else BatchPolicy()
+        self._policy = policy if journal is None else attrs.evolve(policy, delivery_timeout_s=math.inf)
         self._outbox = Outbox(on_reject)
         rng = rng if rng is not None else random.Random()  # noqa: S311 - jitter
-        self._core = Coalescer(self._policy, rng.random)
+        self._core = Coalescer(self._policy, rng.random, journaled=journal is not None)
         self._engine = Engine(put, self._core, self._outbox, hooks)
         self._intake = self._core.intake
         self._offer_one = self._core.offer_one
+        self._new_ref = itertools.count(1).__next__
         self._admission = Admission(self._policy, self._core, self._engine)
+        self._journaled: JournaledAdmission | None = None
+        if journal is not None:
+            path = Path(journal)
+            self._admission = self._journaled = JournaledAdmission(
+                self._policy, self._core, self._engine, path, self._new_ref
+            )
+            self._outbox.told = self._journaled.journal.told
         self._time = self._engine.time
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ref = 0
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -95,7 +112,8 @@ class Writer:
     ) -> None:
         """Write one reading, or columns of readings, of one signal. Returns when it is accepted, not when it is stored.
 
-        It waits only while there is no room. Cancelled while waiting, nothing of it was accepted.
+        It waits only while there is no room; cancelled then, nothing of it was accepted. With a journal it waits for
+        the disk as well; cancelled then, it may be accepted all the same.
 
         Args:
             key: which signal.
@@ -108,6 +126,7 @@ class Writer:
         Raises:
             InvalidInputError: an argument is refused; nothing was accepted.
             WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.
+            JournalError: the journal cannot be written; nothing was accepted.
             BesmartError: the writer is closed, has stopped, or belongs to another process or event loop.
         """
         try:
@@ -123,13 +142,16 @@ class Writer:
             and MIN_MS <= time <= MAX_MS  # pyright: ignore[reportOperatorIssue]
             and type is DOUBLE
             and origin.__class__ is int
-            and origin >= 0  # pyright: ignore[reportOperatorIssue]
-            and (unit is None or (unit.__class__ is str and unit))
-            and self._offer_one(key, time, value, type, origin, unit, NO_REF, self._time())  # pyright: ignore[reportArgumentType]
+            and 0 <= origin < 1 << 63  # pyright: ignore[reportOperatorIssue]
+            and (unit is None or (unit.__class__ is str and unit and unit.isascii()))
         ):
-            if self._intake.attention:
-                await self._admission.attend()
-            return
+            if self._journaled is not None:
+                await self._journaled.accept(Reading(key, time, value, type, origin, unit))  # pyright: ignore[reportArgumentType]
+                return
+            if self._offer_one(key, time, value, type, origin, unit, NO_REF, self._time()):  # pyright: ignore[reportArgumentType]
+                if self._intake.attention:
+                    await self._admission.attend()
+                return
         what = admitted(key, time, value, type, origin, unit)
         self._home()
         await self._admission.accept(what)
@@ -140,7 +162,8 @@ class Writer:
         Args:
             data: the readings.
             labels: a number below -1 for each reading, shape (n,). A `Rejection` tells in `refs` those of its
-                readings, and of those that they replaced while queued; `LabelsStored` those of the stored ones.
+                readings, and of those that they replaced while queued; `LabelsStored` those of the stored ones. Not
+                with a journal.
 
         Raises:
             WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.
@@ -178,8 +201,7 @@ class Writer:
         if not len(data):
             return
         loop = self._home()
-        self._ref += 1
-        ref, delivery = self._ref, Delivery(len(data), loop.create_future())
+        ref, delivery = self._new_ref(), Delivery(len(data), loop.create_future())
         self._engine.deliveries[ref] = delivery
         try:
             await self._admission.accept(data, ref)
@@ -204,9 +226,12 @@ class Writer:
         if self._loop is None:
             self._home()
         loop = self._home(closing=True)
+        deadline = math.inf if timeout is None else loop.time() + timeout
+        fed = self._journaled is None or self._engine.closing or await self._journaled.recover(timeout)
         ticket = self._core.flush()
         self._engine.pump()
-        if not await self._engine.watches.until(lambda: self._core.flushed(ticket), timeout):
+        left = None if timeout is None else max(0.0, deadline - loop.time())
+        if not fed or not await self._engine.watches.until(lambda: self._core.flushed(ticket), left):
             raise WriterTimeoutError(f"not everything was delivered within {timeout:g} s; it is still on its way")
         report = self._core.report(loop.time())
         if undelivered := self._outbox.take():
@@ -255,6 +280,13 @@ class Writer:
 
     async def __aenter__(self) -> Self:
         self._home()
+        if self._journaled is not None:
+            try:
+                await self._journaled.open()
+            except BaseException:
+                self._engine.closing = True
+                await self._journaled.close()
+                raise
         return self
 
     async def __aexit__(
@@ -276,11 +308,16 @@ class Writer:
             warnings.warn(told, ResourceWarning, 2, source=self)
 
     async def _close(self) -> UndeliveredError | None:
-        if not await self._engine.close(self._policy.close_timeout_s):
-            return None
-        report = self.report
-        undelivered = self._outbox.take()
-        return UndeliveredError(report, undelivered) if undelivered else None
+        undelivered: list[Rejection] = []
+        journaled = 0
+        try:
+            if not await self._engine.close(self._policy.close_timeout_s):
+                return None
+            undelivered = self._outbox.take()
+        finally:
+            if self._journaled is not None:
+                journaled = await self._journaled.close()
+        return UndeliveredError(self.report, undelivered, journaled) if undelivered or journaled else None
 
     def _home(self, *, closing: bool = False) -> asyncio.AbstractEventLoop:
         loop = self._loop = self._engine.home(closing=closing)

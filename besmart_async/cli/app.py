@@ -11,31 +11,55 @@ if TYPE_CHECKING:
 
 _HELP = "Readings and meters of the besmart.energy service."
 _EPILOGUE = (
-    "The service and the account come from the environment: BESMART_LOGIN, BESMART_PASSWORD and BESMART_API_KEY,"
-    " or BESMART_TOKEN; BESMART_BASE_URL for another address."
+    "The account comes from the environment (BESMART_LOGIN, BESMART_PASSWORD and BESMART_API_KEY, or BESMART_TOKEN;"
+    " BESMART_BASE_URL for another address), or else from besmart auth login."
 )
 
 # Group and command: where it is, and its line in the help. The text is here so that the help needs no import.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
-    ("ingest", "ingest:ingest", "Send readings from CSV files, compare what arrived, show a day of it."),
+    ("ingest", "ingest:ingest", "Send readings from files, compare what arrived, show a day of it."),
+    ("check", "check:check", "Read and judge files as an ingest does, without sending anything."),
+    ("export", "export:export", "Write the readings of signals to a CSV, Parquet or JSON lines file."),
+    ("plot", "plot:plot", "Draw signals: in the terminal, as PNG or SVG, or as one HTML file."),
+    ("latest", "latest:latest", "Show the last reading of each signal."),
     ("simulate", "simulate:simulate", "Run the embedded service on this machine."),
+    ("auth login", "auth:login", "Keep an account for the other commands."),
+    ("auth status", "auth:status", "Tell which account is used, and whether it works."),
+    ("auth logout", "auth:logout", "Forget the account that was kept."),
     ("sensors get", "sensors:get", "Show a sensor."),
     ("sensors types", "sensors:types", "List the sensor types."),
+    ("sensors create", "sensors:create", "Create a sensor."),
+    ("sensors update", "sensors:update", "Change a sensor."),
+    ("sensors delete", "sensors:delete", "Delete a sensor."),
     ("signals types", "signals:types", "List the signal types."),
     ("signals read", "signals:read", "Read a signal."),
+    ("signals write", "signals:write_", "Write a few readings of a signal."),
     ("meter-types list", "meter_types:list_", "List the meter types of a client."),
+    ("meter-types create", "meter_types:create", "Create a meter type."),
+    ("meter-types update", "meter_types:update", "Change a meter type."),
+    ("meter-types delete", "meter_types:delete", "Delete meter types of a client."),
     ("sensor-states list", "sensor_states:list_", "List the states of a sensor."),
+    ("sensor-states create", "sensor_states:create", "Create a state of a sensor."),
+    ("sensor-states update", "sensor_states:update", "Change a state."),
+    ("sensor-states delete", "sensor_states:delete", "Delete a state."),
+    ("signal-states create", "signal_states:create", "Create a signal state."),
+    ("signal-states update", "signal_states:update", "Change a signal state."),
+    ("signal-states delete", "signal_states:delete", "Delete a signal state."),
+    ("graphs run", "graphs:run", "Run a computation graph."),
 )
 GROUPS = {
+    "auth": "The account that the commands use.",
     "sensors": "Sensors and their types.",
     "signals": "Signals, their types and readings.",
     "meter-types": "Meter types.",
     "sensor-states": "Which meter was mounted when.",
+    "signal-states": "Register values at the ends of sensor states.",
+    "graphs": "Computation graphs.",
 }
 
 
-def build() -> App:
-    """Return the application."""
+def build(arguments: Sequence[str] = ()) -> App:
+    """Return the application; the command that is called has its whole help, the others their line of it."""
     from cyclopts import App
 
     app = App(
@@ -53,14 +77,29 @@ def build() -> App:
         app.command(group)
     for path, where, text in COMMANDS:
         above, _, name = path.rpartition(" ")
-        groups.get(above, app).command(f"besmart_async.cli.{where}", name=name, help=text)
+        called = list(arguments[: len(path.split())]) == path.split()
+        groups.get(above, app).command(
+            f"besmart_async.cli.{where}", name=name, help=_whole_help(where) if called else text
+        )
     return app
+
+
+def _whole_help(where: str) -> str:
+    """The text of a command's docstring, its paragraphs without the line breaks of the source."""
+    import inspect
+    from importlib import import_module
+
+    module, _, name = where.partition(":")
+    text = inspect.getdoc(getattr(import_module(f"besmart_async.cli.{module}"), name)) or ""
+    paragraphs = text.partition("\nParameters\n---")[0].strip().split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its code (`besmart_async.cli.exits.Exit`)."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app = build()
+        app = build(arguments)
     except ImportError:
         sys.stderr.write("besmart: the command needs its extra: pip install 'besmart-async[cli]'\n")
         sys.exit(1)
@@ -68,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     code: object = 0
     try:
-        code = app([_plain(one) for one in (sys.argv[1:] if arguments is None else arguments)])
+        code = app([_plain(one) for one in arguments])
     except CycloptsError:
         sys.exit(2)  # cyclopts has said what is wrong
     except KeyboardInterrupt:

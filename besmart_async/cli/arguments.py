@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from besmart_async.cli.exits import UsageError
+from besmart_async.cli.inputs import Inputs
 from besmart_async.ingest import Checkpoint, RejectLimit
-from besmart_async.ingest.times import UnknownZoneError, zone_of
 
 
 def check_combination(
-    files: list[str], simulate: bool, workers: int, checkpoint: Path | None, no_checkpoint: bool
+    inputs: Inputs, simulate: bool, workers: int, checkpoint: Path | None, no_checkpoint: bool
 ) -> None:
     """See that options do not exclude each other.
 
@@ -22,23 +23,35 @@ def check_combination(
         raise UsageError(f"--checkpoint and {which} exclude each other")
     if workers > 1 and simulate:
         raise UsageError("--workers cannot share the service of --simulate; run 'besmart simulate' and send to that")
-    if workers > 1 and "-" in files:
+    if workers > 1 and len(inputs.paths) < len(inputs.sources):
         raise UsageError("--workers cannot share standard input; name files")
 
 
-def forget(record: Checkpoint, files: list[str]) -> None:
+def check_creation(inputs: Inputs, create_sensors: bool, dry_run: bool, workers: int) -> None:
+    """See that sensors can be looked for, or made, as asked.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if create_sensors and dry_run:
+        raise UsageError("--dry-run makes no sensors; leave out --create-sensors")
+    if workers > 1 and (create_sensors or inputs.rules.looked_through):
+        raise UsageError(
+            "--workers need meters that are known: list them with --meters, without sensors to look through"
+        )
+
+
+def forget(record: Checkpoint, paths: Sequence[Path]) -> None:
     """Forget what was recorded of files.
 
     Raises:
         UsageError: one cannot be read.
     """
-    for file in files:
-        if file == "-":
-            continue
+    for path in paths:
         try:
-            record.restart(Path(file))
+            record.restart(path)
         except OSError as error:
-            raise UsageError(f"{file}: cannot be read: {error.strerror or error}") from None
+            raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def checked_limit(text: str | None) -> RejectLimit | None:
@@ -51,30 +64,3 @@ def checked_limit(text: str | None) -> RejectLimit | None:
         return None if text is None else RejectLimit.parse(text)
     except ValueError as error:
         raise UsageError(f"--max-rejects: {error}") from None
-
-
-def checked_zone(name: str | None) -> str | None:
-    """Return the zone of `--time-zone` if there is such a one.
-
-    Raises:
-        UsageError: there is not.
-    """
-    try:
-        if name is not None:
-            zone_of(name)
-    except UnknownZoneError as error:
-        raise UsageError(f"--time-zone: {error}") from None
-    return name
-
-
-def checked_encoding(name: str) -> str:
-    """Return the encoding of `--encoding`; UTF-8 may begin with a byte-order mark.
-
-    Raises:
-        UsageError: there is no such encoding.
-    """
-    try:
-        "".encode(name)
-    except LookupError:
-        raise UsageError(f"--encoding: {name!r} is no encoding; give one such as cp1250") from None
-    return "utf-8-sig" if name.casefold().replace("-", "").replace("_", "") == "utf8" else name

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.times import UnknownZoneError, zone_of
+from besmart_async.ingest.zones import UnknownZoneError, zone_of
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import from_ms, to_whole_ms
 
@@ -22,7 +22,8 @@ _MARGIN = 10
 _HOUR_MS = 3_600_000
 _TICKS_H = 3
 _LINES, _BLOCKS = "┌┐└┘┤├┬┴┼─│", "█▀▄▌▐▛▜▙▟▘▝▖▗▞▚"
-_ASCII = str.maketrans(_LINES + _BLOCKS, "+++++++++-|" + "#" * len(_BLOCKS))
+_SHADES = "·░▒▓"
+_ASCII = str.maketrans(_LINES + _BLOCKS + _SHADES, "+++++++++-|" + "#" * len(_BLOCKS) + ".:+*")
 
 
 @attrs.frozen

@@ -6,7 +6,9 @@ import os
 from hashlib import blake2b
 from pathlib import Path
 
+from besmart_async.cli.credentials import Credentials, stored
 from besmart_async.config import DEFAULT_BASE_URL
+from besmart_async.ingest import SourceError
 
 
 def default_path() -> Path:
@@ -26,10 +28,17 @@ def scope_of(*options: object, table: Path | None = None) -> str:
         table: the table of meters.
 
     Raises:
-        OSError: the table cannot be read.
+        SourceError: the table cannot be read.
+        UsageError: the account that was kept cannot be read.
     """
-    service = os.environ.get("BESMART_BASE_URL", "").strip() or DEFAULT_BASE_URL
-    account = os.environ.get("BESMART_LOGIN", "").strip()
-    told = repr((service.rstrip("/"), account, *options)).encode()
-    content = b"" if table is None else table.read_bytes()
+    account = Credentials.of(os.environ)
+    if account is None:
+        kept = stored()
+        account = Credentials(base_url=os.environ.get("BESMART_BASE_URL", "").strip()) if kept is None else kept[0]
+    service = account.base_url or DEFAULT_BASE_URL
+    told = repr((service.rstrip("/"), (account.login or "").strip(), *options)).encode()
+    try:
+        content = b"" if table is None else table.read_bytes()
+    except OSError as error:
+        raise SourceError(str(table), f"cannot be read: {error.strerror or error}") from None
     return blake2b(told + b"\0" + content, digest_size=20).hexdigest()

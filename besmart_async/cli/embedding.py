@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
+from besmart_async.cli.inputs import Inputs
 from besmart_async.cli.session import client_for, embedded
 from besmart_async.client import BesmartClient
 from besmart_async.ingest import KnownMeters, MadeMeters, Meters
@@ -19,17 +20,21 @@ _METER_TYPE = "meter"
 
 
 @asynccontextmanager
-async def service_for(known: KnownMeters, *, simulate: bool) -> AsyncGenerator[tuple[BesmartClient, Meters], None]:
+async def service_for(
+    inputs: Inputs, *, simulate: bool, create: bool
+) -> AsyncGenerator[tuple[BesmartClient, Meters], None]:
     """Open a client, and say who knows its meters.
 
     Raises:
-        UsageError: the embedded service's extra is not installed.
+        UsageError: the embedded service's extra is not installed, or there is no account.
+        SourceError: the table of meters cannot be read.
         BesmartConfigError: the environment holds no credentials.
     """
     if not simulate:
         async with client_for() as client:
-            yield client, known
+            yield client, inputs.meters(client.sensors, create=create)
         return
+    known = inputs.known()
     simulator = embedded()(seed=False)
     with closing(simulator):
         async with client_for(simulator) as client:

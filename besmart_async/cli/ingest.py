@@ -13,12 +13,13 @@ import attrs
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from besmart_async.cli.arguments import check_combination, checked_encoding, checked_limit, checked_zone, forget
+from besmart_async.cli.arguments import check_combination, check_creation, checked_limit, forget
 from besmart_async.cli.chart import printable
 from besmart_async.cli.checkpoints import default_path, scope_of
 from besmart_async.cli.day_view import day_view
 from besmart_async.cli.embedding import service_for
 from besmart_async.cli.exits import Exit, UsageError, exit_of
+from besmart_async.cli.inputs import Inputs, inputs_of
 from besmart_async.cli.observers import JsonLines, Observer, Terminal
 from besmart_async.cli.output import write
 from besmart_async.cli.progress import ProgressBar
@@ -27,18 +28,14 @@ from besmart_async.cli.session import client_for, interruptible
 from besmart_async.client import BesmartClient
 from besmart_async.ingest import (
     Checkpoint,
-    CsvSource,
     DstRule,
     IngestJob,
     IngestReport,
-    KnownMeters,
     Meters,
-    Reading,
     Reject,
     RejectLimit,
     SourceError,
     WorkerPool,
-    read_meter_table,
 )
 
 Flag = Annotated[bool, Parameter(negative="")]
@@ -53,12 +50,15 @@ def ingest(
     verify: Flag = False,
     verify_sample: Annotated[bool, Parameter(negative="", show=False)] = False,
     dry_run: Flag = False,
+    mapping: Path | None = None,
+    file_format: Annotated[str | None, Parameter(name="--format")] = None,
     meters: Path | None = None,
+    create_sensors: Annotated[bool, Parameter(negative="")] = False,
     signal_type: str | None = None,
     time_zone: str | None = None,
     dst: DstRule | None = None,
     decimal_comma: Flag = False,
-    encoding: str = "utf-8-sig",
+    encoding: str | None = None,
     rejects: Path | None = None,
     max_rejects: str | None = None,
     checkpoint: Path | None = None,
@@ -69,10 +69,11 @@ def ingest(
     chart: bool = True,
     json: Flag = False,
 ) -> int:
-    """Send readings from CSV files, report, and show a day of them.
+    """Send readings from files, report, and show a day of them.
 
-    A file has one reading per row and a header with the columns meter, time and value, and as far as needed obis (or
-    signal), unit, origin and zone.
+    A long file has one reading per row and the columns meter, time and value; a wide one has one row per meter and day,
+    the columns meter and date, and a column for each period. Both may have obis (or signal), unit, origin and zone.
+    What is otherwise, a mapping file tells.
 
     What is delivered is recorded. After an interruption, an outage or a kill the same command sends the rest, and a
     second run sends nothing new. A file counts as the same by what it holds, not by its name.
@@ -85,23 +86,32 @@ def ingest(
     Parameters
     ----------
     files
-        CSV files, plain or gzipped; - for standard input, which cannot be resumed.
+        CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input,
+        which cannot be resumed.
     simulate
         Send to the embedded service instead, which starts empty and knows the meters of the files.
     verify
         Read everything in the files back and compare. --verify=sample compares one in 100 days of each signal.
     dry_run
         Do everything but send.
+    mapping
+        TOML file that tells what the files look like and mean; options go before it.
+    file_format
+        Format of the files, where neither their names nor their first bytes tell: csv, parquet, dsmr, or one that an
+        installed package adds.
     meters
         CSV file with the columns meter, client_cid, sensor_mid and, if wanted, signal_type. Without it the files name
         meters like 12.122.
+    create_sensors
+        Create a sensor for every meter that is not found, and note it in the file of meters.
     signal_type
         OBIS code, symbol or id for rows that do not tell it.
     time_zone
         Zone of times without an offset, such as Europe/Warsaw.
     dst
         Which moment a local time means that comes twice or never, when clocks are changed. Without it such rows are
-        rejected. infer: the first occurrence is the earlier moment, the second the later one.
+        rejected. infer: the first occurrence is the earlier moment, the second the later one. standard: the clock is
+        on winter time all the year.
     decimal_comma
         Values are written 1,5.
     encoding
@@ -125,34 +135,39 @@ def ingest(
     json
         Print events as JSON lines and nothing else; the last is the report.
     """
-    if not files:
-        raise UsageError("name at least one file, or - for standard input")
-    how = Reading(time_zone=checked_zone(time_zone), dst=dst, decimal_comma=decimal_comma)
-    encoding = checked_encoding(encoding)
-    check_combination(files, simulate, workers, checkpoint, no_checkpoint)
+    inputs = inputs_of(
+        files,
+        mapping=mapping,
+        file_format=file_format,
+        meters=meters,
+        signal_type=signal_type,
+        time_zone=time_zone,
+        dst=dst,
+        decimal_comma=decimal_comma,
+        encoding=encoding,
+    )
+    order = _Order(
+        inputs=inputs,
+        create_sensors=create_sensors,
+        verify="sample" if verify_sample else verify,
+        dry_run=dry_run,
+        simulate=simulate,
+        rate_limit=rate_limit,
+        max_rejects=checked_limit(max_rejects),
+        workers=workers,
+        chart=chart and not json,
+    )
+    check_combination(inputs, simulate, workers, checkpoint, no_checkpoint)
+    check_creation(inputs, create_sensors, dry_run, workers)
+    kept = None if simulate or no_checkpoint else checkpoint or default_path()
     try:
-        order = _Order(
-            sources=[CsvSource.of(file, encoding) for file in files],
-            reading=how,
-            known=KnownMeters(read_meter_table(meters) if meters else {}),
-            signal_type=signal_type,
-            verify="sample" if verify_sample else verify,
-            dry_run=dry_run,
-            simulate=simulate,
-            rate_limit=rate_limit,
-            max_rejects=checked_limit(max_rejects),
-            workers=workers,
-            chart=chart and not json,
-        )
-        scope = scope_of(how, signal_type, encoding, table=meters)
-        kept = None if simulate or no_checkpoint else checkpoint or default_path()
         with (
-            nullcontext() if kept is None else Checkpoint(kept, scope) as record,
-            reject_file(rejects, encoding, files) as refused,
+            nullcontext() if kept is None else Checkpoint(kept, order.scope) as record,
+            reject_file(rejects, inputs) as refused,
             _observer(json) as observer,
         ):
             if restart and record is not None:
-                forget(record, files)
+                forget(record, inputs.paths)
             report, drawing = asyncio.run(_ingest(order, record, observer, None if refused is None else refused.add))
     except SourceError as error:
         raise UsageError(str(error)) from None
@@ -164,10 +179,8 @@ def ingest(
 
 @attrs.frozen(kw_only=True)
 class _Order:
-    sources: list[CsvSource]
-    reading: Reading
-    known: KnownMeters
-    signal_type: str | None
+    inputs: Inputs
+    create_sensors: bool
     verify: bool | Literal["sample"]
     dry_run: bool
     simulate: bool
@@ -175,6 +188,12 @@ class _Order:
     max_rejects: RejectLimit | None
     workers: int
     chart: bool
+
+    @property
+    def scope(self) -> str:
+        """What the rows mean and where they go. The table to which new sensors are added is no other one for that."""
+        table = None if self.create_sensors else self.inputs.rules.table
+        return scope_of(self.inputs.meaning, self.create_sensors, table=table)
 
 
 async def _ingest(
@@ -185,7 +204,7 @@ async def _ingest(
             write_reject(reject)
         observer.reject(reject)
 
-    async with service_for(order.known, simulate=order.simulate) as (client, meters):
+    async with service_for(order.inputs, simulate=order.simulate, create=order.create_sensors) as (client, meters):
         job = _job(order, client, meters, record, observer, rejected)
         report = await _run(job, observer)
         largest = job.largest
@@ -205,13 +224,13 @@ def _job(
 ) -> IngestJob | WorkerPool:
     """Make what does it, in this process or in several; both are told the same."""
     make: Callable[..., IngestJob | WorkerPool] = partial(
-        IngestJob, client.signals, client.writer, order.sources, meters=meters
+        IngestJob, client.signals, client.writer, order.inputs.sources, meters=meters
     )
     if order.workers > 1:
-        make = partial(WorkerPool, client_for, order.sources, order.workers, meters=order.known)
+        make = partial(WorkerPool, client_for, order.inputs.sources, order.workers, meters=order.inputs.known())
     return make(
-        reading=order.reading,
-        signal_type=order.signal_type,
+        reading=order.inputs.reading,
+        signal_type=order.inputs.signal_type,
         verify=order.verify,
         checkpoint=record,
         dry_run=order.dry_run,

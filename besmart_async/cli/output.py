@@ -11,6 +11,8 @@ from typing import Any
 import attrs
 import numpy as np
 
+from besmart_async.models.times import from_ms
+
 _WIDE = 10_000
 
 
@@ -51,14 +53,16 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table: fitted to a terminal, in full elsewhere."""
+def write_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """Write a table, some of its columns aligned right: fitted to a terminal, in full elsewhere."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     terminal = sys.stdout.isatty()
-    table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(header))
+    for name in header:
+        table.add_column(name, justify="right" if name in right else "left")
     for row in rows:
         table.add_row(*map(cell, row))
     console = Console(width=None if terminal else _WIDE, no_color=not colourful(), markup=False, emoji=False)
@@ -86,3 +90,23 @@ def cell(value: object) -> str:
     if isinstance(value, Mapping | list | tuple):
         return json.dumps(plain(value), ensure_ascii=False)
     return str(value)
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people."""
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1e3:,.1f} kB" if count < 1_000_000 else f"{count / 1e6:,.1f} MB"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun in the right form."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def stamp(moment_ms: float | None) -> str:
+    """A moment in UTC; nothing for None."""
+    if moment_ms is None:
+        return ""
+    fine = "seconds" if moment_ms % 1000 == 0 else "milliseconds" if moment_ms % 1 == 0 else "microseconds"
+    return from_ms(moment_ms).isoformat(timespec=fine).replace("+00:00", "Z")

@@ -1,18 +1,20 @@
 """The file of rejected rows: mended, it ingests with the same command.
 
 It has the columns of readings, named as in the file that they are from, and beside them `rejected_…` columns. Those
-tell what was wrong where, and mean nothing when the file is read.
+tell what was wrong where, and mean nothing when the file is read. Of a wide file it lists what is to be mended in the
+file itself: meter, day and column.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from besmart_async.cli.exits import UsageError
+from besmart_async.cli.inputs import Inputs
 from besmart_async.ingest import REJECT_PREFIX, ROLES, Reject
 
 _TOLD = ("file", "row", "column", "value", "reason", "line")
@@ -21,9 +23,9 @@ _TOLD = ("file", "row", "column", "value", "reason", "line")
 class RejectFile:
     """Writes rejects to a text file as CSV."""
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, file: IO[str], delimiter: str = ",") -> None:
         self._file = file
-        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
         self._begun = False
 
     def add(self, reject: Reject) -> None:
@@ -45,8 +47,8 @@ class RejectFile:
 
 
 @contextmanager
-def reject_file(path: Path | None, encoding: str, sources: Sequence[str]) -> Generator[RejectFile | None, None, None]:
-    """Open a file for rejects, in the encoding of the files that are read.
+def reject_file(path: Path | None, inputs: Inputs) -> Generator[RejectFile | None, None, None]:
+    """Open a file for rejects, with the encoding and delimiter that were told of the files that are read.
 
     Raises:
         UsageError: it cannot be written, or is one of those that are read.
@@ -54,11 +56,11 @@ def reject_file(path: Path | None, encoding: str, sources: Sequence[str]) -> Gen
     if path is None:
         yield None
         return
-    if any(path.resolve() == Path(source).resolve() for source in sources):
+    if any(path.resolve() == source.resolve() for source in inputs.paths):
         raise UsageError(f"--rejects {path}: that file is being read; name another")
     try:
-        file = path.open("w", encoding=encoding.removesuffix("-sig"), newline="")
+        file = path.open("w", encoding=inputs.form.encoding.removesuffix("-sig"), newline="")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
     with file:
-        yield RejectFile(file)
+        yield RejectFile(file, inputs.form.delimiter or ",")

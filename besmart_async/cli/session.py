@@ -1,14 +1,17 @@
-"""What every command that talks to the service shares: the client from the environment, and stopping."""
+"""What every command that talks to the service shares: the client of the account in use, and stopping."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Generator
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from besmart_async.cli.credentials import Credentials, stored
 from besmart_async.cli.exits import UsageError
 from besmart_async.client import BesmartClient
 from besmart_async.transport import in_process
@@ -16,27 +19,62 @@ from besmart_async.transport import in_process
 if TYPE_CHECKING:
     from besmart_async.simulator import Simulator
 
+T = TypeVar("T")
+
 
 @asynccontextmanager
 async def client_for(simulator: Simulator | None = None) -> AsyncGenerator[BesmartClient, None]:
-    """Open a client of the embedded service, or of the one that the environment names.
+    """Open a client of the embedded service, or else with the account of the environment or of `besmart auth login`.
 
     Raises:
-        BesmartConfigError: the environment holds no credentials.
+        BesmartConfigError: the environment holds only a part of the credentials.
+        UsageError: there is no account, or it belongs to another service than BESMART_BASE_URL.
     """
     if simulator is None:
-        client = BesmartClient.from_env()
-    else:
-        settings = simulator.settings
-        client = BesmartClient(
-            base_url="http://127.0.0.1/api",
-            api_key=settings.api_key,
-            login=settings.login,
-            password=settings.password,
-            transport=in_process(simulator.app),
-        )
-    async with client:
+        async with opened(_account()) as client:
+            yield client
+        return
+    settings = simulator.settings
+    async with BesmartClient(
+        base_url="http://127.0.0.1/api",
+        api_key=settings.api_key,
+        login=settings.login,
+        password=settings.password,
+        transport=in_process(simulator.app),
+    ) as client:
         yield client
+
+
+@asynccontextmanager
+async def opened(credentials: Credentials) -> AsyncGenerator[BesmartClient, None]:
+    """Open a client of an account.
+
+    Raises:
+        BesmartConfigError: a part of the credentials is missing.
+    """
+    async with BesmartClient.from_env(credentials.environ()) as client:
+        yield client
+
+
+def _account() -> Credentials:
+    given = Credentials.of(os.environ)
+    if given is not None:
+        return given
+    found = stored()
+    if found is None:
+        raise UsageError(
+            "not logged in: run besmart auth login, or set BESMART_LOGIN and BESMART_PASSWORD (and BESMART_API_KEY),"
+            " or BESMART_TOKEN"
+        )
+    credentials, place = found
+    wanted = os.environ.get("BESMART_BASE_URL", "").strip()
+    if wanted and wanted.rstrip("/") != credentials.base_url.rstrip("/"):
+        # They belong to one service: another one must not get to see them.
+        raise UsageError(
+            f"BESMART_BASE_URL is {wanted}, but the account in the {place} is of {credentials.base_url};"
+            " run besmart auth login for that service, or unset the variable"
+        )
+    return credentials
 
 
 def embedded() -> type[Simulator]:
@@ -81,3 +119,38 @@ def interruptible(*stops: Callable[[], object]) -> Generator[None, None, None]:
         yield
     finally:
         release()
+
+
+def call(ask: Callable[[BesmartClient], Awaitable[T]]) -> T:
+    """Open a client, ask, and return the answer.
+
+    Raises:
+        BesmartError: the call failed.
+        UsageError: there is no account.
+    """
+
+    async def run() -> T:
+        async with client_for() as client:
+            return await ask(client)
+
+    return asyncio.run(run())
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on the terminal whether to go on.
+
+    Args:
+        question: what is about to be done, as a question.
+        yes: the answer is given already.
+
+    Raises:
+        UsageError: the answer is no, or there is no terminal to ask at.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} There is no terminal to ask at; say --yes to go on")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().casefold() not in {"y", "yes"}:
+        raise UsageError("nothing was done")

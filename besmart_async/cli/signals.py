@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated
-
-from cyclopts import Parameter
+from collections.abc import Iterable
 
 from besmart_async.cli.exits import UsageError
-from besmart_async.cli.output import cell, error_line, write, write_json, write_records
-from besmart_async.cli.session import client_for
-from besmart_async.ingest.times import Local, Problem, parse_time
+from besmart_async.cli.options import Flag, Period, Wanted
+from besmart_async.cli.output import cell, counted, error_line, stamp, write, write_json, write_records
+from besmart_async.cli.selection import moment, queries, window
+from besmart_async.cli.session import call
+from besmart_async.client import BesmartClient
+from besmart_async.ingest.columns import as_column
+from besmart_async.ingest.numbers import parse_numbers
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
-from besmart_async.models.signal_types import SignalType
-from besmart_async.models.times import from_ms
+from besmart_async.models.values import REMOVED, JsonValue
 from besmart_async.wire.columns import encode_item
 
-Json = Annotated[bool, Parameter(negative="")]
 
-
-def types(*, json: Json = False) -> None:
+def types(*, json: Flag = False) -> None:
     """List the signal types.
 
     Parameters
@@ -28,12 +26,7 @@ def types(*, json: Json = False) -> None:
     json
         Print JSON.
     """
-
-    async def ask() -> list[SignalType]:
-        async with client_for() as client:
-            return await client.signals.types()
-
-    found = asyncio.run(ask())
+    found = call(lambda client: client.signals.types())
     if json:
         write_json(found)
     else:
@@ -44,60 +37,102 @@ def read(
     signal: str,
     /,
     *,
-    since: str,
-    till: str,
-    time_zone: str | None = None,
-    last: Annotated[bool, Parameter(negative="")] = False,
-    origin: int | None = None,
-    delta_t: int | None = None,
-    json: Json = False,
+    period: Period,
+    wanted: Wanted = Wanted(),  # noqa: B008 - a frozen value
+    json: Flag = False,
 ) -> None:
-    """Read a signal.
+    """Read a signal and print its readings; besmart export writes many to a file.
 
     Parameters
     ----------
     signal
         The signal, such as 12.122.32.
-    since
-        Start: ISO 8601 such as 2020-01-01T00:00:00Z, or unix milliseconds.
-    till
-        End, in the same forms.
-    time_zone
-        Zone of times without an offset, such as Europe/Warsaw.
-    last
-        Of readings that were written more than once, only the newest.
-    origin
-        Only readings of this origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected.
-    delta_t
-        Aggregate to so many minutes.
     json
         Print JSON.
     """
     key = SignalKey.parse(signal)
-    window = _moment("--since", since, time_zone), _moment("--till", till, time_zone)
+    since, till = window(period)
 
-    async def ask() -> SignalData:
-        async with client_for() as client:
-            return await client.signals.read(
-                key, *window, get_last=last or None, signal_origin_id=origin, delta_t=delta_t
-            )
+    async def ask(client: BesmartClient) -> SignalData:
+        [query] = await queries(client, [key], since, till, wanted)
+        return await client.signals.read(
+            query.key,
+            query.since,
+            query.till,
+            get_last=query.get_last,
+            delta_t=query.delta_t,
+            raw=query.raw,
+            output_unit_id=query.output_unit_id,
+            signal_origin_id=query.signal_origin_id,
+        )
 
-    found = asyncio.run(ask())
+    found = call(ask)
     if json:
         write(encode_item(found).decode())
         return
     value = f"value [{found.unit}]" if found.unit else "value"
     write(f"{'time':<24} {value:>20} type origin")
     for time, reading, kind, code in found.rows():
-        stamp = from_ms(time).isoformat().replace("+00:00", "Z")
-        write(f"{stamp:<24} {cell(reading):>20} {cell(kind):<4} {cell(code):>6}")
-    error_line(f"{len(found):,} readings")
+        write(f"{stamp(time):<24} {cell(reading):>20} {cell(kind):<4} {cell(code):>6}")
+    error_line(counted(len(found), "reading"))
 
 
-def _moment(option: str, text: str, zone: str | None) -> int | float:
-    moment = parse_time(text, zone)
-    if isinstance(moment, Problem):
-        raise UsageError(f"{option} {text!r} {moment.reason}")
-    if isinstance(moment, Local):
-        raise UsageError(f"{option} {text!r} is no single moment in {zone}; give it with its offset")
-    return moment
+def write_(
+    signal: str,
+    readings: list[str],
+    /,
+    *,
+    unit: str | None = None,
+    type: str = "DBL",  # noqa: A002 - the API's name
+    origin: int = 1,
+    time_zone: str | None = None,
+    remove: Flag = False,
+) -> None:
+    """Write a few readings of a signal; besmart ingest sends files.
+
+    Parameters
+    ----------
+    signal
+        The signal, such as 12.122.32.
+    readings
+        Time and value of each, such as 2020-01-01T00:00:00Z=10.5; with --remove only times.
+    unit
+        Unit of the values, such as kW.h; the signal type's own unless given.
+    type
+        Type name of the readings.
+    origin
+        Their origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected. One of another origin stays.
+    time_zone
+        Zone of times without an offset, such as Europe/Warsaw.
+    remove
+        Mark the readings of this origin at these times as removed.
+    """
+    key = SignalKey.parse(signal)
+    if not readings:
+        raise UsageError("give at least one TIME=VALUE")
+    pairs = [(text, "") if remove else _pair(text) for text in readings]
+    times = [moment("reading", time, time_zone) for time, _ in pairs]
+    values: list[JsonValue] = [None] * len(pairs) if remove else list(_numbers(value for _, value in pairs))
+    data = SignalData(key, times, values, REMOVED if remove else type, origin, unit)
+    call(lambda client: client.signals.write(data))
+    write(f"{'removed' if remove else 'wrote'} {counted(len(data), 'reading')} of {key}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    time, equals, value = text.rpartition("=")
+    if not equals:
+        raise UsageError(f"{text!r}: write a reading as TIME=VALUE, such as 2020-01-01T00:00:00Z=10.5")
+    return time, value
+
+
+def _numbers(texts: Iterable[str]) -> Iterable[float]:
+    import numpy as np
+
+    column = list(texts)
+    numbers = parse_numbers(as_column(np.array(column, object)))
+    for place, reason in numbers.problems.items():
+        raise UsageError(f"{column[place]!r} {reason}")
+    if numbers.absent.any():
+        raise UsageError(f"{column[int(numbers.absent.argmax())]!r} is empty; write a reading as TIME=VALUE")
+    found: list[float] = numbers.values.tolist()
+    return found

@@ -14,7 +14,7 @@ def summary(report: IngestReport) -> Iterator[str]:
     if report.skipped:
         before = f", {report.rejected_before:,} of them rejected" if report.rejected_before else ""
         yield _line("skipped", report.skipped, f"rows that were sent before{before}")
-    signals = f"{_count(report.signals, 'signal')} of {_count(report.meters, 'meter')}"
+    signals = f"{counted(report.signals, 'signal')} of {counted(report.meters, 'meter')}"
     yield _line("accepted", report.accepted, f"by the service, for {signals}")
     if report.distinct is not None:
         equal, conflicting = report.repeats_equal or 0, report.repeats_conflicting or 0
@@ -26,7 +26,7 @@ def summary(report: IngestReport) -> Iterator[str]:
         yield _line("in doubt", report.in_doubt, "rows: sent, but it is not known whether they were stored")
     if report.not_sent:
         yield _line("not sent", report.not_sent, "rows, as asked for" if report.dry else "rows")
-    again = f", {_count(report.retries, 'repetition')} included" if report.retries else ""
+    again = f", {counted(report.retries, 'repetition')} included" if report.retries else ""
     yield _line("requests", report.requests, f"of {_size(report.body_bytes)} in all{again}")
     yield f"seconds   {report.seconds:>12.2f} {report.readings_per_s:,.0f} readings/s"
     if report.verification is not None:
@@ -65,5 +65,6 @@ def _size(count: int) -> str:
     return f"{count / 1e3:,.1f} kB" if count < 1_000_000 else f"{count / 1e6:,.1f} MB"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number of something: `1 meter`, `2 meters`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

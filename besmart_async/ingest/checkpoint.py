@@ -156,7 +156,10 @@ class Checkpoint:
                     self._set(file, block, places)
             self._db.executemany(
                 "INSERT OR REPLACE INTO rejects VALUES (?, ?, ?, ?)",
-                [(file, one.row, one.column or "", orjson.dumps(attrs.astuple(one))) for file, one in marks.rejects],
+                [
+                    (file, one.row, one.column or one.value, orjson.dumps(attrs.astuple(one)))
+                    for file, one in marks.rejects
+                ],
             )
 
     def rejects(self, start: Start) -> Iterator[Reject]:
@@ -166,10 +169,11 @@ class Checkpoint:
             CheckpointError: they cannot be read.
         """
         with self._explained(), closing(self._db.cursor()) as cursor:
-            for (text,) in cursor.execute(
-                "SELECT reject FROM rejects WHERE file = ? ORDER BY number, title", (start.number,)
-            ):
-                yield attrs.evolve(Reject.of(orjson.loads(text)), file=start.file)
+            refused = set(start.refused.tolist())
+            query = "SELECT number, reject FROM rejects WHERE file = ? ORDER BY number, title"
+            for row, text in cursor.execute(query, (start.number,)):
+                if row in refused:
+                    yield attrs.evolve(Reject.of(orjson.loads(text)), file=start.file)
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
@@ -188,6 +192,7 @@ class Checkpoint:
             return Start(name, "new", number=number)
         query = "SELECT number FROM rejects WHERE file = ? ORDER BY number"
         refused = np.array([row for (row,) in self._db.execute(query, (number,))], np.int64)
+        refused = refused[done.holds(refused)]  # a wide row that is not done is judged again
         return Start(name, known, done, len(done), len(refused), refused, number)
 
     def _undo_last(self, number: int) -> None:

@@ -1,16 +1,22 @@
-"""Columns of a file on their way to the service: numpy arrays with the numbers of the rows they came from."""
+"""Columns of a file on their way to the service: arrow and numpy arrays with the numbers of the rows they came from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.ingest.arrow import pa, pc
+from besmart_async.ingest.slots import Slots
 
-@attrs.frozen
+Column: TypeAlias = Any
+"""An arrow array, or a numpy array that arrow can take: pyarrow has no type information."""
+
+
+@attrs.frozen(eq=False)
 class Coded:
     """A column of few distinct texts, as arrow's dictionary arrays: row i holds `names[codes[i]]`.
 
@@ -22,13 +28,20 @@ class Coded:
     codes: NDArray[np.int64]
     names: list[str]
 
+    def __len__(self) -> int:
+        return len(self.codes)
+
     def text(self, row: int) -> str:
         """The text of one row."""
         return self.names[int(self.codes[row])]
 
     def take(self, rows: NDArray[Any]) -> Coded:
-        """The column at these rows."""
+        """The column at these rows (a mask or numbers)."""
         return Coded(self.codes[rows], self.names)
+
+    def code(self, name: str) -> int:
+        """The code of a text, -1 if the column never held it."""
+        return self.names.index(name) if name in self.names else -1
 
 
 class Coder:
@@ -42,6 +55,15 @@ class Coder:
         """Return the column as codes."""
         codes = self._codes
         return Coded(np.array([codes[text] for text in texts], np.int64), self.names)
+
+    def encode_column(self, column: Column) -> Coded:
+        """Return an arrow array of anything as codes of its texts; a null is an empty text."""
+        if not pa.types.is_dictionary(column.type):
+            column = as_texts(column).dictionary_encode()
+        names = as_texts(column.dictionary).to_pylist()
+        meaning = self.encode([*names, ""] if column.null_count else names).codes
+        codes = column.indices.fill_null(len(names)) if column.null_count else column.indices
+        return Coded(meaning[codes.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)], self.names)
 
 
 class _Codes(dict[str, int]):
@@ -62,16 +84,76 @@ class _Codes(dict[str, int]):
         return code
 
 
-@attrs.frozen
+def distinct_codes(codes: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct codes, ascending, and which of them each row has: `np.unique` without sorting.
+
+    Args:
+        codes: from 0 to `most` - 1.
+        most: how many there may be.
+    """
+    if most > 4 * len(codes) + 1000:  # a table of all would be larger than the column
+        distinct, places = np.unique(codes, return_inverse=True)
+        return distinct, places
+    present = np.zeros(most, np.bool_)
+    present[codes] = True
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[codes]
+
+
+def as_column(values: Any) -> Column:
+    """Return what a source gave (arrow, numpy, a list) as one arrow array."""
+    if isinstance(values, pa.ChunkedArray):
+        whole = values.combine_chunks()
+        return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+    return values if isinstance(values, pa.Array) else pa.array(values)
+
+
+def as_texts(column: Column) -> Column:
+    """Return an arrow array as texts without nulls."""
+    if pa.types.is_null(column.type) or pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type):
+        column = pc.cast(column, pa.string())
+    return pc.fill_null(column, "") if column.null_count else column
+
+
+def _shown(value: Any) -> str:
+    """A value of an arrow or numpy column as text."""
+    if not isinstance(value, pa.Scalar):
+        return str(value)
+    try:
+        found = value.as_py()
+    except (OverflowError, ValueError):  # a time that no calendar has, or of nanoseconds
+        found = value.value
+    return "" if found is None else str(found)
+
+
+@attrs.frozen(eq=False)
+class DaySlots:
+    """Times of a wide file: every value stands in a column of its own in the row of a day.
+
+    Attributes:
+        day: the day of each value, as written, shape (n,).
+        slot: in which of `slots` it stands, shape (n,), ascending.
+        slots: the columns of values.
+    """
+
+    day: Coded
+    slot: NDArray[np.int64]
+    slots: Slots
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+
+@attrs.frozen(eq=False)
 class Chunk:
-    """Some rows of a file, not yet interpreted.
+    """Some readings of a file, not yet interpreted. Columns of one length.
 
     Attributes:
         file: the file's name for people.
-        rows: shape (n,), the row numbers, counted from 1 with the header.
+        rows: the row each reading stands in; with a header, that is row 1. A wide row has many readings.
         meter: names of the meters.
-        time: shape (n,); texts (object), or UTC unix milliseconds (int64 or float64) where the format has real times.
-        value: shape (n,); texts (object), or float64.
+        time: an arrow or numpy array: texts, moments (timestamps with a zone), times on a clock (timestamps without
+            one), or numbers, which are UTC unix milliseconds; or the slots of days.
+        value: an arrow or numpy array: texts or numbers. A null or an empty text is a missing value.
         signal: OBIS code, symbol or id of the signal types; None without such a column.
         unit: unit symbols; None without such a column.
         origin: origins as texts; None without such a column.
@@ -82,8 +164,8 @@ class Chunk:
     file: str
     rows: NDArray[np.int64]
     meter: Coded
-    time: NDArray[Any]
-    value: NDArray[Any]
+    time: Column | DaySlots
+    value: Column
     signal: Coded | None = None
     unit: Coded | None = None
     origin: Coded | None = None
@@ -94,10 +176,16 @@ class Chunk:
         return len(self.rows)
 
     def title(self, role: str, place: int) -> str:
-        """What the file calls the column of a reading, by its role."""
+        """What the file calls the column at fault for a reading, by its role."""
+        if role == "value" and isinstance(self.time, DaySlots):
+            return self.time.slots.titles[int(self.time.slot[place])]
         return self.titles.get(role, role)
 
     def text(self, role: str, place: int) -> str:
         """What that column holds there, as text."""
-        held: Coded | NDArray[Any] | None = getattr(self, role)
-        return held.text(place) if isinstance(held, Coded) else "" if held is None else str(held[place])
+        held = self.time.day if role == "time" and isinstance(self.time, DaySlots) else getattr(self, role)
+        if held is None:
+            return ""
+        if isinstance(held, Coded):
+            return held.text(place)
+        return _shown(held[place])

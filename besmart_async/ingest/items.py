@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.mapping import Resolved, unit_symbol
+from besmart_async.ingest.mapping import Resolved
 from besmart_async.ingest.report import Reject
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import from_ms
@@ -55,7 +55,7 @@ def items_of(resolved: Resolved) -> Iterator[Item]:
     signal = np.array([target.number for target in targets], np.int64)[resolved.places]
     order = np.lexsort((readings.origin, readings.time, signal))  # stable: equal readings stay in the file's order
     signal, time, origin = signal[order], readings.time[order], readings.origin[order]
-    unit = _units(resolved)[order]
+    unit = readings.unit.codes[order] if readings.unit is not None else np.zeros(len(order), np.int64)
     if (unit != unit[0]).any():
         first = _changes(signal, time, origin)
         turns = np.cumsum(_changes(unit) & ~first)
@@ -68,7 +68,7 @@ def items_of(resolved: Resolved) -> Iterator[Item]:
     for chosen in np.split(order, cuts[1:]):
         target = targets[resolved.places[chosen[0]]]
         origin = readings.origin[chosen]
-        symbol = unit_symbol(readings.unit.text(int(chosen[0]))) if readings.unit else None
+        symbol = readings.unit.text(int(chosen[0])) or None if readings.unit is not None else None
         data = SignalData.trusted(
             target.key,
             readings.time[chosen],
@@ -83,13 +83,3 @@ def items_of(resolved: Resolved) -> Iterator[Item]:
 def _changes(*columns: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell where a row differs from the one before it; the first does."""
     return np.append(True, np.any([column[1:] != column[:-1] for column in columns], axis=0))
-
-
-def _units(resolved: Resolved) -> NDArray[np.int64]:
-    """Number the units, those that mean the same (`kWh`, `kW.h`) alike."""
-    unit = resolved.readings.unit
-    if unit is None:
-        return np.zeros(len(resolved.readings), np.int64)
-    symbols = [unit_symbol(name) or "" for name in unit.names]
-    numbers = {symbol: number for number, symbol in enumerate(dict.fromkeys(symbols))}
-    return np.array([numbers[symbol] for symbol in symbols], np.int64)[unit.codes]

@@ -1,4 +1,4 @@
-"""What the columns mean to the service: meter and signal type to signal key, unit to the service's symbol."""
+"""What the columns mean to the service: meter and signal type to signal key, values to the signal type's unit."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.ingest.columns import Coded, Coder, distinct_codes
 from besmart_async.ingest.meters import Meter, Meters
 from besmart_async.ingest.parsing import Readings
 from besmart_async.ingest.report import Reject
+from besmart_async.ingest.units import Conversion, conversion, unit_symbol
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.signal_types import SignalType
 
 _OBIS = re.compile(r"(?:[0-9]+-[0-9]+:)?([0-9]+\.[0-9]+(?:\.[0-9]+)?)(?:[*.][0-9]+)?")
-_ENERGY = re.compile(r"([kMG]?)(W|var|VA)h")
 
 
 class SignalTypes:
@@ -48,15 +49,13 @@ class SignalTypes:
             return f"is ambiguous: the signal types {', '.join(map(str, sorted(found)))} are called so; give the id"
         return next(iter(found))
 
-    def unit_id(self, symbol: str) -> int | None:
-        """The id of a unit, as far as the signal types tell it."""
-        return next((kind.unit_id for kind in self._by_moid.values() if kind.unit_symbol == symbol), None)
+    def unit(self, moid: int) -> str | None:
+        """The unit of a type's values, where the service tells it."""
+        return self._by_moid[moid].unit_symbol
 
-
-def unit_symbol(text: str) -> str | None:
-    """Return a unit as the service writes it: `kWh` is `kW.h`; None for an empty text, anything else as it is."""
-    energy = _ENERGY.fullmatch(text)
-    return f"{energy[1]}{energy[2]}.h" if energy else text or None
+    def counts_up(self, moid: int) -> bool:
+        """Whether a type is a register, whose readings belong to moments and not to periods."""
+        return bool(self._by_moid[moid].is_incremental)
 
 
 @attrs.frozen
@@ -67,11 +66,15 @@ class Target:
         meter: the meter's name in the files.
         key: the signal.
         number: a small number of that signal, the same for every meter and type name that lead to it.
+        unit: unit of its values; None where the service does not tell.
+        counts_up: whether it is a register.
     """
 
     meter: str
     key: SignalKey
     number: int
+    unit: str | None = None
+    counts_up: bool = False
 
 
 @attrs.frozen
@@ -106,27 +109,22 @@ class Mapper:
         Raises:
             BesmartError: a sensor had to be made, and that failed.
         """
-        signals = readings.signal
-        width = len(signals.names) if signals else 1
-        pairs = readings.meter.codes * width + (signals.codes if signals else 0)
-        distinct, places = np.unique(pairs, return_inverse=True)
-        named = [
-            (readings.meter.names[pair // width], signals.names[pair % width] if signals else "")
-            for pair in distinct.tolist()
-        ]
+        named, places = _pairs(readings)
         await self._find(sorted({meter for meter, _ in named} - self._found.keys()))
         targets: list[Target] = []
         problems: dict[int, tuple[str, str]] = {}
-        for place, names in enumerate(named):
-            found = self._target(*names)
+        for place, (name, signal) in enumerate(named):
+            found = self._target(name, readings.how.signals.get(signal, signal))
             if not isinstance(found, Target):
                 problems[place] = found
             targets.append(found if isinstance(found, Target) else _NOWHERE)
-        if not problems:
-            return Resolved(readings, targets, places), []
-        failing = np.isin(places, list(problems))
-        rejects = [_reject(readings, row, *problems[int(places[row])]) for row in np.flatnonzero(failing).tolist()]
-        return Resolved(readings.take(~failing), targets, places[~failing]), rejects
+        rejects: list[Reject] = []
+        if problems:
+            failing = np.isin(places, list(problems))
+            rejects = [_reject(readings, row, *problems[int(places[row])]) for row in np.flatnonzero(failing).tolist()]
+            readings, places = readings.take(~failing), places[~failing]
+        resolved, refused = in_units_of_types(Resolved(_at_starts(readings, targets, places), targets, places))
+        return resolved, [*rejects, *refused]
 
     async def _find(self, meters: Sequence[str]) -> None:
         if meters:
@@ -149,15 +147,66 @@ class Mapper:
         if isinstance(moid, str):
             return "signal", moid if signal else f"({wanted}) {moid}"
         key = meter.sensor.signal(moid)
-        return Target(name, key, self._numbers.setdefault(key, len(self._numbers)))
+        number = self._numbers.setdefault(key, len(self._numbers))
+        return Target(name, key, number, self._types.unit(moid), self._types.counts_up(moid))
 
 
 _NOWHERE = Target("", SignalKey(0, 0, 0), -1)
 
 
+def _pairs(readings: Readings) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
+    """Return the distinct pairs of meter and signal type, and which of them each reading has."""
+    signals = readings.signal
+    width = len(signals.names) if signals is not None else 1
+    codes = readings.meter.codes * width + (signals.codes if signals is not None else 0)
+    distinct, places = distinct_codes(codes, len(readings.meter.names) * width)
+    meters, names = readings.meter.names, signals.names if signals is not None else [""]
+    return [(meters[pair // width], names[pair % width]) for pair in distinct.tolist()], places
+
+
+def _at_starts(readings: Readings, targets: Sequence[Target], places: NDArray[np.int64]) -> Readings:
+    """Move the readings of periods from their end to their start, where the file has ends."""
+    length = readings.length_ms
+    if not length or not targets:
+        return readings
+    moved = np.array([0 if target.counts_up else length for target in targets], np.int64)[places]
+    return attrs.evolve(readings, time=readings.time - moved)
+
+
+def in_units_of_types(resolved: Resolved) -> tuple[Resolved, list[Reject]]:
+    """Convert values to the units of their signal types; values in units that cannot be are rejects.
+
+    Readings without a unit stay as they are, and are sent without one.
+    """
+    readings, targets, places = resolved.readings, resolved.targets, resolved.places
+    if not len(readings) or (readings.unit is None and readings.how.unit is None):
+        return resolved, []
+    unit = readings.unit if readings.unit is not None else Coded(np.zeros(len(readings), np.int64), [""])
+    width = len(unit.names)
+    distinct, which = distinct_codes(places * width + unit.codes, len(targets) * width)
+    symbols, value, refused = Coder(), readings.value.copy(), dict[int, str]()
+    named: list[str] = []
+    for place, pair in enumerate(distinct.tolist()):
+        text, symbol = unit.names[pair % width] or readings.how.unit or "", targets[pair // width].unit
+        how = conversion(text, symbol) if text else Conversion()
+        if isinstance(how, str):
+            refused[place] = how
+        elif how.exponent:
+            rows = which == place
+            value[rows] = how.of(value[rows])
+        named.append("" if not text else symbol or unit_symbol(text) or "")
+    codes = symbols.encode(named).codes[which]
+    converted = attrs.evolve(readings, value=value, unit=Coded(codes, symbols.names))
+    if not refused:
+        return Resolved(converted, targets, places), []
+    failing = np.isin(which, list(refused))
+    rejects = [_reject(readings, row, "unit", refused[int(which[row])]) for row in np.flatnonzero(failing).tolist()]
+    return Resolved(converted.take(~failing), targets, places[~failing]), rejects
+
+
 def _reject(readings: Readings, row: int, column: str, reason: str) -> Reject:
-    held = readings.meter if column == "meter" else readings.signal
-    text = held.text(row) if held else ""
+    held: Coded | None = getattr(readings, column)
+    text = held.text(row) if held is not None else (readings.how.unit or "") if column == "unit" else ""
     return Reject(readings.file, int(readings.rows[row]), readings.titles.get(column, column), text, reason)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.columns import Chunk, Coded
+from besmart_async.ingest.columns import Chunk, Coded, DaySlots
+from besmart_async.ingest.days import DayParser
 from besmart_async.ingest.numbers import parse_numbers
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.times import DstRule, TimeParser
+from besmart_async.ingest.time_texts import Problem
+from besmart_async.ingest.times import SeriesOf, TimeParser
+from besmart_async.ingest.zones import DstRule
 from besmart_async.models.values import CALCULATED, CORRECTED, ESTIMATED, MEASURED, PREDICTED
 
 ORIGINS = {
@@ -29,20 +33,37 @@ _MAX_ORIGIN_DIGITS = 9
 
 @attrs.frozen(kw_only=True)
 class Reading:
-    """How to read the texts of a file.
+    """How to read a file: what its texts mean.
 
     Attributes:
         time_zone: zone of times without an offset, where the row names none.
         dst: what to make of local times that come twice or do not exist; None refuses them.
+        time_format: how times are written, as for strptime; None for ISO 8601 and unix milliseconds.
+        interval: which end of its period a reading's time is. What is written is the start; readings of registers,
+            which are no periods, stay as they are.
+        resolution_ms: length of a period, for times that are ends; wide files tell it by their columns.
         decimal_comma: values are written `1,5`.
+        missing: texts that stand for a value that is missing: such readings are left out, not rejected.
+        unit: unit of values where the row names none.
+        origins: the file's own names of origins.
+        signals: the file's own names of signal types: OBIS code, symbol or id by name.
+        ignored: names of signal types whose readings are left out.
     """
 
     time_zone: str | None = None
     dst: DstRule | None = None
+    time_format: str | None = None
+    interval: Literal["start", "end"] = "start"
+    resolution_ms: int | None = None
     decimal_comma: bool = False
+    missing: tuple[str, ...] = ()
+    unit: str | None = None
+    origins: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    signals: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    ignored: frozenset[str] = frozenset()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Readings:
     """Readings of a file, not yet mapped to signals; columns of one length.
 
@@ -57,6 +78,8 @@ class Readings:
         unit: unit symbols as written; None without such a column.
         zone: time zones as written; None without such a column.
         titles: what the file calls each column.
+        how: how the file was read.
+        length_ms: length of the periods that end at `time`; 0 where `time` is their start.
     """
 
     file: str
@@ -69,23 +92,24 @@ class Readings:
     unit: Coded | None
     zone: Coded | None
     titles: dict[str, str]
+    how: Reading = attrs.field(factory=Reading)
+    length_ms: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, rows: NDArray[Any]) -> Readings:
         """The readings at these places (a mask or numbers)."""
-        return Readings(
-            self.file,
-            self.rows[rows],
-            self.meter.take(rows),
-            self.signal.take(rows) if self.signal else None,
-            self.time[rows],
-            self.value[rows],
-            self.origin[rows],
-            self.unit.take(rows) if self.unit else None,
-            self.zone.take(rows) if self.zone else None,
-            self.titles,
+        return attrs.evolve(
+            self,
+            rows=self.rows[rows],
+            meter=self.meter.take(rows),
+            signal=self.signal.take(rows) if self.signal is not None else None,
+            time=self.time[rows],
+            value=self.value[rows],
+            origin=self.origin[rows],
+            unit=self.unit.take(rows) if self.unit is not None else None,
+            zone=self.zone.take(rows) if self.zone is not None else None,
         )
 
 
@@ -93,67 +117,100 @@ class Parser:
     """Parses the chunks of one file, in their order."""
 
     def __init__(self, how: Reading) -> None:
-        self._decimal_comma = how.decimal_comma
-        self._times = TimeParser(how.time_zone, how.dst)
+        self._how = how
+        self._times = TimeParser(how.time_zone, how.dst, how.time_format)
+        self._days = DayParser(self._times, how.time_format)
+        self._origins = ORIGINS | {name.casefold(): origin for name, origin in how.origins.items()}
 
     def parse(self, chunk: Chunk) -> tuple[Readings, list[Reject]]:
-        """Return the readings of a chunk, and the rows that hold none with the first reason of each."""
+        """Return the readings of a chunk, and the rows that hold none with the first reason of each.
 
-        def series(row: int) -> tuple[int, int]:
-            return int(chunk.meter.codes[row]), int(chunk.signal.codes[row]) if chunk.signal else 0
-
-        time, time_problems = self._times.parse(chunk.time, chunk.zone, series)
-        value, value_problems = parse_numbers(chunk.value, decimal_comma=self._decimal_comma)
-        origin, bad_origins = _origins(chunk)
+        Missing values of wide files, values that `Reading.missing` names, and ignored signals are in neither.
+        """
+        numbers = parse_numbers(chunk.value, decimal_comma=self._how.decimal_comma, missing=self._how.missing)
+        time, time_problems = self._parse_times(chunk, numbers.absent)
+        origin, bad_origins = self._parse_origins(chunk)
+        left_out = self._left_out(chunk, numbers.absent)
         readings = Readings(
             chunk.file,
             chunk.rows,
             chunk.meter,
             chunk.signal,
             time,
-            value,
+            numbers.values,
             origin,
             chunk.unit,
             chunk.zone,
             chunk.titles,
+            self._how,
+            self._length_ms(chunk),
         )
         problems: dict[int, tuple[str, str]] = {}
-        for row in _empty(chunk.meter):
+        for row in np.flatnonzero(chunk.meter.codes == chunk.meter.code("")).tolist():
             problems[row] = "meter", "is empty"
         for row, problem in time_problems.items():
             problems.setdefault(row, (problem.column, problem.reason))
-        for row, reason in value_problems.items():
+        for row, reason in numbers.problems.items():
             problems.setdefault(row, ("value", reason))
+        for row in np.flatnonzero(numbers.absent & ~left_out).tolist():
+            problems.setdefault(row, ("value", "is empty"))
         for row in bad_origins:
-            problems.setdefault(row, ("origin", f"is no origin; give a number or one of {', '.join(ORIGINS)[2:]}"))
-        if not problems:
+            names = ", ".join(filter(None, self._origins))
+            problems.setdefault(row, ("origin", f"is no origin; give a number or one of {names}"))
+        if not problems and not left_out.any():
             return readings, []
-        good = np.ones(len(chunk), np.bool_)
-        good[list(problems)] = False
-        return readings.take(good), [_reject(chunk, row, *problems[row]) for row in sorted(problems)]
+        good = ~left_out
+        wrong = [row for row in sorted(problems) if good[row]]
+        good[wrong] = False
+        return readings.take(good), [_reject(chunk, row, *problems[row]) for row in wrong]
+
+    def _parse_times(self, chunk: Chunk, absent: NDArray[np.bool_]) -> tuple[NDArray[Any], dict[int, Problem]]:
+        series = _series(chunk)
+        if isinstance(chunk.time, DaySlots):
+            return self._days.parse(chunk.rows, chunk.time, absent, chunk.zone, series)
+        return self._times.parse(chunk.time, chunk.zone, series)
+
+    def _length_ms(self, chunk: Chunk) -> int:
+        if self._how.interval == "start":
+            return 0
+        if not isinstance(chunk.time, DaySlots):
+            return self._how.resolution_ms or 0
+        if chunk.time.slots.kind == "elapsed":  # the number of a period is its own start
+            return 0
+        return self._how.resolution_ms or chunk.time.slots.step_ms
+
+    def _left_out(self, chunk: Chunk, absent: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        if isinstance(chunk.time, DaySlots):
+            left_out = absent.copy()
+        else:
+            left_out = np.zeros(len(chunk), np.bool_)
+            for row in np.flatnonzero(absent).tolist():
+                left_out[row] = chunk.text("value", row).strip() in self._how.missing
+        if self._how.ignored and chunk.signal is not None:
+            codes = [code for code, name in enumerate(chunk.signal.names) if name in self._how.ignored]
+            left_out |= np.isin(chunk.signal.codes, codes)
+        return left_out
+
+    def _parse_origins(self, chunk: Chunk) -> tuple[NDArray[np.int64], list[int]]:
+        if chunk.origin is None:
+            return np.full(len(chunk), MEASURED, np.int64), []
+        numbers = np.array([self._origin(name) for name in chunk.origin.names], np.int64)
+        origin = numbers[chunk.origin.codes]
+        return origin, np.flatnonzero(origin < 0).tolist()
+
+    def _origin(self, name: str) -> int:
+        known = self._origins.get(name.casefold())
+        if known is not None:
+            return known
+        return int(name) if name.isascii() and name.isdigit() and len(name) <= _MAX_ORIGIN_DIGITS else -1
 
 
-def _origins(chunk: Chunk) -> tuple[NDArray[np.int64], list[int]]:
-    if chunk.origin is None:
-        return np.full(len(chunk), MEASURED, np.int64), []
-    numbers = np.array([_origin(name) for name in chunk.origin.names], np.int64)
-    origin = numbers[chunk.origin.codes]
-    return origin, np.flatnonzero(origin < 0).tolist()
+def _series(chunk: Chunk) -> SeriesOf:
+    def series(row: int) -> tuple[int, int]:
+        return int(chunk.meter.codes[row]), int(chunk.signal.codes[row]) if chunk.signal is not None else 0
 
-
-def _origin(name: str) -> int:
-    if name.isascii() and name.isdigit() and len(name) <= _MAX_ORIGIN_DIGITS:
-        return int(name)
-    return ORIGINS.get(name.casefold(), -1)
-
-
-def _empty(column: Coded) -> list[int]:
-    if "" not in column.names:
-        return []
-    return np.flatnonzero(column.codes == column.names.index("")).tolist()
+    return series
 
 
 def _reject(chunk: Chunk, row: int, column: str, reason: str) -> Reject:
-    held: Coded | NDArray[Any] | None = getattr(chunk, column)
-    text = held.text(row) if isinstance(held, Coded) else "" if held is None else str(held[row])
-    return Reject(chunk.file, int(chunk.rows[row]), chunk.titles.get(column, column), text, reason)
+    return Reject(chunk.file, int(chunk.rows[row]), chunk.title(column, row), chunk.text(column, row), reason)

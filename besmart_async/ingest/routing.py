@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +11,7 @@ from besmart_async.ingest.archive import Archive
 from besmart_async.ingest.items import items_of
 from besmart_async.ingest.mapping import Mapper, Resolved
 from besmart_async.ingest.overlaps import Overlaps
-from besmart_async.ingest.pages import Step, entry_of, fresh, record
+from besmart_async.ingest.pages import Places, Step, fresh
 from besmart_async.ingest.recorder import Recorder
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sending import Sender
@@ -62,7 +61,7 @@ class Router:
         if step.readings is None:
             return step.rows
         resolved, unresolved = await self._mapper.resolve(step.readings)
-        rejects = [*step.rejects, *_recorded(fresh(unresolved, step.start), step)]
+        rejects = [*step.rejects, *map(Places(step.chunk).recorded, fresh(unresolved, step.start))]
         for reject in sorted(rejects, key=lambda reject: reject.row):
             self._on_reject(reject, step.start)
         self._note_zones(resolved)
@@ -99,8 +98,3 @@ class Router:
 
 def _taken(resolved: Resolved, rows: NDArray[np.bool_]) -> Resolved:
     return Resolved(resolved.readings.take(rows), resolved.targets, resolved.places[rows])
-
-
-def _recorded(rejects: Iterable[Reject], step: Step) -> list[Reject]:
-    """The rejects with what their rows hold."""
-    return [attrs.evolve(one, record=record(step.chunk, entry_of(step.chunk, one.row))) for one in rejects]

@@ -30,7 +30,7 @@ from besmart_async.ingest.columns import Chunk
 from besmart_async.ingest.items import Item
 from besmart_async.ingest.ledger import Ledger, Sheet
 from besmart_async.ingest.limits import RateLimit
-from besmart_async.ingest.pages import entry_of, record
+from besmart_async.ingest.pages import Places
 from besmart_async.ingest.recorder import Recorder
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.service import OpenWriter
@@ -199,12 +199,10 @@ class Sender:
 
     def _refuse(self, rejection: Rejection, reason: str) -> None:
         for sheet, numbers, rows in self._ledger.refused(rejection.refs):
-            start = self._starts[sheet.source]
+            start, places = self._starts[sheet.source], Places(sheet.chunk)
             for number in numbers.tolist():
                 item, place = sheet.find(number)
-                reject = item.reject(place, reason)
-                held = record(sheet.chunk, entry_of(sheet.chunk, reject.row))
-                self._on_reject(attrs.evolve(reject, record=held), start)
+                self._on_reject(places.recorded(item.reject(place, reason)), start)
             self._recorder.done(start, rows)
         for sheet in self._ledger.let_go():
             self._file(sheet)

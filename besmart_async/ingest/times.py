@@ -1,91 +1,46 @@
-"""Times of readings: texts to UTC unix milliseconds, in bulk.
+"""Times of readings: texts and timestamps to UTC unix milliseconds, in bulk.
 
 Rules. A time with an offset (or `Z`) is a moment. Digits alone are unix milliseconds. A time without an offset was read
 from a clock, and nobody can tell which: it needs a time zone, from the row or for the whole run. Where the clock is set
 back an hour of it comes twice, and where it is set forward an hour does not exist. Such a time is refused unless a rule
 for it is given: "earlier" and "later" take that one of the two possible moments; "infer" takes the first occurrence of
 a time that comes twice as the earlier moment and the second as the later one, per file and signal, in the order of
-rows, and refuses what does not exist.
+rows, and refuses what does not exist. "standard" says that the clock is never set forward: all times are winter time.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Any
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.columns import Coded
-from besmart_async.models.times import EPOCH, MAX_MS, MIN_MS
-
-DstRule = Literal["earlier", "later", "infer"]
-"""What to make of local times that come twice or do not exist."""
-
-Milliseconds = int | float
+from besmart_async.ingest.arrow import pa, pc
+from besmart_async.ingest.columns import Coded, Column, as_column, as_texts
+from besmart_async.ingest.stamps import ISO, Pattern, pattern_of, read_stamps
+from besmart_async.ingest.time_texts import EMPTY, NO_ZONE, NOT_A_TIME, OUT_OF_RANGE, Problem, parse_time, unix_time
+from besmart_async.ingest.zones import (
+    Clock,
+    DstRule,
+    Local,
+    Milliseconds,
+    UnknownZoneError,
+    in_zone,
+    on_clock,
+    zone_of,
+)
+from besmart_async.models.times import MAX_MS, MIN_MS
 
 _CACHED_TEXTS = 500_000
-_NO_ZONE = "has no UTC offset; add it, or say --time-zone (or a column zone), such as Europe/Warsaw"
 _TWICE = "comes twice in {zone}, when the clock is set back; add the offset or say --dst earlier, later or infer"
 _NEVER = "does not exist in {zone}, where the clock is set forward; add the offset or say --dst earlier or later"
 _THRICE = "a third {zone} reading of an hour that comes twice; add the offset"
-_NOT_A_TIME = "is not an ISO 8601 time such as 2024-03-31T02:30:00+01:00, nor unix milliseconds"
-_SECONDS = "looks like unix seconds; milliseconds are expected"
-_RANGE = "is outside the years 1 to 9999; unix times are milliseconds here"
-_DIGITS = re.compile(r"-?[0-9]+(\.[0-9]*)?")
-_FIXED = re.compile(r"(?:UTC)?([+-])([0-9]{2}):?([0-9]{2})")
-_MILLISECOND = timedelta(milliseconds=1)
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
-class UnknownZoneError(ValueError):
-    """A name that no time zone has."""
-
-
-@attrs.frozen
-class Local:
-    """A time that depends on its zone's rule: it comes twice there (`twice`), or never.
-
-    Attributes:
-        earlier: the earlier of the two moments it can mean, UTC unix milliseconds.
-        later: the later one.
-        twice: it comes twice; else it does not exist.
-    """
-
-    earlier: Milliseconds
-    later: Milliseconds
-    twice: bool
-
-
-@attrs.frozen
-class Problem:
-    """Why a text is no time; `column` is what is at fault."""
-
-    reason: str
-    column: Literal["time", "zone"] = "time"
-
-
-@lru_cache(maxsize=1000)
-def zone_of(name: str) -> tzinfo:
-    """Return the zone of an IANA name such as `Europe/Warsaw`, `UTC`, or a fixed offset such as `+01:00`.
-
-    Raises:
-        UnknownZoneError: there is none of that name.
-    """
-    fixed = _FIXED.fullmatch(name)
-    if fixed:
-        sign, hours, minutes = fixed.groups()
-        offset = timedelta(hours=int(hours), minutes=int(minutes))
-        if offset < timedelta(days=1):
-            return timezone(-offset if sign == "-" else offset)
-    try:
-        return UTC if name in ("UTC", "Z") else ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # not found, a folder of zones, or no relative path
-        raise UnknownZoneError(f"{name!r} is no time zone; give an IANA name such as Europe/Warsaw") from None
+SeriesOf = Callable[[int], Hashable]
+"""Tells which signal a row belongs to."""
 
 
 class TimeParser:
@@ -94,21 +49,33 @@ class TimeParser:
     Args:
         default_zone: zone of times that have neither an offset nor a zone in their row.
         rule: what to make of times that come twice or do not exist; None to refuse them.
+        written: how times are written, as for strptime; None for ISO 8601 and unix milliseconds.
     """
 
-    def __init__(self, default_zone: str | None = None, rule: DstRule | None = None) -> None:
+    def __init__(
+        self, default_zone: str | None = None, rule: DstRule | None = None, written: str | None = None
+    ) -> None:
         self._default = default_zone
         self._rule: DstRule | None = rule
+        self._written = written
+        own = pattern_of(written) if written else None
+        self._patterns: dict[int, Pattern] = ({own.width: own} if own else {}) if written else ISO
+        self._clocks: dict[str | None, Clock | Problem] = {}
         self._caches: dict[str | None, dict[str, Milliseconds | Local | Problem]] = {}
         self._seen: dict[tuple[Hashable, int | float], int] = {}
 
-    def parse(
-        self, texts: NDArray[Any], zones: Coded | None, series: Callable[[int], Hashable]
-    ) -> tuple[NDArray[Any], dict[int, Problem]]:
+    def clock(self, zone: str | None) -> Clock | Problem:
+        """The clock of a zone, of the default one for an empty name; or why there is none."""
+        found = self._clocks.get(zone)
+        if found is None:
+            found = self._clocks[zone] = self._new_clock(zone or self._default)
+        return found
+
+    def parse(self, column: Column, zones: Coded | None, series: SeriesOf) -> tuple[NDArray[Any], dict[int, Problem]]:
         """Return the moments, and why rows have none.
 
         Args:
-            texts: shape (n,), objects; anything else is taken as milliseconds already.
+            column: texts, timestamps or numbers.
             zones: the zone of each row; empty for none.
             series: tells which signal a row belongs to; asked only for rows in a repeated hour.
 
@@ -116,37 +83,115 @@ class TimeParser:
             UTC unix milliseconds, shape (n,), int64 (float64 if any has a fraction), 0 where a row has none; and the
             problem of each such row, by its place in the column.
         """
-        if texts.dtype != object:
-            return texts, {}
-        moments = self._moments(texts, zones)
-        problems: dict[int, Problem] = {}
-        if not set(map(type, moments)) <= {int, float}:
-            for row, moment in enumerate(moments):
-                if isinstance(moment, Local):
-                    moments[row] = self._decided(moment, self._zone_name(zones, row), series(row))
-                found = moments[row]
-                if isinstance(found, Problem):
-                    problems[row] = found
-                    moments[row] = 0
-        kinds = set(map(type, moments))
-        return np.array(moments, np.float64 if float in kinds else np.int64), problems
+        column = as_column(column)
+        kind = column.type
+        if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+            return self._timestamps(column, zones, series)
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            return _numbers(column)
+        return self._texts(as_texts(column), zones, series)
 
-    def _moments(self, texts: NDArray[Any], zones: Coded | None) -> list[Any]:
-        if zones is None:
-            cache = self._cache(self._default)
-            return [cache[text] for text in texts.tolist()]
-        used = np.unique(zones.codes).tolist()
-        caches = {code: self._cache(zones.names[code] or self._default) for code in used}
-        return [caches[code][text] for code, text in zip(zones.codes.tolist(), texts.tolist(), strict=True)]
+    def settle(
+        self, clock_ms: NDArray[np.int64], zones: Coded | None, series: SeriesOf
+    ) -> tuple[NDArray[Any], dict[int, Problem]]:
+        """Return the moments of times on a clock, given as its milliseconds as if it were in UTC; see `parse`."""
+        moments, problems, doubtful = self._moments(clock_ms, zones)
+        decided, refused = self.decide(doubtful, zones, series)
+        return _placed(moments, decided, problems | refused)
+
+    def decide(
+        self, doubtful: dict[int, Local], zones: Coded | None, series: SeriesOf
+    ) -> tuple[dict[int, Milliseconds], dict[int, Problem]]:
+        """Choose one of two moments by the rule, in the order of rows."""
+        decided: dict[int, Milliseconds] = {}
+        problems: dict[int, Problem] = {}
+        for row in sorted(doubtful):
+            found = self._decided(doubtful[row], (zones.text(row) if zones else "") or self._default, series(row))
+            if isinstance(found, Problem):
+                problems[row] = found
+            else:
+                decided[row] = found
+        return decided, problems
+
+    def _moments(
+        self, clock_ms: NDArray[np.int64], zones: Coded | None
+    ) -> tuple[NDArray[np.int64], dict[int, Problem], dict[int, Local]]:
+        moments = np.zeros(len(clock_ms), np.int64)
+        problems: dict[int, Problem] = {}
+        doubtful: dict[int, Local] = {}
+        for name, rows in _by_zone(zones, len(clock_ms)):
+            clock = self.clock(name)
+            if isinstance(clock, Problem):
+                problems |= dict.fromkeys(np.arange(len(clock_ms))[rows].tolist(), clock)
+                continue
+            found, settled = clock.moments(clock_ms[rows])
+            moments[rows] = found
+            for row in np.arange(len(clock_ms))[rows][~settled].tolist():
+                one = _one(int(clock_ms[row]), clock)
+                if isinstance(one, Local):
+                    doubtful[row] = one
+                elif isinstance(one, Problem):
+                    problems[row] = one
+                else:
+                    moments[row] = one
+        return moments, problems, doubtful
+
+    def _texts(self, texts: Column, zones: Coded | None, series: SeriesOf) -> tuple[NDArray[Any], dict[int, Problem]]:
+        stamps = read_stamps(texts, self._patterns, unix=self._written is None)
+        moments, problems = stamps.ms, dict[int, Problem]()
+        decided: dict[int, Milliseconds] = {}
+        doubtful: dict[int, Local] = {}
+        clock_rows = np.flatnonzero(stamps.known & ~stamps.moment)
+        if len(clock_rows):
+            found, wrong, open_ = self._moments(moments[clock_rows], zones.take(clock_rows) if zones else None)
+            moments[clock_rows] = found
+            problems |= {int(clock_rows[row]): problem for row, problem in wrong.items()}
+            doubtful |= {int(clock_rows[row]): local for row, local in open_.items()}
+        for row in np.flatnonzero(~stamps.known).tolist():
+            one = self._cache((zones.text(row) if zones else "") or self._default)[texts[row].as_py()]
+            if isinstance(one, Local):
+                doubtful[row] = one
+            elif isinstance(one, Problem):
+                problems[row] = one
+            else:
+                decided[row] = one
+        chosen, refused = self.decide(doubtful, zones, series)
+        return _placed(moments, decided | chosen, problems | refused)
+
+    def _timestamps(
+        self, column: Column, zones: Coded | None, series: SeriesOf
+    ) -> tuple[NDArray[Any], dict[int, Problem]]:
+        empty = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist() if column.null_count else []
+        if pa.types.is_date(column.type):
+            column = pc.cast(column, pa.timestamp("ms"))
+        per_ms = _PER_SECOND[column.type.unit] / 1000
+        counts = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+        whole = (counts // int(per_ms)) if per_ms >= 1 else counts * 1000
+        rest = counts - whole * int(per_ms) if per_ms > 1 else np.zeros(1, np.int64)
+        problems: dict[int, Problem]
+        if column.type.tz is None:
+            moments, problems = self.settle(whole, zones, series)
+        else:
+            moments, problems = whole, {}
+            for row in np.flatnonzero((whole < MIN_MS) | (whole > MAX_MS)).tolist():
+                problems[row] = Problem(OUT_OF_RANGE)
+        if rest.any():
+            moments = moments + rest / per_ms
+        return _placed(moments, {}, problems | dict.fromkeys(empty, Problem(EMPTY)))
+
+    def _new_clock(self, name: str | None) -> Clock | Problem:
+        if name is None:
+            return Problem(NO_ZONE)
+        try:
+            return Clock(zone_of(name, standard=self._rule == "standard"))
+        except UnknownZoneError as error:
+            return Problem(str(error), "zone")
 
     def _cache(self, zone: str | None) -> dict[str, Milliseconds | Local | Problem]:
         cache = self._caches.get(zone)
         if cache is None or len(cache) > _CACHED_TEXTS:
-            cache = self._caches[zone] = _Moments(zone)
+            cache = self._caches[zone] = _Moments(zone, self._written, standard=self._rule == "standard")
         return cache
-
-    def _zone_name(self, zones: Coded | None, row: int) -> str | None:
-        return (zones.text(row) if zones is not None else "") or self._default
 
     def _decided(self, local: Local, zone: str | None, series: Hashable) -> Milliseconds | Problem:
         if self._rule == "earlier":
@@ -164,58 +209,53 @@ class TimeParser:
 class _Moments(dict[str, Milliseconds | Local | Problem]):
     """Texts of one zone and what they mean; a missing text is parsed once."""
 
-    def __init__(self, zone: str | None) -> None:
+    def __init__(self, zone: str | None, written: str | None, *, standard: bool) -> None:
         super().__init__()
-        self._name = zone
+        self._how: tuple[str | None, str | None, bool] = zone, written, standard
 
     def __missing__(self, text: str) -> Milliseconds | Local | Problem:
-        self[text] = found = parse_time(text, self._name)
+        zone, written, standard = self._how
+        self[text] = found = parse_time(text, zone, written, standard=standard)
         return found
 
 
-def parse_time(text: str, zone: str | None = None) -> Milliseconds | Local | Problem:
-    """Return what one text means: a moment, a local time that needs a rule, or why it is neither."""
-    plain = text.strip()
-    if _DIGITS.fullmatch(plain):
-        return _unix(plain)
+def _one(clock_ms: Milliseconds, clock: Clock) -> Milliseconds | Local | Problem:
     try:
-        return _moment(datetime.fromisoformat(plain), zone)
-    except UnknownZoneError as error:
-        return Problem(str(error), "zone")
+        return in_zone(on_clock(clock_ms), clock.zone)
     except OverflowError:
-        return Problem(_RANGE)
-    except ValueError:
-        return Problem(_NOT_A_TIME if plain else "is empty")
+        return Problem(OUT_OF_RANGE)
 
 
-def _moment(moment: datetime, zone: str | None) -> Milliseconds | Local | Problem:
-    if moment.tzinfo is not None:
-        return _milliseconds(moment)
-    return _in_zone(moment, zone_of(zone)) if zone is not None else Problem(_NO_ZONE)
+def _numbers(column: Column) -> tuple[NDArray[Any], dict[int, Problem]]:
+    empty = column.is_null().to_numpy(zero_copy_only=False)
+    numbers = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+    good = (numbers >= MIN_MS) & (numbers <= MAX_MS) & (np.abs(numbers) >= 1e11) & ~empty
+    problems: dict[int, Problem] = {}
+    for row in np.flatnonzero(~good).tolist():
+        found = Problem(EMPTY) if empty[row] else unix_time(float(numbers[row]))
+        problems[row] = found if isinstance(found, Problem) else Problem(NOT_A_TIME)
+    kept = np.where(good, numbers, 0)
+    whole = kept.astype(np.int64)
+    return (whole if (whole == kept).all() else kept), problems
 
 
-def _in_zone(moment: datetime, zone: tzinfo) -> Milliseconds | Local:
-    before, after = moment.replace(tzinfo=zone), moment.replace(tzinfo=zone, fold=1)
-    first, second = before.utcoffset(), after.utcoffset()
-    if first == second or first is None or second is None:
-        return _milliseconds(before)
-    # The clock shows offset `first` before the change and `second` after it: a smaller one afterwards repeats times.
-    one, other = _milliseconds(before), _milliseconds(after)
-    return Local(min(one, other), max(one, other), twice=second < first)
+def _by_zone(zones: Coded | None, rows: int) -> list[tuple[str | None, Any]]:
+    if zones is None:
+        return [(None, slice(None))]
+    used = np.unique(zones.codes).tolist()
+    if len(used) == 1:
+        return [(zones.names[used[0]], slice(None))] if rows else []
+    return [(zones.names[code], zones.codes == code) for code in used]
 
 
-def _milliseconds(moment: datetime) -> Milliseconds:
-    whole, rest = divmod(moment - EPOCH, _MILLISECOND)
-    if not MIN_MS <= whole <= MAX_MS:
-        raise OverflowError
-    return whole + rest.microseconds / 1000 if rest else whole
-
-
-def _unix(digits: str) -> Milliseconds | Problem:
-    number = float(digits)
-    if not MIN_MS <= number <= MAX_MS:
-        return Problem(_RANGE)
-    if abs(number) < 1e11:
-        # 1e11 ms is March 1973, and 1e11 s the year 5138: no reading of today is on the wrong side.
-        return Problem(_SECONDS if abs(number) >= 1e8 else _NOT_A_TIME)
-    return int(number) if number.is_integer() else number
+def _placed(
+    moments: NDArray[Any], decided: dict[int, Milliseconds], problems: dict[int, Problem]
+) -> tuple[NDArray[Any], dict[int, Problem]]:
+    if decided:
+        if any(isinstance(moment, float) for moment in decided.values()):
+            moments = moments.astype(np.float64)
+        moments[list(decided)] = list(decided.values())
+    if problems:
+        moments = moments.copy()
+        moments[list(problems)] = 0
+    return moments, problems

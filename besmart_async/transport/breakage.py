@@ -68,7 +68,8 @@ class Attempt:
         """Return the typed error for what httpx or the event loop raised."""
         reached = self.progress.reached and not isinstance(error, _UNSENT)
         cls, said = self._class_and_words(error, reached)
-        return cls(f"{self.operation}: {said}", operation=self.operation, reached=reached)
+        reused = reached and self.progress.reused
+        return cls(f"{self.operation}: {said}", operation=self.operation, reached=reached, reused=reused)
 
     def _class_and_words(self, error: Exception, reached: bool) -> tuple[type[TransportError], str]:
         where, words = self.where, _words(error)

@@ -32,6 +32,7 @@ class Call:
         repeated: whether the answer of an earlier attempt was lost, so that the service may have applied it.
         renewing: whether the call waits for a token; what fails then has been tried again already.
         under_way: whether the current attempt's own request (not a login before it) was begun, and no 401 refused it.
+        stale: how many attempts met an idle connection that had died.
         progress: how far the current attempt came.
     """
 
@@ -41,6 +42,7 @@ class Call:
     repeated: bool = False
     renewing: bool = False
     under_way: bool = False
+    stale: int = 0
     progress: Progress = attrs.field(factory=Progress, repr=False)
 
     def begin_attempt(self) -> None:

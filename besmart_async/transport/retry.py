@@ -29,6 +29,9 @@ RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CLOSE_WITHIN_S = 2.0
 """How long closing waits for the calls it ended to let go of their connections."""
 
+_MOST_STALE = 16
+"""So many dead connections in the way of one call do not count as attempts: a burst leaves many, and all may die."""
+
 _MOST_DOUBLINGS = 64
 """Any wait is over its ceiling long before; more would overflow."""
 
@@ -94,9 +97,10 @@ class Retrier:
 
     def _retrying(self, call: Call, attempts: int | None) -> AsyncRetrying:
         most = self._policy.max_attempts if attempts is None else attempts
+        spare = _MOST_STALE if attempts is None and most > 1 else 0  # one attempt means one, whatever it meets
 
         def stop(state: RetryCallState) -> bool:
-            return self._stop(state, call, most)
+            return self._stop(state, call, most, spare)
 
         return AsyncRetrying(
             retry=retry_if_exception(lambda error: may_retry(call, error)),
@@ -114,9 +118,10 @@ class Retrier:
         ceiling = min(self._policy.max_wait_s, self._policy.initial_wait_s * 2.0**doublings)
         return max(self._rng.uniform(0.0, ceiling), self._pause.delay_s())
 
-    def _stop(self, state: RetryCallState, call: Call, most: int) -> bool:
+    def _stop(self, state: RetryCallState, call: Call, most: int, spare: int) -> bool:
         error = _error_of(state)
-        if state.attempt_number >= most:
+        uncounted = _stale(call, error) and call.stale < spare
+        if state.attempt_number - call.stale >= most and not uncounted:
             if most > 1:
                 error.add_note(f"gave up after {most} attempts")
             return True
@@ -131,6 +136,7 @@ class Retrier:
     def _note(self, state: RetryCallState, call: Call) -> None:
         error = _error_of(state)
         call.repeated = call.repeated or _may_have_applied(call, error)
+        call.stale += _stale(call, error)
         call.attempt = state.attempt_number + 1
         call.begin_attempt()  # who is cut short while waiting has nothing under way
         operation = call.operation.name
@@ -162,7 +168,7 @@ def may_retry(call: Call, error: BaseException) -> bool:
 
 def _stale(call: Call, error: Exception) -> bool:
     """Tell whether an idle connection was found dead, which says nothing about the service's health."""
-    return call.under_way and call.progress.reused and isinstance(error, ProtocolError)
+    return call.under_way and isinstance(error, ProtocolError) and error.reused
 
 
 def _may_have_applied(call: Call, error: BaseException) -> bool:

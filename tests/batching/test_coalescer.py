@@ -15,7 +15,7 @@ import pytest
 from besmart_async.batching.coalescer import Batch, Coalescer
 from besmart_async.batching.outcomes import CoreEvent, Rejection, SendingPaused, SendingResumed, Settled
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, ProtocolError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from tests.batching.service_model import ServiceModel, api_error, reset, timed_out, unreachable
@@ -203,7 +203,7 @@ def test_422_to_everything_stops_the_writer_soon() -> None:
     assert report.rejected == 20_000
     assert sum(rejection.outcome == "rejected" for rejection in world.rejections) <= 3_000
     assert calls < 1_500
-    assert not core.offer(SignalData(key(1), [1], [1.0]))
+    assert not core.offer(SignalData(SignalKey(1, 1, 32), [1], [1.0]))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -418,3 +418,19 @@ def test_abandoning_accounts_for_every_reading() -> None:
     report = core.report(1.0)
     assert (report.pending, report.in_doubt, report.rejected) == (0, 20_000, 30_000)
     assert core.poll(2.0) is None
+
+
+def test_a_batch_that_met_a_dead_idle_connection_leaves_again_at_once_but_not_for_ever() -> None:
+    core = Coalescer(BatchPolicy(linger_s=0.0), lambda: 0.5)
+    assert core.offer(SignalData(SignalKey(1, 1, 32), [1], [1.0]))
+    dead = ProtocolError("closed", operation="signals.write_bulk", reached=True, reused=True, outcome="in_doubt")
+    for attempt in range(1, 6):
+        batch = core.poll(0.0)
+        assert batch is not None
+        assert batch.attempt == attempt
+        core.settle(batch.number, dead, 0.0)
+    assert core.poll(0.0) is None
+    assert core.report(0.0).state == "open"
+    wakeup = core.next_wakeup(0.0)
+    assert wakeup is not None
+    assert core.poll(wakeup) is not None

@@ -226,7 +226,7 @@ class Machine(RuleBasedStateMachine):
         report = self.core.report(self.now)
         assert report.accepted == self.accepted
         assert report.accepted == report.delivered + report.rejected + report.in_doubt + report.pending
-        assert report.pending == self.core.pending_readings()
+        assert report.pending == sum(credit.readings for _, credit in self.core.pending())
         assert report.in_flight == len(self.flying)
         assert report.memory_bytes >= 0
         self.stopped = report.state == "stopped"

@@ -102,6 +102,59 @@ async def test_parts_of_several_signals_fill_the_calls(reader: Reader, service: 
     assert [len(call) for call in service.calls] == [10] * 10
 
 
+async def test_in_order_each_signal_comes_by_time_and_signals_in_the_order_asked(
+    reader: Reader, service: Service
+) -> None:
+    lately = iter((0.9, 0.1, 0.5, 0.3) * 10)
+
+    async def unevenly(queries: list[SignalQuery], /) -> list[SignalData]:
+        service.latency_s = next(lately)
+        return await service(queries)
+
+    policy = ReadPolicy(max_items=5, max_outstanding=20, max_in_flight=4, max_window_s=10 * 86_400)
+    async with Reader(unevenly, policy) as uneven:
+        seen = [
+            (data.key.sensor_mid, int(data.time[0]))
+            async for data in uneven.stream((asked(sensor, days=30) for sensor in range(15)), in_order=True)
+        ]
+    groups = [range(first, first + 5) for first in (0, 5, 10)]
+    assert [sensor for sensor, _ in seen] == [sensor for group in groups for _ in range(3) for sensor in group]
+    assert all([time for sensor, time in seen if sensor == one] == [0, 10 * DAY_MS, 20 * DAY_MS] for one in range(15))
+
+
+async def test_in_order_no_more_is_asked_than_fits_while_the_first_answer_is_awaited(service: Service) -> None:
+    gate = asyncio.Event()
+
+    async def first_is_slow(queries: list[SignalQuery], /) -> list[SignalData]:
+        if queries[0].key.sensor_mid == 0:
+            await gate.wait()
+        return await service(queries)
+
+    policy = ReadPolicy(max_items=5, max_outstanding=20, max_in_flight=4)
+    async with (
+        Reader(first_is_slow, policy) as reader,
+        aclosing(reader.stream((asked(sensor) for sensor in range(100)), in_order=True)) as stream,
+    ):
+        first = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(60)
+        assert reader.report.requested == 20
+        gate.set()
+        assert [(await first).key.sensor_mid, *[data.key.sensor_mid async for data in stream]] == list(range(100))
+
+
+async def test_in_order_a_failure_comes_in_its_turn(reader: Reader, service: Service) -> None:
+    service.poison = {asked(3).key}
+    seen: list[int] = []
+    failed: list[int] = []
+    queries = [asked(sensor) for sensor in range(6)]
+    async for data in reader.stream(
+        queries, in_order=True, on_error=lambda query, _: failed.append(query.key.sensor_mid)
+    ):
+        seen.append(data.key.sensor_mid)
+        assert failed == ([3] if data.key.sensor_mid > 3 else [])
+    assert seen == [0, 1, 2, 4, 5]
+
+
 async def test_an_absent_signal_is_told(reader: Reader, service: Service) -> None:
     service.unknown = {asked(1).key}
     seen = {data.key.sensor_mid: data.absent async for data in reader.stream([asked(1), asked(2)])}

@@ -121,7 +121,10 @@ async def test_every_form_of_time_and_value_is_accepted() -> None:
         (1, 1.0, {"type": 3}),
         (1, 1.0, {"origin": -1}),
         (1, 1.0, {"origin": True}),
+        (1, 1.0, {"origin": 2**63}),
         (1, 1.0, {"unit": ""}),
+        (1, 1.0, {"unit": "half a pair: \ud800"}),
+        (1, 1.0, {"type": "half a pair: \ud800"}),
         ("now", 1.0, {}),
     ],
 )
@@ -181,7 +184,7 @@ async def test_on_reject_gets_every_rejection_and_what_it_raises_comes_out_at_th
         handle(rejection)
 
     service = Service(model=ServiceModel(poison_readings={(TRIPLE, 2.0), (TRIPLE, 3.0)}))
-    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - the block is what raises
+    with pytest.raises(ExceptionGroup) as caught:
         async with writer(service, on_reject=handle_later if asynchronous else handle) as w:
             await w.write(KEY, [1, 2, 3], [1.0, 2.0, 3.0])
             await w.flush()
@@ -204,7 +207,7 @@ async def test_back_pressure_blocks_until_there_is_room() -> None:
 async def test_no_room_within_the_admission_timeout_is_an_error_and_nothing_was_accepted() -> None:
     service = Service(latency_s=1000.0)
     async with writer(service, max_memory_bytes=20_000, admission_timeout_s=7.0, close_timeout_s=0.0) as w:
-        with pytest.raises(WriterTimeoutError, match="no room") as caught:  # noqa: PT012 - the block is what raises
+        with pytest.raises(WriterTimeoutError, match="no room") as caught:
             for minute in range(1_000):
                 await w.write(KEY, minute, 1.0)
         assert caught.value.outcome == "not_sent"
@@ -261,7 +264,7 @@ async def test_exit_with_a_dead_service_returns_in_time_and_accounts_for_every_r
     service = Service(latency_s=math.inf)
     service.latency_s = 10_000.0
     start = asyncio.get_running_loop().time()
-    with pytest.raises(UndeliveredError) as caught:  # noqa: PT012 - the block is what raises
+    with pytest.raises(UndeliveredError) as caught:
         async with writer(service, close_timeout_s=5.0) as w:
             for sensor in range(50_000):
                 await w.write(SignalKey(12, sensor, 32), 1, 1.0)
@@ -274,7 +277,7 @@ async def test_exit_with_a_dead_service_returns_in_time_and_accounts_for_every_r
 
 
 async def test_if_the_body_raised_its_error_goes_out_with_a_note() -> None:
-    with pytest.raises(KeyError) as caught:  # noqa: PT012 - the block is what raises
+    with pytest.raises(KeyError) as caught:
         async with writer(Service(model=ServiceModel(poison_signals={TRIPLE}))) as w:
             await w.write(KEY, 1, 1.0)
             raise KeyError("mine")
@@ -313,7 +316,7 @@ async def test_cancelled_while_draining_it_gives_up_at_once() -> None:
 
 async def test_a_stopped_engine_fails_every_waiter_with_an_error_of_its_own() -> None:
     service = Service(latency_s=1.0, fail=lambda body: BesmartError("the client is closed"))
-    with pytest.raises(UndeliveredError):  # noqa: PT012 - the block is what raises
+    with pytest.raises(UndeliveredError):
         async with writer(service, max_memory_bytes=20_000) as w:
             waiting = [asyncio.create_task(w.deliver(SignalData(KEY, [n], [1.0]))) for n in range(5)]
             waiting += [asyncio.create_task(w.write(KEY, np.arange(700), np.ones(700))) for _ in range(5)]
@@ -370,7 +373,7 @@ async def test_a_fault_in_the_sending_code_is_no_endless_wait() -> None:
     async def broken(body: bytes) -> None:
         raise RuntimeError("a bug")
 
-    with pytest.raises(UndeliveredError, match="a bug"):  # noqa: PT012 - the block is what raises
+    with pytest.raises(UndeliveredError, match="a bug"):
         async with writer(broken) as w:
             await w.write(KEY, 1, 1.0)
             await w.flush()

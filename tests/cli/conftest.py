@@ -43,9 +43,11 @@ def csv_file(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test may find what another has recorded, nor what the user has."""
+def nothing_kept(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may see, or change, what another has recorded or whoever runs it has kept."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def without_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """Serve the document's examples from another thread, since every command has an event loop of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -72,7 +74,7 @@ def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     simulator, base_url = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
     for name, value in (("BASE_URL", base_url), ("API_KEY", "API_KEY"), ("LOGIN", "login"), ("PASSWORD", "password")):
         monkeypatch.setenv(f"BESMART_{name}", value)
-    yield
+    yield simulator
     asyncio.run_coroutine_threadsafe(stop(simulator), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)

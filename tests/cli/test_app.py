@@ -27,6 +27,14 @@ def test_the_lines_of_the_help_lead_to_functions(where: str, text: str) -> None:
     assert text.endswith(".")
 
 
+def test_the_help_of_a_command_is_whole_and_its_paragraphs_fit_the_terminal(besmart: Run) -> None:
+    lines = besmart("export", "--help").out.splitlines()
+    start = lines.index("Write the readings of signals to a file that besmart ingest can read back.")
+    assert lines[start + 2].startswith("Columns: sensor, signal_type_moid, time (UTC)")
+    assert any(line.startswith("Exit codes: 0 done, 1 failed") for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
 def test_help_lists_the_commands(besmart: Run) -> None:
     done = besmart("--help")
     assert done.code == 0
@@ -60,7 +68,7 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> Callable[[list[str]], None]:
+    def broken(_: object) -> Callable[[list[str]], None]:
         def run(_: list[str]) -> None:
             raise ZeroDivisionError
 

@@ -1,6 +1,7 @@
 """The whole job against the embedded service."""
 
 import asyncio
+import gzip
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -145,7 +146,9 @@ async def test_only_the_first_rejects_are_kept_but_all_are_told(
     assert (report.rejected, len(report.rejects), len(seen)) == (50, 20, 50)
 
 
-async def test_origins_and_units_are_kept_apart(client: BesmartClient, csv_file: Callable[..., Path]) -> None:
+async def test_origins_are_kept_apart_and_values_are_in_the_unit_of_their_type(
+    client: BesmartClient, csv_file: Callable[..., Path]
+) -> None:
     path = csv_file(
         f"1.1,1.8.0,{START},1,kWh,1",
         f"1.1,1.8.0,{START},2,kWh,estimated",
@@ -154,7 +157,8 @@ async def test_origins_and_units_are_kept_apart(client: BesmartClient, csv_file:
     )
     report = await IngestJob(client.signals, client.writer, [CsvSource(path)], verify=True).run()
     assert report.verification is not None
-    assert (report.verification.verified, report.verification.converted) == (3, 1)
+    assert (report.verification.verified, report.verification.converted) == (3, 0)
+    assert report.accepted == 3
 
 
 async def test_a_file_that_cannot_be_read_is_refused_before_anything_is_sent(
@@ -168,13 +172,15 @@ async def test_a_file_that_cannot_be_read_is_refused_before_anything_is_sent(
     assert simulator.requests == []
 
 
-async def test_damage_further_on_fails_the_run_after_what_could_be_read(
-    client: BesmartClient, csv_file: Callable[..., Path]
-) -> None:
-    source = CsvSource(csv_file(*rows("1.1", 4), '"x"y,'), chunk_rows=2)
-    report = await IngestJob(client.signals, client.writer, [source]).run()
-    assert (report.state, report.accepted) == ("failed", 4)
-    assert "line 6 is not CSV" in str(report.error)
+async def test_damage_further_on_fails_the_run_after_what_could_be_read(client: BesmartClient, tmp_path: Path) -> None:
+    whole = gzip.compress((DATA / "clock-changes.csv").read_bytes() * 200)
+    cut = tmp_path / "cut.csv.gz"
+    cut.write_bytes(whole[:-20])
+    how = Reading(time_zone="America/Chicago", dst="earlier")
+    report = await IngestJob(client.signals, client.writer, [CsvSource(cut)], meters=ILLINOIS, reading=how).run()
+    assert report.state == "failed"
+    assert report.accepted > 20_000
+    assert "damaged or incomplete gzip" in str(report.error)
 
 
 ONE_BY_ONE = BatchPolicy(linger_s=0, max_in_flight=1, max_readings=2, initial_wait_s=0, delivery_timeout_s=0)

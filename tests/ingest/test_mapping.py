@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from besmart_async import SensorKey, SignalKey, SignalType
-from besmart_async.ingest.mapping import Mapper, Resolved, SignalTypes, unit_symbol
+from besmart_async.ingest.mapping import Mapper, Resolved, SignalTypes
 from besmart_async.ingest.meters import KnownMeters, Meter
 from besmart_async.ingest.parsing import Parser, Reading
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources import CsvSource
+from besmart_async.ingest.units import unit_symbol
 
 TYPES = SignalTypes(
     [
@@ -93,3 +94,60 @@ async def test_names_of_one_signal_share_its_number(csv_file: Callable[..., Path
     path = csv_file("A,A+,1704067200000,1", "1.1,1.8.0,1704067200000,1", header="meter,obis,time,value")
     resolved, _ = await resolve(path, Mapper(meters, TYPES))
     assert {target.number for target in resolved.targets} == {0}
+
+
+REGISTER = SignalTypes(
+    [
+        SignalType(signal_type_moid=32, obis_mapping="1.8.0", is_incremental=True, unit_symbol="kW.h"),
+        SignalType(signal_type_moid=34, obis_mapping="1.29.0", is_incremental=False, unit_symbol="kW.h"),
+        SignalType(signal_type_moid=99, obis_mapping="96.1.0"),
+    ]
+)
+
+
+async def resolved_of(path: Path, how: Reading) -> tuple[Resolved, list[Reject]]:
+    [page] = CsvSource(path).pages()
+    readings, rejects = Parser(how).parse(page.chunk)
+    assert rejects == []
+    return await Mapper(KnownMeters(), REGISTER).resolve(readings)
+
+
+async def test_periods_are_moved_from_their_end_to_their_start_and_registers_stay(
+    csv_file: Callable[..., Path],
+) -> None:
+    path = csv_file("1.1,1.29.0,1704067200000,1", "1.1,1.8.0,1704067200000,1", header="meter,obis,time,value")
+    resolved, _ = await resolved_of(path, Reading(interval="end", resolution_ms=900_000))
+    assert resolved.readings.time.tolist() == [1704066300000, 1704067200000]
+
+
+async def test_values_are_converted_to_the_unit_of_their_signal_type_and_what_cannot_be_is_a_reject(
+    csv_file: Callable[..., Path],
+) -> None:
+    units = ("Wh", "kWh", "", "MWh", "kW", "furlong")
+    path = csv_file(*(f"1.1,1.8.0,1704067200000,1500,{unit}" for unit in units), "1.1,96.1.0,1704067200000,7,xyz")
+    resolved, rejects = await resolved_of(path, Reading())
+    readings = resolved.readings
+    assert readings.value.tolist() == [1.5, 1500.0, 1500.0, 1_500_000.0, 7.0]
+    assert readings.unit is not None
+    assert [readings.unit.text(row) for row in range(5)] == ["kW.h", "kW.h", "", "kW.h", "xyz"]
+    assert [(reject.row, reject.column, reject.value) for reject in rejects] == [
+        (6, "unit", "kW"),
+        (7, "unit", "furlong"),
+    ]
+
+
+async def test_a_unit_for_all_rows_holds_where_the_row_has_none(csv_file: Callable[..., Path]) -> None:
+    path = csv_file("1.1,1.8.0,1704067200000,1500,", "1.1,1.8.0,1704067200000,1,kWh")
+    resolved, _ = await resolved_of(path, Reading(unit="Wh"))
+    assert resolved.readings.value.tolist() == [1.5, 1.0]
+    path = csv_file("1.1,1.8.0,1704067200000,1500", header="meter,obis,time,value")
+    resolved, rejects = await resolved_of(path, Reading(unit="W"))
+    assert len(resolved.readings) == 0
+    assert str(rejects[0]) == f"{path} row 2: unit='W' cannot be converted to the signal type's kW.h"
+
+
+async def test_the_files_own_names_of_signal_types_are_translated(csv_file: Callable[..., Path]) -> None:
+    path = csv_file("1.1,Pobór,1704067200000,1", "1.1,x,1704067200000,1", header="meter,obis,time,value")
+    resolved, rejects = await resolved_of(path, Reading(signals={"Pobór": "1.29.0", "x": "nothing"}))
+    assert [str(resolved.targets[place].key) for place in resolved.places] == ["1.1.34"]
+    assert [(reject.value, reject.reason[:31]) for reject in rejects] == [("x", "is no signal type of the servic")]

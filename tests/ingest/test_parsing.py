@@ -70,3 +70,31 @@ def test_optional_columns_may_be_missing(parse: Callable[..., tuple[Readings, li
     assert rejects == []
     assert (readings.signal, readings.unit, readings.zone) == (None, None, None)
     assert readings.origin.tolist() == [1]
+
+
+def test_missing_values_and_ignored_signals_are_left_out_and_own_names_of_origins_are_known(
+    parse: Callable[..., tuple[Readings, list[Reject]]],
+) -> None:
+    how = Reading(missing=("-", "brak"), ignored=frozenset({"status"}), origins={"S": 4, "measured": 5})
+    readings, rejects = parse(
+        "1.1,A+,1704067200000,-,kWh,,",
+        "1.1,A+,never,brak,kWh,,",
+        "1.1,status,never,x,,,",
+        "1.1,A+,1704067200000,1,kWh,s,",
+        "1.1,A+,1704067200000,2,kWh,Measured,",
+        "1.1,A+,1704067200000,,kWh,,",
+        how=how,
+    )
+    assert (readings.rows.tolist(), readings.origin.tolist()) == ([5, 6], [4, 5])
+    assert [(reject.row, reject.reason) for reject in rejects] == [(7, "is empty")]
+
+
+def test_times_are_read_as_they_are_said_to_be_written(parse: Callable[..., tuple[Readings, list[Reject]]]) -> None:
+    how = Reading(time_zone="Europe/Warsaw", time_format="%d.%m.%Y %H:%M")
+    rows = [f"1.1,A+,{time},1,,," for time in ("01.01.2024 01:00", "1.1.2024 1:00", "2024-01-01T00:00Z", "")]
+    readings, rejects = parse(*rows, how=how)
+    assert readings.time.tolist() == [1704067200000] * 2
+    assert [(reject.value, reject.reason) for reject in rejects] == [
+        ("2024-01-01T00:00Z", "is not written as %d.%m.%Y %H:%M"),
+        ("", "is empty"),
+    ]

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from besmart_async.ingest.columns import Coder
-from besmart_async.ingest.times import Local, Problem, TimeParser, UnknownZoneError, parse_time, zone_of
+from besmart_async.ingest.time_texts import Problem, parse_time
+from besmart_async.ingest.times import TimeParser
+from besmart_async.ingest.zones import Local, UnknownZoneError, zone_of
 
 ZONES = ("Europe/Warsaw", "America/Chicago", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC")
 
@@ -153,8 +155,8 @@ def test_a_zone_in_the_row_goes_before_the_default() -> None:
     assert moments.tolist() == [ms(f"2024-07-01T12:00{offset}") for offset in ("+02:00", "-05:00", "+00:00")]
 
 
-def test_numbers_pass_as_they_are() -> None:
-    given_ms = np.array([1, 2], np.int64)
-    moments, problems = TimeParser().parse(given_ms, None, lambda row: row)
-    assert moments is given_ms
-    assert not problems
+def test_numbers_are_unix_milliseconds_and_seconds_are_refused() -> None:
+    moments, problems = TimeParser().parse(np.array([1704067200000, 1704067200, 5]), None, lambda row: row)
+    assert moments.tolist() == [1704067200000, 0, 0]
+    assert {row: problem.reason[:13] for row, problem in problems.items()} == {1: "looks like un", 2: "is not an ISO"}
+    assert TimeParser().parse(np.array([1704067200000.5]), None, lambda row: row)[0].tolist() == [1704067200000.5]

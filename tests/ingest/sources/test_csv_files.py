@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from besmart_async.ingest.parsing import Parser, Reading
 from besmart_async.ingest.sources import CsvSource, Page, SourceError
 
 ROW = "1.1,1.8.0,2024-01-01T00:00Z,1.5,kWh"
@@ -29,7 +32,7 @@ def problem_of(path: Path, encoding: str = "utf-8-sig") -> str:
 def test_rows_are_numbered_as_in_the_file_with_the_header_as_row_1(csv_file: Callable[..., Path]) -> None:
     [page] = pages(csv_file(ROW, "", "1.2,1.8.0,2024-01-01T00:15Z,2.5,kWh"))
     assert page.chunk.rows.tolist() == [2, 4]
-    assert page.chunk.value.tolist() == ["1.5", "2.5"]
+    assert page.chunk.value.to_pylist() == ["1.5", "2.5"]
     assert [page.chunk.meter.text(row) for row in (0, 1)] == ["1.1", "1.2"]
     assert page.rejects == ()
     assert page.rows == 2
@@ -49,7 +52,7 @@ def test_rows_of_another_width_are_rejects_with_their_number(csv_file: Callable[
 def test_pages_hold_every_row_once_whatever_their_size(csv_file: Callable[..., Path], chunk_rows: int) -> None:
     path = csv_file(*(f"M{row % 3},A+,{row},{row},kWh" for row in range(4_500 if chunk_rows > 100 else 50)))
     found = pages(path, chunk_rows=chunk_rows)
-    values = [value for page in found for value in page.chunk.value.tolist()]
+    values = [value for page in found for value in page.chunk.value.to_pylist()]
     numbers = [row for page in found for row in page.chunk.rows.tolist()]
     assert values == [str(row) for row in range(len(values))]
     assert numbers == [row + 2 for row in range(len(values))]
@@ -66,13 +69,13 @@ def test_a_code_keeps_its_meaning_from_page_to_page(csv_file: Callable[..., Path
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_the_headers(csv_file: Callable[..., Path], delimiter: str) -> None:
     path = csv_file(ROW.replace(",", delimiter), header="meter,obis,time,value,unit".replace(",", delimiter))
-    assert pages(path)[0].chunk.value.tolist() == ["1.5"]
+    assert pages(path)[0].chunk.value.to_pylist() == ["1.5"]
 
 
 def test_gzip_is_known_by_its_bytes_not_its_name(csv_file: Callable[..., Path], tmp_path: Path) -> None:
     packed = tmp_path / "packed.csv"
     packed.write_bytes(gzip.compress(csv_file(ROW).read_bytes()))
-    assert pages(packed)[0].chunk.value.tolist() == ["1.5"]
+    assert pages(packed)[0].chunk.value.to_pylist() == ["1.5"]
     assert CsvSource(packed).size_bytes == packed.stat().st_size
 
 
@@ -111,9 +114,13 @@ def test_damage_further_on_is_named_after_the_rows_before_it(csv_file: Callable[
         list(read)
 
 
-def test_text_that_is_no_csv_is_named_with_its_line(csv_file: Callable[..., Path]) -> None:
-    with pytest.raises(SourceError, match="line 3 is not CSV"):
-        pages(csv_file(ROW, '"1.1"x,1.8.0,1,1,u'))
+def test_rows_that_are_no_csv_are_rejects_and_the_rows_around_them_are_read(csv_file: Callable[..., Path]) -> None:
+    [page] = pages(csv_file(ROW, '"1.1"x,1.8.0,1,1,u', ROW, '"1.1,1.8.0,1,1,u', ROW))
+    assert page.chunk.rows.tolist() == [2, 4, 6]
+    assert [(reject.row, reject.value, reject.reason) for reject in page.rejects] == [
+        (3, '"1.1"x,1.8.0,1,1,u', "is not CSV: ',' expected after '\"'"),
+        (5, '"1.1,1.8.0,1,1,u', "is not CSV: a quote is not closed"),
+    ]
 
 
 def test_unused_columns_are_told(csv_file: Callable[..., Path]) -> None:
@@ -126,8 +133,43 @@ def test_standard_input_is_read_packed_or_not(csv_file: Callable[..., Path], pac
         "from besmart_async.ingest.sources import CsvSource\n"
         "source = CsvSource.of('-')\n"
         "assert source.check() == () and source.size_bytes is None and source.name == 'standard input'\n"
-        "print([page.chunk.value.tolist() for page in source.pages()])\n"
+        "print([page.chunk.value.to_pylist() for page in source.pages()])\n"
     )
     given = pack(csv_file(ROW).read_bytes())
     done = subprocess.run([sys.executable, "-c", program], input=given, capture_output=True, check=True)
     assert done.stdout == b"[['1.5']]\n"
+
+
+FIELD = st.one_of(
+    st.sampled_from(
+        ["1.1", "2024-01-01T00:00Z", "1704067200000", "2.5", "", " ", "kWh", "NaN", "1e5", "2024-10-27T02:30"]
+    ),
+    st.text(alphabet='a1.,-:é\x00\x1f"; \t', max_size=8),
+    st.binary(max_size=4).map(lambda raw: raw.translate(None, b"\n\r\x85\xa0").decode("latin-1")),
+)
+
+
+@given(
+    st.lists(st.lists(FIELD, max_size=6).map(",".join), max_size=30),
+    st.integers(20, 400),
+    st.sampled_from([1, 3, 1000]),
+    st.booleans(),
+)
+def test_every_line_is_a_reading_or_a_reject_or_blank_whatever_is_in_it(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], block_bytes: int, chunk_rows: int, latin: bool
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "f.csv"
+    path.write_bytes("\n".join(["meter,time,value,unit", *lines, ""]).encode("latin-1" if latin else "utf-8"))
+    parser, seen = Parser(Reading(time_zone="Europe/Warsaw")), list[int]()
+    for page in CsvSource(path, chunk_rows=chunk_rows, block_bytes=block_bytes).pages():
+        readings, rejects = parser.parse(page.chunk)
+        seen += readings.rows.tolist()
+        seen += [reject.row for reject in (*page.rejects, *rejects)]
+    expected = [number for number, line in enumerate(lines, start=2) if line.strip()]
+    assert len(seen) == len(set(seen))
+    quoted = {number for number, line in enumerate(lines, start=2) if '"' in line}
+    if quoted:  # a quote may make several lines one record
+        assert set(seen) <= set(expected)
+        assert set(expected) - set(seen) <= set(range(min(quoted), max(quoted) + 1))
+    else:
+        assert sorted(seen) == expected

@@ -1,0 +1,178 @@
+"""Output files that appear under their name when they are complete, and not before; compressed by their suffix."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import secrets
+import stat
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, cast
+
+from besmart_async.errors import BesmartError
+from besmart_async.export.rows import Times
+from besmart_async.export.text import CsvSink, JsonLinesSink
+from besmart_async.models.series import SignalData
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+Format = Literal["csv", "jsonl", "parquet"]
+Compression = Literal["gz", "zst"]
+
+FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".zstd": "zst"}
+_GZIP_LEVEL = 6
+
+
+class ExportError(BesmartError):
+    """A file that cannot be written, or not in that format; its text tells what to do."""
+
+
+class Sink(Protocol):
+    """Something that readings are written to."""
+
+    def write(self, data: SignalData) -> Iterator[int]:
+        """Write readings; yields the number of rows of each block, so that others may run in between."""
+        ...
+
+    def finish(self) -> None:
+        """Write what is buffered. The stream stays open."""
+        ...
+
+
+def format_of(path: Path) -> Format | None:
+    """Return the format that a file's name tells."""
+    suffixes = [suffix.casefold() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSIONS:
+        suffixes.pop()
+    return FORMATS.get(suffixes[-1]) if suffixes else None
+
+
+def compression_of(path: Path) -> Compression | None:
+    """Return the compression that a file's name tells."""
+    return _COMPRESSIONS.get(path.suffix.casefold())
+
+
+def sink_for(stream: BinaryIO, kind: Format, times: Times) -> Sink:
+    """Return what writes that format.
+
+    Raises:
+        ExportError: Parquet's library is not installed.
+    """
+    if kind == "csv":
+        return CsvSink(stream, times)
+    if kind == "jsonl":
+        return JsonLinesSink(stream, times)
+    try:
+        from besmart_async.export.parquet import ParquetSink  # noqa: PLC0415 - pyarrow takes 0.3 s to import
+    except ImportError as error:
+        raise ExportError(f"Parquet needs an extra ({error}): pip install 'besmart-async[files]'") from None
+    return ParquetSink(stream, times)
+
+
+@contextmanager
+def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
+    """Open a file for writing that appears when the block ends well; whatever ends it otherwise leaves nothing.
+
+    It is written beside its place, as `.NAME.…part`, and renamed after it is on the disk. What is no plain file (a
+    pipe, a device) is written straight away.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
+    with _explained(path):
+        if path.is_dir():
+            raise ExportError(f"{path}: is a folder; name a file in it")
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            with path.open("wb") as stream:
+                yield stream
+            return
+        place = path.resolve()  # a link stays one: what it points to is replaced
+        beside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
+        try:
+            with beside.open("xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            beside.replace(place)
+        finally:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def compressed(stream: BinaryIO, how: Compression | None) -> Generator[BinaryIO, None, None]:
+    """Compress what is written to a stream, which stays open.
+
+    Raises:
+        ExportError: zstd's library is not installed.
+    """
+    if how is None:
+        yield stream
+    elif how == "gz":
+        # No time and no name in it: the same readings make the same file.
+        with gzip.GzipFile("", "wb", _GZIP_LEVEL, stream, mtime=0) as packed:
+            yield cast("BinaryIO", packed)
+    else:
+        try:
+            import pyarrow as pa  # noqa: PLC0415 - takes 0.3 s to import
+        except ImportError as error:
+            raise ExportError(f"zstd needs an extra ({error}): pip install 'besmart-async[files]'") from None
+        with pa.CompressedOutputStream(pa.PythonFile(stream, "w"), "zstd") as packed:
+            yield cast("BinaryIO", packed)
+
+
+class Valve(io.BufferedIOBase):
+    """Passes what is written on to a stream, which it never closes, until it is shut.
+
+    Writers that are given up write what they have buffered when they are collected: after `shut` that goes nowhere.
+
+    Attributes:
+        count: bytes so far.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream: BinaryIO | None = stream
+        self.count = 0
+
+    def shut(self) -> None:
+        """Let nothing pass from here on."""
+        self._stream = None
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def write(self, content: Buffer, /) -> int:
+        """Pass it on."""
+        size = memoryview(content).nbytes
+        if self._stream is not None:
+            self._stream.write(content)
+            self.count += size
+        return size
+
+    def flush(self) -> None:
+        """Have the stream flushed."""
+        if self._stream is not None:
+            self._stream.flush()
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None, None, None]:
+    try:
+        yield
+    except BesmartError:
+        raise  # a timeout of the service is an OSError too
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written: {error.strerror or error}") from error

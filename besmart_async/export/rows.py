@@ -1,0 +1,109 @@
+"""Readings as the columns of an exported row.
+
+| column | what it holds |
+|---|---|
+| `sensor` | `client_cid.sensor_mid`, such as `12.122` |
+| `signal_type_moid` | the signal type's id |
+| `time` | UTC, ISO 8601 with `Z`; unix milliseconds where these are asked for |
+| `unix_ms` | the same in unix milliseconds; only where both are asked for |
+| `value` | the value; empty (null) for a reading that is marked as removed (type `RM`) |
+| `unit` | the unit the service answered in |
+| `type` | the type name, `DBL` for doubles |
+| `origin` | 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected |
+
+`besmart ingest` reads them back (it does not need `type` and `unix_ms`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.models.series import SignalData
+from besmart_async.models.times import to_microseconds
+from besmart_async.models.values import REMOVED
+
+Times = Literal["iso", "ms", "both"]
+"""How times are written."""
+
+BLOCK_ROWS = 50_000
+"""Rows turned into text at a time: what that takes is small, and the event loop gets its turn between two blocks."""
+
+
+def header(times: Times) -> tuple[str, ...]:
+    """The names of the columns."""
+    both = ("unix_ms",) if times == "both" else ()
+    return ("sensor", "signal_type_moid", "time", *both, "value", "unit", "type", "origin")
+
+
+@attrs.frozen(eq=False)
+class Block:
+    """Some rows of one signal, as plain Python values; columns of one length.
+
+    Attributes:
+        sensor: the same in every row, like `signal_type_moid` and `unit`.
+        iso: the times as texts; None where they are not asked for.
+        unix_ms: the times as numbers; None where they are not asked for.
+        value: whatever JSON holds; None where there is none.
+        type: type names, None where not told.
+        origin: origins, None where not told.
+    """
+
+    sensor: str
+    signal_type_moid: int
+    iso: list[str] | None
+    unix_ms: list[int | float] | None
+    value: list[Any]
+    unit: str | None
+    type: list[str | None]
+    origin: list[int | None]
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @property
+    def times(self) -> list[list[Any]]:
+        """The one or two columns of times."""
+        return [column for column in (self.iso, self.unix_ms) if column is not None]
+
+
+def blocks(data: SignalData, times: Times, size: int = BLOCK_ROWS) -> Iterator[Block]:
+    """Cut readings into blocks, by time."""
+    data = data.sorted()
+    for start in range(0, len(data), size):
+        part = data.take(slice(start, start + size))
+        yield Block(
+            str(part.key.sensor),
+            part.key.signal_type_moid,
+            iso_times(part.time) if times != "ms" else None,
+            part.time.tolist() if times != "iso" else None,
+            values(part),
+            part.unit,
+            _spread(part.type, len(part)),
+            _spread(part.origin, len(part)),
+        )
+
+
+def iso_times(time: NDArray[Any]) -> list[str]:
+    """Return UTC unix milliseconds as ISO 8601 texts, as short as the finest of them allows."""
+    if time.dtype.kind == "f":
+        moments, unit = to_microseconds(time).astype("datetime64[us]"), "us"
+    else:
+        moments, unit = time.astype("datetime64[ms]"), "ms" if (time % 1000).any() else "s"
+    return [f"{text}Z" for text in np.datetime_as_string(moments, unit=unit).tolist()]  # type: ignore[call-overload]
+
+
+def values(data: SignalData) -> list[Any]:
+    """The values; None where the reading is marked as removed, since whatever stands there means nothing."""
+    found: list[Any] = data.value.tolist()
+    if data.type is None or isinstance(data.type, str):
+        return [None] * len(found) if data.type == REMOVED else found
+    return [None if kind == REMOVED else value for kind, value in zip(data.type.tolist(), found, strict=True)]
+
+
+def _spread(column: object, rows: int) -> list[Any]:
+    return column.tolist() if isinstance(column, np.ndarray) else [column] * rows

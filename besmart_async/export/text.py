@@ -1,0 +1,98 @@
+"""CSV and JSON lines."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from io import TextIOWrapper
+from itertools import repeat
+from typing import Any, BinaryIO
+
+import orjson
+
+from besmart_async.export.rows import Block, Times, blocks, header
+from besmart_async.models.series import SignalData
+
+
+class CsvSink:
+    """Comma-separated, UTF-8, with a header; texts are quoted where they must be.
+
+    Numbers are written so that reading them gives the same double. Truth values are `true` and `false`, structures
+    their JSON.
+    """
+
+    def __init__(self, stream: BinaryIO, times: Times) -> None:
+        self._times: Times = times
+        self._text = TextIOWrapper(stream, encoding="utf-8", newline="")
+        self._writer = csv.writer(self._text, lineterminator="\n")
+        self._writer.writerow(header(times))
+
+    def write(self, data: SignalData) -> Iterator[int]:
+        """Write readings, a block at a time; yields the rows of each."""
+        for block in blocks(data, self._times):
+            count = len(block)
+            self._writer.writerows(
+                zip(
+                    repeat(block.sensor, count),
+                    repeat(block.signal_type_moid, count),
+                    *block.times,
+                    _plain(block.value),
+                    repeat(block.unit, count),
+                    block.type,
+                    block.origin,
+                    strict=True,
+                )
+            )
+            yield count
+
+    def finish(self) -> None:
+        """Write what is buffered, and let go of the stream."""
+        self._text.flush()
+        self._text.detach()
+
+
+class JsonLinesSink:
+    """One JSON object per reading and line, with the columns as names."""
+
+    def __init__(self, stream: BinaryIO, times: Times) -> None:
+        self._times: Times = times
+        self._stream = stream
+
+    def write(self, data: SignalData) -> Iterator[int]:
+        """Write readings, a block at a time; yields the rows of each."""
+        names = header(self._times)
+        for block in blocks(data, self._times):
+            self._stream.write(b"".join(_line(names, row) for row in _rows(block)))
+            yield len(block)
+
+    def finish(self) -> None:
+        """Write what is buffered."""
+        self._stream.flush()
+
+
+def _line(names: tuple[str, ...], row: tuple[Any, ...]) -> bytes:
+    return orjson.dumps(dict(zip(names, row, strict=True)), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _rows(block: Block) -> Iterator[tuple[Any, ...]]:
+    count = len(block)
+    return zip(
+        repeat(block.sensor, count),
+        repeat(block.signal_type_moid, count),
+        *block.times,
+        block.value,
+        repeat(block.unit, count),
+        block.type,
+        block.origin,
+        strict=True,
+    )
+
+
+def _plain(values: list[Any]) -> list[Any]:
+    """Return values as the CSV writer takes them; it writes numbers exactly, and nothing for None."""
+    if set(map(type, values)) <= {float, int, str, type(None)}:
+        return values
+    return [
+        value if isinstance(value, str | None) or type(value) in (int, float) else orjson.dumps(value).decode()
+        for value in values
+    ]

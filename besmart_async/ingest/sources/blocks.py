@@ -1,0 +1,164 @@
+"""Texts as blocks of whole lines in UTF-8, whatever their encoding and line ends."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Generator, Iterable, Iterator
+from typing import Final
+
+import attrs
+import numpy as np
+
+from besmart_async.ingest.sources.source import SourceError
+
+BLOCK_BYTES: Final = 2 << 20
+"""Text parsed at a time: some 50,000 rows of a long file."""
+LONGEST_LINE: Final = 64 << 20
+"""A text without an end of line for so long is no text."""
+LONGEST_RECORD: Final = 20
+"""Lines that one record may run over, between quotes."""
+
+_BOM = codecs.BOM_UTF8
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@attrs.frozen
+class Block:
+    r"""Some whole lines of a text.
+
+    Attributes:
+        first_row: number of the first line, counted from 1.
+        text: the lines in UTF-8, each ended by `\n` (the last of the file too).
+        broken: rows whose bytes are no UTF-8: they are empty in `text`; their bytes are here.
+    """
+
+    first_row: int
+    text: bytes
+    broken: dict[int, bytes]
+
+    @property
+    def lines(self) -> int:
+        """How many lines it has."""
+        return self.text.count(b"\n")
+
+
+def blocks(pieces: Iterable[bytes], encoding: str, name: str, size: int = BLOCK_BYTES) -> Generator[Block, None, None]:
+    """Cut a text into blocks of whole lines, at a line where no quote is open.
+
+    Args:
+        pieces: its bytes.
+        encoding: how it is encoded; of UTF-8, single broken lines are told, other encodings fail.
+        name: the file, for errors.
+        size: bytes of a block, about.
+
+    Raises:
+        SourceError: it is not text of that encoding, or what `pieces` raises, after the lines before.
+    """
+    row = 1
+    rest = bytearray()
+    failure: SourceError | None = None
+    utf8 = encoding.casefold().replace("_", "-").removesuffix("-sig") in ("utf-8", "utf8")
+    source = iter(_decoded(pieces, encoding, name) if not utf8 else _unmarked(pieces, name))
+    while True:
+        try:
+            piece = next(source, None)
+        except SourceError as error:
+            piece, failure = None, error
+        if piece is not None:
+            rest += piece
+            if len(rest) < size:
+                continue
+        end = piece is None
+        # The second half of an end of line may be still to come.
+        held = b"\r" if rest.endswith(b"\r") and not end else b""
+        text = _one_line_end(bytes(rest[: len(rest) - len(held)]))
+        if end and failure is None and text and not text.endswith(b"\n"):
+            text += b"\n"
+        cut = _cut(text, end=end)
+        if cut:
+            block = _block(row, text[:cut], utf8=utf8)
+            row += block.lines
+            yield block
+        elif len(text) > LONGEST_LINE:
+            raise SourceError(name, f"row {row} does not end; this is no table")
+        rest = bytearray(text[cut:] + held)
+        if end:
+            break
+    if failure is not None:
+        raise failure
+
+
+def _unmarked(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Take a byte-order mark off, and refuse another encoding's."""
+    source = iter(pieces)
+    start = b""
+    while len(start) < len(_BOM) and (piece := next(source, b"")):
+        start += piece
+    if start.startswith(_UTF16):
+        raise SourceError(name, "is UTF-16 text; say --encoding utf-16")
+    yield start.removeprefix(_BOM)
+    yield from source
+
+
+def _decoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for piece in pieces:
+            yield decoder.decode(piece).encode()
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        at = f" (byte 0x{error.object[error.start]:02x})" if isinstance(error, UnicodeDecodeError) else ""
+        raise SourceError(
+            name, f"is not {encoding.upper()} text{at}; say its encoding, such as --encoding cp1250"
+        ) from None
+
+
+def _one_line_end(text: bytes) -> bytes:
+    if b"\r" not in text:
+        return text
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _cut(text: bytes, *, end: bool) -> int:
+    """Where to end the block: after the last line, but before a record that may go on in the next block."""
+    cut = text.rfind(b"\n") + 1
+    if end or b'"' not in text[:cut]:
+        return cut
+    odd = odd_lines(text[:cut])
+    if len(odd) % 2 == 0:
+        return cut
+    ends = np.flatnonzero(np.frombuffer(text[:cut], np.uint8) == ord("\n"))
+    opened = int(odd[-1])
+    if len(ends) - opened > LONGEST_RECORD or opened == 0:
+        return cut
+    return int(ends[opened - 1]) + 1
+
+
+def odd_lines(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Numbers, from 0, of the lines with an odd number of quotes; each line is ended by a line feed."""
+    characters = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(characters == ord("\n"))
+    if not len(ends):
+        return ends
+    starts = np.append(0, ends[:-1] + 1)
+    return np.flatnonzero(np.bitwise_xor.reduceat(characters == ord('"'), starts))
+
+
+def _block(row: int, text: bytes, *, utf8: bool) -> Block:
+    if not utf8 or text.isascii():
+        return Block(row, text, {})
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        pass
+    else:
+        return Block(row, text, {})
+    lines = text.split(b"\n")
+    broken: dict[int, bytes] = {}
+    for place, line in enumerate(lines):
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            broken[row + place] = line
+            lines[place] = b""
+    return Block(row, b"\n".join(lines), broken)

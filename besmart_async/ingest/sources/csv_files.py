@@ -1,0 +1,190 @@
+"""CSV files: long or wide, plain, gzipped or packed with zstd, and standard input."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+import numpy as np
+
+from besmart_async.ingest.arrow import pa
+from besmart_async.ingest.layout import FileForm, Layout
+from besmart_async.ingest.paging import Paging
+from besmart_async.ingest.report import Reject
+from besmart_async.ingest.slots import per_day
+from besmart_async.ingest.sources.blocks import BLOCK_BYTES, Block, blocks
+from besmart_async.ingest.sources.opening import opened, pieces
+from besmart_async.ingest.sources.source import CHUNK_ROWS, Page, SourceError
+from besmart_async.ingest.sources.tables import Table, TableReader
+
+DELIMITERS = ",;\t|"
+_HEADER_BYTES = 64 << 10
+_CODED = ("meter", "signal", "unit", "origin", "zone", "date")
+
+
+@attrs.frozen
+class CsvSource:
+    """A CSV file with a header; how it is packed is recognised by its first bytes.
+
+    Memory: a block of 2 MiB of text in arrow columns, and the readings of a page.
+
+    Attributes:
+        path: the file; None for standard input.
+        encoding: how its text is encoded. UTF-8, with or without a byte-order mark, unless told.
+        chunk_rows: readings per page, about.
+        form: what else is told of its form. Its `encoding` is not looked at here.
+        block_bytes: text read at a time.
+    """
+
+    path: Path | None
+    encoding: str = "utf-8-sig"
+    chunk_rows: int = CHUNK_ROWS
+    form: FileForm = attrs.field(factory=FileForm)
+    block_bytes: int = BLOCK_BYTES
+
+    @classmethod
+    def of(cls, text: str, encoding: str = "utf-8-sig") -> CsvSource:
+        """Make a source of a path, or of standard input for `-`."""
+        return cls(None if text == "-" else Path(text), encoding)
+
+    @property
+    def name(self) -> str:
+        """The path as given."""
+        return "standard input" if self.path is None else str(self.path)
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Size of the file as it is on disk, packed or not."""
+        return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
+
+    def check(self) -> tuple[str, ...]:
+        """Read the header. Standard input is not looked at: it can be read once only."""
+        if self.path is None:
+            return ()
+        with self._blocks(min(_HEADER_BYTES, self.block_bytes)) as (_, found):
+            return self._headed(next(found, None))[0].unused
+
+    def pages(self) -> Generator[Page, None, None]:
+        """Read the file from the start; see `Source`."""
+        with self._blocks(self.block_bytes) as (raw, found):
+            block: Block | None
+            layout, delimiter, block = self._headed(next(found, None))
+            coded = frozenset(layout.positions[role] for role in _CODED if role in layout.positions)
+            if not layout.slots:
+                coded -= {layout.positions.get("date", -1)}
+            reader = _Reader(self.name, layout, TableReader(layout.width, delimiter, layout.used, coded))
+            while block is not None:
+                yield from reader.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
+                block = next(found, None)
+
+    @contextmanager
+    def _blocks(self, size: int) -> Generator[tuple[BinaryIO, Generator[Block, None, None]], None, None]:
+        with opened(self.path, self.name) as raw:
+            found = blocks(pieces(raw, self.path, self.name), self.encoding, self.name, size)
+            yield raw, found
+
+    def _headed(self, block: Block | None) -> tuple[Layout, str, Block]:
+        """Return what the header tells, and the rest of the first block."""
+        lines = block.text.split(b"\n", max(1, self.form.header_row))[:-1] if block else []
+        if block is None or not lines or len(lines) < self.form.header_row or not lines[-1].strip():
+            if block and block.broken:
+                raise SourceError(
+                    self.name, f"is not UTF-8 text{_at(block)}; say its encoding, such as --encoding cp1250"
+                )
+            raise SourceError(self.name, "is empty; a header such as meter,obis,time,value is expected")
+        line = lines[-1].decode()
+        delimiter = self.form.delimiter or max(DELIMITERS, key=line.count)
+        try:
+            header = next(csv.reader([line], delimiter=delimiter))
+            if not self.form.header_row:
+                header = [str(number) for number in range(1, len(header) + 1)]
+            layout = Layout.of(header, self.form)
+        except (ValueError, csv.Error) as error:
+            raise SourceError(self.name, str(error)) from None
+        skipped = self.form.header_row
+        start = sum(len(line) + 1 for line in lines[:skipped])
+        broken = {row: text for row, text in block.broken.items() if row > skipped}
+        return layout, delimiter, Block(skipped + 1, block.text[start:], broken)
+
+
+@attrs.frozen
+class _Reader:
+    """Makes pages of the blocks of one file."""
+
+    name: str
+    layout: Layout
+    tables: TableReader
+    paging: Paging = attrs.field(
+        default=attrs.Factory(lambda self: Paging(self.name, self.layout), takes_self=True), init=False
+    )
+
+    def pages(self, block: Block, readings: int, position: int) -> Generator[Page, None, None]:
+        """Read a block; every row and reject is in one page."""
+        table = self.tables.read(block)
+        ragged, rejects = self._judged(table, block)
+        size = self.paging.rows_at_a_time(readings)
+        starts = range(0, len(table.rows), size) or range(1)
+        for start in starts:
+            rows = table.rows[start : start + size]
+            columns = {index: column.slice(start, size) for index, column in table.columns.items()}
+            last = int(rows[-1]) if start != starts[-1] else block.first_row + block.lines
+            own = tuple(reject for reject in rejects if reject.row <= last)
+            rejects = [reject for reject in rejects if reject.row > last]
+            if len(rows) or own:
+                yield Page(self.paging.chunk(rows, columns), own, position)
+        if ragged:
+            yield Page(self.paging.chunk(*self._padded(ragged)), (), position)
+
+    def _judged(self, table: Table, block: Block) -> tuple[list[tuple[int, list[str]]], list[Reject]]:
+        """Rows of a wide file that are shorter or longer by an hour, and rows that are none."""
+        ragged: list[tuple[int, list[str]]] = []
+        rejects: list[Reject] = []
+        for row, text in table.misfits:
+            fields = self.tables.fields(text)
+            if self._fits(len(fields)):
+                ragged.append((row, fields))
+            else:
+                reason = f"has {len(fields)} fields where the header has {self.layout.width}"
+                rejects.append(Reject(self.name, row, None, _short(text), reason))
+        rejects += [Reject(self.name, row, None, _short(text), reason) for row, text, reason in table.faults]
+        for row, raw in block.broken.items():
+            text = _short(raw.decode(errors="replace"))
+            reason = "is not UTF-8 text; if the whole file is not, say --encoding, such as cp1250"
+            rejects.append(Reject(self.name, row, None, text, reason))
+        return ragged, sorted(rejects, key=lambda reject: reject.row)
+
+    def _fits(self, fields: int) -> bool:
+        slots = self.layout.slots
+        if slots is None or slots.kind != "elapsed" or slots.positions[-1] != self.layout.width - 1:
+            return False
+        columns = fields - slots.positions[0]
+        return (
+            len(slots.positions) == slots.positions[-1] - slots.positions[0] + 1 and per_day(columns) == slots.per_day
+        )
+
+    def _padded(
+        self, ragged: Iterable[tuple[int, list[str]]]
+    ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], dict[int, object]]:
+        width = max(self.layout.width, *(len(fields) for _, fields in ragged))
+        rows = np.array([row for row, _ in ragged], np.int64)
+        padded = [fields + [""] * (width - len(fields)) for _, fields in ragged]
+        used = (*self.layout.used, *range(self.layout.width, width))
+        return rows, {index: pa.array([fields[index] for fields in padded], pa.string()) for index in used}
+
+
+def _at(block: Block) -> str:
+    row, raw = next(iter(block.broken.items()))
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return f" (byte 0x{raw[error.start]:02x} in row {row})"
+    return ""
+
+
+def _short(text: str, limit: int = 60) -> str:
+    text = " ".join(text.split("\n"))
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

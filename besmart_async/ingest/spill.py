@@ -1,0 +1,92 @@
+"""Records kept in memory while they are few, and in temporary files beyond that, to be read part by part."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+RECORD = np.dtype([("series", "i4"), ("origin", "i8"), ("time", "f8"), ("value", "f8"), ("file", "i4"), ("row", "i8")])
+"""One reading: the number of its signal, origin, UTC unix milliseconds, value, and where it stands."""
+
+IN_MEMORY = 1_000_000
+"""Records kept in memory: 40 MB."""
+PARTS = 256
+"""Parts of the temporary files: one of them is in memory at a time."""
+
+Records = NDArray[np.void]
+
+
+class Spill:
+    """Takes records and gives them back by the number of their signal: all of a signal are in one part.
+
+    Args:
+        in_memory: how many records to keep in memory.
+        parts: how many files there are beyond that.
+    """
+
+    def __init__(self, in_memory: int = IN_MEMORY, parts: int = PARTS) -> None:
+        self._in_memory = in_memory
+        self._parts = parts
+        self._held: list[Records] = []
+        self._size = 0
+        self._exit = ExitStack()
+        self._files: list[BinaryIO] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    def add(self, records: Records) -> None:
+        """Take records, in the order in which they are to be given back.
+
+        Raises:
+            OSError: the temporary files cannot be written.
+        """
+        self._held.append(records)
+        self._size += len(records)
+        if self._size > self._in_memory:
+            self._write()
+
+    def parts(self) -> Iterator[Records]:
+        """Give all records back, part by part, in the order in which they came.
+
+        Raises:
+            OSError: the temporary files cannot be read.
+        """
+        if not self._files:
+            if self._held:
+                yield np.concatenate(self._held)
+            return
+        self._write()
+        for file in self._files:
+            file.seek(0)
+            yield np.frombuffer(file.read(), RECORD)
+
+    def _write(self) -> None:
+        if not self._held:
+            return
+        if not self._files:
+            folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="besmart-check-")))
+            self._files = [
+                self._exit.enter_context((folder / str(part)).open("w+b", buffering=0)) for part in range(self._parts)
+            ]
+        records = np.concatenate(self._held)
+        self._held, self._size = [], 0
+        part = records["series"] % self._parts
+        order = np.argsort(part, kind="stable")
+        bounds = np.searchsorted(part[order], np.arange(self._parts + 1))
+        for number, file in enumerate(self._files):
+            chosen = order[bounds[number] : bounds[number + 1]]
+            if len(chosen):
+                file.write(records[chosen].tobytes())

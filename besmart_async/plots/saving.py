@@ -1,0 +1,78 @@
+"""Pictures as files: PNG, SVG, or one HTML file that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from besmart_async.errors import BesmartError, InvalidInputError
+from besmart_async.plots.picture import Picture
+from besmart_async.plots.png import repacked
+
+if TYPE_CHECKING:
+    import altair as alt
+
+ImageFormat = Literal["png", "svg", "html"]
+FORMATS: dict[str, ImageFormat] = {".png": "png", ".svg": "svg", ".html": "html", ".htm": "html"}
+_SCALE = 2.0
+"""Pixels of a PNG per unit of the chart: some 1,800 wide, sharp in print and on fine screens."""
+_SCRIPT = '<script type="text/javascript">'
+
+
+class PlotLibraryError(BesmartError):
+    """The libraries for pictures are not installed; its text has the command."""
+
+
+def image_format(path: Path) -> ImageFormat:
+    """Return the format that a file's name tells.
+
+    Raises:
+        InvalidInputError: it tells none.
+    """
+    found = FORMATS.get(path.suffix.casefold())
+    if found is None:
+        raise InvalidInputError("path", str(path), "give a name that ends with .png, .svg or .html")
+    return found
+
+
+def render(picture: Picture, kind: ImageFormat) -> bytes:
+    """Return a picture as the bytes of a file.
+
+    Raises:
+        PlotLibraryError: altair or vl-convert is not installed.
+    """
+    chart = _chart(picture)
+    specification = chart.to_json(indent=None)
+    try:
+        import vl_convert as vlc  # noqa: PLC0415 - holds a JavaScript engine
+    except ImportError as error:
+        raise _missing(error) from None
+    if kind == "png":
+        return repacked(vlc.vegalite_to_png(specification, scale=_SCALE))
+    if kind == "svg":
+        return vlc.vegalite_to_svg(specification).encode()
+    page = vlc.vegalite_to_html(specification, bundle=True, renderer="canvas")
+    return _guarded(page).replace("<title>Chart</title>", f"<title>{escape(picture.title)}</title>", 1).encode()
+
+
+def _guarded(page: str) -> str:
+    """Keep texts of the picture from ending the script that they are in.
+
+    The page has two scripts: the library, and the chart, whose `<` are all within texts.
+    """
+    start = page.index(_SCRIPT, page.index(_SCRIPT) + 1) + len(_SCRIPT)
+    end = page.rindex("</script>")
+    return page[:start] + page[start:end].replace("<", "\\u003c") + page[end:]
+
+
+def _chart(picture: Picture) -> alt.VConcatChart:
+    try:
+        from besmart_async.plots.vega import chart_of  # noqa: PLC0415 - altair takes half a second to import
+    except ImportError as error:
+        raise _missing(error) from None
+    return chart_of(picture)
+
+
+def _missing(error: ImportError) -> PlotLibraryError:
+    return PlotLibraryError(f"pictures need an extra ({error}): pip install 'besmart-async[plot]'")
