@@ -30,6 +30,7 @@ NAMES = {
     "Hook",
     "InvalidInputError",
     "JournalError",
+    "LabelsStored",
     "MeterType",
     "NotFoundError",
     "Outcome",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from besmart_async.batching.credit import NO_REF, Credit, by_ref
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.lanes import Segment
-from besmart_async.batching.outcomes import CoreEvent, Rejection, Settled, told
+from besmart_async.batching.outcomes import CoreEvent, LabelsStored, Rejection, Settled, told
 from besmart_async.batching.packing import Item
 from besmart_async.batching.report import Ledger
 from besmart_async.errors import BesmartError, Outcome
@@ -29,6 +29,7 @@ class Accounts:
             self._intake.settle(item.credit)
         refs = [item.credit for item in items if item.credit.ref is not NO_REF]
         self.events += [Settled(ref, delivered=count) for ref, count in by_ref(refs)]
+        self.events += [LabelsStored(labels=credit.labels) for credit in refs if len(credit.labels)]
 
     def give_up(self, segment: Segment | Item, error: BesmartError, outcome: Outcome) -> None:
         """Note readings that are not tried any more: lost, unless they stay in the journal."""

@@ -15,6 +15,7 @@ NO_REF = -1
 with a `Rejection` only."""
 
 Rows = slice | NDArray[Any]
+_NO_LABELS = np.empty(0, np.int64)
 
 
 @attrs.frozen(eq=False)
@@ -66,6 +67,11 @@ class Credit:
     def refs(self) -> frozenset[int]:
         """The refs in it, `NO_REF` included where a reading has none."""
         return frozenset([self.ref]) if isinstance(self.ref, int) else frozenset(np.unique(self.ref).tolist())
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The labels of the readings that have one."""
+        return _NO_LABELS if isinstance(self.ref, int) else self.ref[self.ref < NO_REF]
 
     def by_epoch(self) -> Iterable[tuple[int, int]]:
         """Count the readings of each epoch."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from besmart_async.errors import (
     ApiError,
@@ -111,7 +113,23 @@ class SendingResumed:
     """The service answers again."""
 
 
-WriterEvent = BatchSent | BatchAcknowledged | BatchRetried | BatchSplit | SendingPaused | SendingResumed | Rejection
+@attrs.frozen(kw_only=True, eq=False)
+class LabelsStored:
+    """The service stored labelled readings. `labels`: those of the readings, and of those that they replaced."""
+
+    labels: NDArray[np.int64]
+
+
+WriterEvent = (
+    BatchSent
+    | BatchAcknowledged
+    | BatchRetried
+    | BatchSplit
+    | SendingPaused
+    | SendingResumed
+    | Rejection
+    | LabelsStored
+)
 """What the hooks of a writer are told."""
 
 CoreEvent = WriterEvent | Settled

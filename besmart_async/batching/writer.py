@@ -168,7 +168,8 @@ class Writer:
         Args:
             data: the readings.
             labels: a number below -1 for each reading, shape (n,). A `Rejection` tells in `refs` those of its
-                readings, and of those that they replaced while queued. Not with a journal.
+                readings, and of those that they replaced while queued; `LabelsStored` those of the stored ones. Not
+                with a journal.
 
         Raises:
             WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.

@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     code: object = 0
     try:
-        code = app(arguments)
+        code = app([_plain(one) for one in arguments])
     except CycloptsError:
         sys.exit(2)  # cyclopts has said what is wrong
     except KeyboardInterrupt:
@@ -121,6 +121,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         _explain(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _plain(argument: str) -> str:
+    """A flag may not have a value, to cyclopts; `--verify=sample` is the one that may."""
+    return "--verify-sample" if argument == "--verify=sample" else argument
 
 
 def _explain(error: Exception) -> None:

@@ -1,53 +1,55 @@
-"""`besmart ingest`: files to the service."""
+"""`besmart ingest`: files to the service. A thin shell over `besmart_async.ingest`."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import attrs
-import orjson
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from besmart_async.cli.chart import busiest_day, day_chart, display_zone, printable
+from besmart_async.cli.arguments import check_combination, check_creation, checked_limit, forget
+from besmart_async.cli.chart import printable
+from besmart_async.cli.checkpoints import default_path, scope_of
+from besmart_async.cli.day_view import day_view
+from besmart_async.cli.embedding import service_for
 from besmart_async.cli.exits import Exit, UsageError, exit_of
 from besmart_async.cli.inputs import Inputs, inputs_of
-from besmart_async.cli.output import colourful, error_line, write
+from besmart_async.cli.observers import JsonLines, Observer, Terminal
+from besmart_async.cli.output import write
 from besmart_async.cli.progress import ProgressBar
-from besmart_async.cli.session import client_for, embedded, interruptible
-from besmart_async.cli.summary import problems, summary
+from besmart_async.cli.reject_file import reject_file
+from besmart_async.cli.session import client_for, interruptible
 from besmart_async.client import BesmartClient
-from besmart_async.errors import BesmartError
 from besmart_async.ingest import (
+    Checkpoint,
     DstRule,
     IngestJob,
     IngestReport,
-    KnownMeters,
-    MadeMeters,
     Meters,
     Reject,
+    RejectLimit,
     SourceError,
+    WorkerPool,
 )
-from besmart_async.models.keys import SensorKey
-from besmart_async.models.queries import SignalQuery
 
-if TYPE_CHECKING:
-    from besmart_async.simulator import Simulator
-
-_CLIENT_CID = 1
-_METER_TYPE = "meter"
+Flag = Annotated[bool, Parameter(negative="")]
+Draw = Callable[[], object]
 
 
 def ingest(
     files: Annotated[list[str], Parameter(allow_leading_hyphen=True, negative="")],
     /,
     *,
-    simulate: Annotated[bool, Parameter(negative="")] = False,
-    verify: Annotated[bool, Parameter(negative="")] = False,
+    simulate: Flag = False,
+    verify: Flag = False,
+    verify_sample: Annotated[bool, Parameter(negative="", show=False)] = False,
+    dry_run: Flag = False,
     mapping: Path | None = None,
     file_format: Annotated[str | None, Parameter(name="--format")] = None,
     meters: Path | None = None,
@@ -55,11 +57,17 @@ def ingest(
     signal_type: str | None = None,
     time_zone: str | None = None,
     dst: DstRule | None = None,
-    decimal_comma: Annotated[bool, Parameter(negative="")] = False,
+    decimal_comma: Flag = False,
     encoding: str | None = None,
     rejects: Path | None = None,
+    max_rejects: str | None = None,
+    checkpoint: Path | None = None,
+    no_checkpoint: Flag = False,
+    restart: Flag = False,
+    workers: Annotated[int, Parameter(validator=Number(gte=1, lte=64))] = 1,
+    rate_limit: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     chart: bool = True,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Flag = False,
 ) -> int:
     """Send readings from files, report, and show a day of them.
 
@@ -67,17 +75,25 @@ def ingest(
     the columns meter and date, and a column for each period. Both may have obis (or signal), unit, origin and zone.
     What is otherwise, a mapping file tells.
 
-    Exit codes: 0 done, 1 failed or not verified, 2 wrong usage, 3 some rows rejected, 4 not authenticated, 5 service
-    unavailable, 130 interrupted.
+    What is delivered is recorded. After an interruption, an outage or a kill the same command sends the rest, and a
+    second run sends nothing new. A file counts as the same by what it holds, not by its name.
+
+    Ctrl-C once: what was read is delivered and recorded. Twice: end now; what is under way is sent again next time.
+
+    Exit codes: 0 done; 1 failed, too many rejects or not verified; 2 wrong usage; 3 some rows rejected; 4 not
+    authenticated; 5 service unavailable, to be resumed; 130 interrupted, to be resumed.
 
     Parameters
     ----------
     files
-        CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input.
+        CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input,
+        which cannot be resumed.
     simulate
         Send to the embedded service instead, which starts empty and knows the meters of the files.
     verify
-        Read everything back and compare.
+        Read everything in the files back and compare. --verify=sample compares one in 100 days of each signal.
+    dry_run
+        Do everything but send.
     mapping
         TOML file that tells what the files look like and mean; options go before it.
     file_format
@@ -101,11 +117,23 @@ def ingest(
     encoding
         Encoding of the files.
     rejects
-        Write all rejected rows to this CSV file.
+        Write all rejected rows to this CSV file; mended, it ingests with the same command.
+    max_rejects
+        Give up when more rows than this are rejected: a number, or a share of the rows read, such as 0.5%.
+    checkpoint
+        Record what is delivered in this file; by default one of this user.
+    no_checkpoint
+        Record nothing, and send everything.
+    restart
+        Forget what was recorded of these files, and send everything.
+    workers
+        Processes that send; each reads all files and sends its own meters.
+    rate_limit
+        Send so many readings a second at most, all workers together.
     chart
         Draw a day of one meter at the end.
     json
-        Print the report as JSON and nothing else.
+        Print events as JSON lines and nothing else; the last is the report.
     """
     inputs = inputs_of(
         files,
@@ -118,120 +146,122 @@ def ingest(
         decimal_comma=decimal_comma,
         encoding=encoding,
     )
-    order = _Order(inputs, verify, create_sensors)
+    order = _Order(
+        inputs=inputs,
+        create_sensors=create_sensors,
+        verify="sample" if verify_sample else verify,
+        dry_run=dry_run,
+        simulate=simulate,
+        rate_limit=rate_limit,
+        max_rejects=checked_limit(max_rejects),
+        workers=workers,
+        chart=chart and not json,
+    )
+    check_combination(inputs, simulate, workers, checkpoint, no_checkpoint)
+    check_creation(inputs, create_sensors, dry_run, workers)
+    kept = None if simulate or no_checkpoint else checkpoint or default_path()
     try:
-        with _reject_file(rejects) as on_reject:
-            report, drawing = asyncio.run(_ingest(order, simulate, on_reject, chart and not json))
+        with (
+            nullcontext() if kept is None else Checkpoint(kept, order.scope) as record,
+            reject_file(rejects, inputs) as refused,
+            _observer(json) as observer,
+        ):
+            if restart and record is not None:
+                forget(record, inputs.paths)
+            report, drawing = asyncio.run(_ingest(order, record, observer, None if refused is None else refused.add))
     except SourceError as error:
         raise UsageError(str(error)) from None
-    if json:
-        write(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode())
-    for line in () if json else summary(report):
-        write(line)
-    for line in problems(report):
-        error_line(line)
+    observer.report(report)
     if drawing:
         write("\n" + printable(drawing))
     return _exit(report)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class _Order:
     inputs: Inputs
-    verify: bool
     create_sensors: bool
+    verify: bool | Literal["sample"]
+    dry_run: bool
+    simulate: bool
+    rate_limit: float | None
+    max_rejects: RejectLimit | None
+    workers: int
+    chart: bool
+
+    @property
+    def scope(self) -> str:
+        """What the rows mean and where they go. The table to which new sensors are added is no other one for that."""
+        table = None if self.create_sensors else self.inputs.rules.table
+        return scope_of(self.inputs.meaning, self.create_sensors, table=table)
 
 
 async def _ingest(
-    order: _Order, simulate: bool, on_reject: Callable[[Reject], object] | None, chart: bool
+    order: _Order, record: Checkpoint | None, observer: Observer, write_reject: Callable[[Reject], object] | None
 ) -> tuple[IngestReport, str | None]:
-    async with _service(order, simulate) as (client, meters):
-        with ProgressBar() as bar:
-            job = IngestJob(
-                client.signals,
-                client.writer,
-                order.inputs.sources,
-                meters=meters,
-                reading=order.inputs.reading,
-                signal_type=order.inputs.signal_type,
-                verify=order.verify,
-                on_progress=bar.show,
-                on_reject=on_reject,
-            )
-            with interruptible(job.stop):
-                report = await job.run()
-        drawing = await _draw(client, job) if chart and report.state == "completed" and report.accepted else None
+    def rejected(reject: Reject) -> None:
+        if write_reject is not None:
+            write_reject(reject)
+        observer.reject(reject)
+
+    async with service_for(order.inputs, simulate=order.simulate, create=order.create_sensors) as (client, meters):
+        job = _job(order, client, meters, record, observer, rejected)
+        report = await _run(job, observer)
+        largest = job.largest
+        drawing = None
+        if order.chart and report.state == "completed" and largest is not None:
+            drawing = await day_view(client, largest, job.zone(largest.key))
         return report, drawing
 
 
-@asynccontextmanager
-async def _service(order: _Order, simulate: bool) -> AsyncGenerator[tuple[BesmartClient, Meters], None]:
-    if not simulate:
-        async with client_for() as client:
-            yield client, order.inputs.meters(client.sensors, create=order.create_sensors)
-        return
-    known = order.inputs.known()
-    simulator = embedded()(seed=False)
-    with closing(simulator):
-        async with client_for(simulator) as client:
-            yield client, await _made_on_demand(simulator, client, known)
+def _job(
+    order: _Order,
+    client: BesmartClient,
+    meters: Meters,
+    record: Checkpoint | None,
+    observer: Observer,
+    on_reject: Callable[[Reject], object],
+) -> IngestJob | WorkerPool:
+    """Make what does it, in this process or in several; both are told the same."""
+    make: Callable[..., IngestJob | WorkerPool] = partial(
+        IngestJob, client.signals, client.writer, order.inputs.sources, meters=meters
+    )
+    if order.workers > 1:
+        make = partial(WorkerPool, client_for, order.inputs.sources, order.workers, meters=order.inputs.known())
+    return make(
+        reading=order.inputs.reading,
+        signal_type=order.inputs.signal_type,
+        verify=order.verify,
+        checkpoint=record,
+        dry_run=order.dry_run,
+        rate_limit=order.rate_limit,
+        max_rejects=order.max_rejects,
+        on_start=observer.start,
+        on_progress=observer.progress,
+        on_reject=on_reject,
+    )
 
 
-async def _made_on_demand(simulator: Simulator, client: BesmartClient, known: KnownMeters) -> MadeMeters:
-    """Let meters become sensors of the embedded service as they are met."""
-    types = await client.sensors.types()
-    type_id = next((kind.id for kind in types if kind.name == _METER_TYPE and kind.id is not None), 1)
-    made: set[SensorKey] = set()
+async def _run(job: IngestJob | WorkerPool, observer: Observer) -> IngestReport:
+    def stop() -> None:
+        observer.stopping("stopping: delivering what was read; Ctrl-C again ends now")
+        job.stop()
 
-    async def create(name: str) -> SensorKey:
-        return await client.sensors.create(name=name, sensor_type_id=type_id, client_cid=_CLIENT_CID, sensor_eid=name)
+    def stop_now() -> None:
+        observer.stopping("stopping now")
+        job.stop(now=True)
 
-    def provide(name: str, key: SensorKey) -> None:
-        if key not in made:
-            simulator.add_sensor(key.client_cid, key.sensor_mid, name=name, sensor_type_id=type_id)
-            made.add(key)
-
-    return MadeMeters(known, create, provide)
-
-
-async def _draw(client: BesmartClient, job: IngestJob) -> str | None:
-    """Read one day of the signal with the most readings back and draw it."""
-    delivered = max(job.delivered, key=len)
-    key = delivered.key
-    zone = display_zone(job.zone(key))
-    day = busiest_day(delivered.time, delivered.value, zone)
-    try:
-        [data] = await client.signals.read_bulk([SignalQuery(key, *day.window, get_last=True)])
-        types = await client.signals.types()
-    except BesmartError as error:
-        error_line(f"no chart: {error}")
-        return None
-    kind = next((kind for kind in types if kind.signal_type_moid == key.signal_type_moid), None)
-    symbol = (kind and (kind.obis_mapping or kind.symbol)) or str(key)
-    unit = f" [{data.unit}]" if data.unit else ""
-    title = f"{delivered.meter} {symbol}{unit} on {day.start:%A %Y-%m-%d} ({zone})"
-    if not len(data):
-        return None
-    try:
-        return day_chart(data, day, title, colour=colourful())
-    except ModuleNotFoundError:
-        error_line("no chart: it needs plotext: pip install 'besmart-async[cli]'")
-    return None
+    with interruptible(stop, stop_now):
+        return await job.run()
 
 
 @contextmanager
-def _reject_file(path: Path | None) -> Generator[Callable[[Reject], object] | None, None, None]:
-    if path is None:
-        yield None
+def _observer(json: bool) -> Generator[Observer, None, None]:
+    if json:
+        yield JsonLines()
         return
-    try:
-        file = path.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
-    with file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "row", "column", "value", "reason"))
-        yield lambda reject: writer.writerow(attrs.astuple(reject))
+    with ProgressBar() as bar:
+        yield Terminal(bar)
 
 
 def _exit(report: IngestReport) -> int:
@@ -241,4 +271,4 @@ def _exit(report: IngestReport) -> int:
         return Exit.INTERRUPTED
     if report.verification is not None and not report.verification.ok:
         return Exit.ERROR
-    return Exit.REJECTED if report.rejected else Exit.OK
+    return Exit.REJECTED if report.rejected or report.rejected_before else Exit.OK

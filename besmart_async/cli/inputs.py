@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 
 from besmart_async.cli.exits import UsageError
+from besmart_async.ingest.layout import FileForm
 from besmart_async.ingest.mapping_file import FileMapping, MeterRules, encoding_of, read_mapping
 from besmart_async.ingest.meters import CreatedMeters, EidMeters, KnownMeters, Meters, SensorService, read_meter_table
 from besmart_async.ingest.parsing import Reading
@@ -25,12 +26,27 @@ class Inputs:
         reading: how to read their texts.
         signal_type: signal type of rows that do not tell it.
         rules: which sensor a meter is.
+        form: what the files look like, as far as that was told.
     """
 
     sources: Sequence[Source]
     reading: Reading
     signal_type: str | None
     rules: MeterRules
+    form: FileForm = attrs.field(factory=FileForm)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The sources that are files; standard input is none."""
+        found: list[Path | None] = [getattr(source, "path", None) for source in self.sources]
+        return [path for path in found if path is not None]
+
+    @property
+    def meaning(self) -> str:
+        """All that decides what a row means, the same in each process; what the table of meters holds is not in it."""
+        reading = attrs.evolve(self.reading, ignored=frozenset())
+        rules = attrs.evolve(self.rules, table=None)
+        return repr((self.form, reading, sorted(self.reading.ignored), self.signal_type, rules))
 
     def known(self) -> KnownMeters:
         """The meters that a table or the mapping file lists.
@@ -102,7 +118,7 @@ def inputs_of(
         decimal_comma=decimal_comma or told.reading.decimal_comma,
     )
     rules = attrs.evolve(told.meters, table=meters or told.meters.table)
-    return Inputs(sources=sources, reading=reading, signal_type=signal_type or told.signal_type, rules=rules)
+    return Inputs(sources=sources, reading=reading, signal_type=signal_type or told.signal_type, rules=rules, form=form)
 
 
 def _checked_zone(name: str | None) -> str | None:

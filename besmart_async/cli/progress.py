@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -14,21 +15,45 @@ from besmart_async.ingest.progress import Progress as Step
 
 
 class _Readings(ProgressColumn):
-    """How many readings are done, and how many a second."""
+    """How many rows are done, and how many a second; the time is that of sending."""
 
     def render(self, task: Task) -> Text:
         """Show the counts of a task."""
         done = int(task.fields.get("readings", 0))
         rate = f"{done / task.elapsed:,.0f}/s" if task.elapsed and done else "-/s"
-        return Text(f"{done:>10,} {rate:>10}", style="progress.percentage")
+        return Text(f"{done:,} rows {rate}", style="progress.percentage")
+
+
+class _TwoLines(Progress):
+    """A bar, and a line of text below it."""
+
+    note = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """The bar, then the text."""
+        yield self.make_tasks_table(self.tasks)
+        text = Text.from_markup(self.note)
+        text.no_wrap, text.overflow = True, "ellipsis"
+        yield text
 
 
 class ProgressBar:
-    """Shows `Step`s on standard error while the block runs."""
+    """Shows `Step`s on standard error while the block runs: one line, and below it what the requests do."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._progress = _bar(console or Console(stderr=True))
-        self._task = self._progress.add_task("reading", total=None, readings=0, note="")
+        self._console = console or Console(stderr=True, highlight=False)
+        self._progress = _TwoLines(
+            TextColumn("{task.description:9}"),
+            BarColumn(bar_width=12),
+            TextColumn("{task.percentage:>3.0f}% {task.fields[bytes]}"),
+            _Readings(),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task("reading", total=None, readings=0, bytes="")
         self._phase = "sending"
 
     def __enter__(self) -> Self:
@@ -40,22 +65,49 @@ class ProgressBar:
     ) -> None:
         self._progress.stop()
 
+    def say(self, text: str) -> None:
+        """Write a line above the bar, on a terminal or not."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
     def show(self, step: Step) -> None:
         """Show how far it is."""
         if self._progress.disable:
             return
         if step.phase != self._phase:
             self._phase = step.phase
-            self._progress.reset(self._task)
-        sending = step.phase == "sending"
+            if step.phase == "verifying":
+                self._progress.reset(self._task)
+        verifying = step.phase == "verifying"
         self._progress.update(
             self._task,
             description=step.phase,
-            completed=step.bytes_read if sending else step.verified,
-            total=step.bytes_total if sending else step.to_verify,
-            readings=step.accepted if sending else step.verified,
-            note=f"{step.rejected:,} rejected" if step.rejected else "",
+            completed=step.verified if verifying else step.bytes_read,
+            total=step.to_verify if verifying else step.bytes_total,
+            readings=step.verified if verifying else step.accepted,
+            bytes="" if verifying else f"{step.bytes_read / 1e6:,.0f} MB",
         )
+        self._progress.note = note(step)
+
+
+def note(step: Step) -> str:
+    """What the requests do, and what did not go as wished."""
+    if step.phase == "verifying":
+        return ""
+    parts = [f"{step.requests:,} requests", f"{step.in_flight} in flight"]
+    if step.retries:
+        parts.append(f"{step.retries:,} retries")
+    if step.skipped:
+        parts.append(f"{step.skipped:,} sent before")
+    if step.rejected:
+        parts.append(f"[red]{step.rejected:,} rejected[/red]")
+    if step.paused:
+        parts = [f"[red]paused:[/red] {_plain(step.paused)}"]
+    return ", ".join(parts)
+
+
+def _plain(text: str, limit: int = 70) -> str:
+    shown = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return shown.replace("[", r"\[")
 
 
 class DrainBar:

@@ -92,20 +92,23 @@ def embedded() -> type[Simulator]:
 
 
 @contextmanager
-def interruptible(stop: Callable[[], None]) -> Generator[None, None, None]:
-    """Call `stop` at the first Ctrl-C (or SIGTERM) instead of ending at once; a second one ends at once.
+def interruptible(*stops: Callable[[], object]) -> Generator[None, None, None]:
+    """Call the first of `stops` at the first Ctrl-C (or SIGTERM), and so on; one more ends at once.
 
     Where the event loop cannot handle signals (Windows), Ctrl-C ends at once.
     """
     loop = asyncio.get_running_loop()
     handled: list[signal.Signals] = []
+    left = list(stops)
 
     def release() -> None:
         while handled:
             loop.remove_signal_handler(handled.pop())
 
     def on_signal() -> None:
-        release()
+        stop = left.pop(0)
+        if not left:
+            release()
         stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -11,23 +11,29 @@ def summary(report: IngestReport) -> Iterator[str]:
     """Yield the lines of the report."""
     files = f"{len(report.files)} files" if len(report.files) != 1 else report.files[0]
     yield line("read", report.rows_read, f"rows of {files}")
+    if report.skipped:
+        before = f", {report.rejected_before:,} of them rejected" if report.rejected_before else ""
+        yield line("skipped", report.skipped, f"rows that were sent before{before}")
     signals = f"{counted(report.signals, 'signal')} of {counted(report.meters, 'meter')}"
     yield line("accepted", report.accepted, f"by the service, for {signals}")
-    yield line("distinct", report.distinct, "readings (signal, time, origin)")
-    repeats = report.repeats_equal + report.repeats_conflicting
-    detail = f"rows: {report.repeats_equal:,} with the same value, {report.repeats_conflicting:,} with another"
-    yield line("repeated", repeats, f"{detail}; the last holds" if report.repeats_conflicting else detail)
+    if report.distinct is not None:
+        equal, conflicting = report.repeats_equal or 0, report.repeats_conflicting or 0
+        yield line("distinct", report.distinct, "readings (signal, time, origin)")
+        detail = f"rows: {equal:,} with the same value, {conflicting:,} with another"
+        yield line("repeated", equal + conflicting, f"{detail}; the last holds" if conflicting else detail)
     yield line("rejected", report.rejected, "rows")
     if report.in_doubt:
         yield line("in doubt", report.in_doubt, "rows: sent, but it is not known whether they were stored")
     if report.not_sent:
-        yield line("not sent", report.not_sent, "rows")
-    yield line("requests", report.requests, f"of {size(report.body_bytes)} in all")
+        yield line("not sent", report.not_sent, "rows, as asked for" if report.dry else "rows")
+    again = f", {counted(report.retries, 'repetition')} included" if report.retries else ""
+    yield line("requests", report.requests, f"of {size(report.body_bytes)} in all{again}")
     yield f"seconds   {report.seconds:>12.2f} {report.readings_per_s:,.0f} readings/s"
     if report.verification is not None:
         found = report.verification
         converted = f" ({found.converted:,} of them in another unit)" if found.converted else ""
-        yield f"verified {found.verified:,} of {found.expected:,} distinct readings{converted}"
+        what = "sampled readings" if found.sample else "distinct readings"
+        yield f"verified {found.verified:,} of {found.expected:,} {what}{converted}"
 
 
 def problems(report: IngestReport) -> Iterator[str]:
@@ -44,7 +50,7 @@ def problems(report: IngestReport) -> Iterator[str]:
         if more > 0:
             yield f"and {more:,} more differences"
     if report.state == "interrupted":
-        yield "interrupted: what is counted as accepted is stored; running it again is safe"
+        yield "interrupted: what is counted as accepted is stored; the same command sends the rest"
     if report.error is not None:
         yield f"failed: {report.error}"
 

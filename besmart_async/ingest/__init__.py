@@ -5,9 +5,11 @@
 """
 
 from besmart_async.ingest.check import CheckJob
+from besmart_async.ingest.checkpoint import Checkpoint, CheckpointError
 from besmart_async.ingest.findings import CheckReport, Finding
-from besmart_async.ingest.job import IngestJob, OpenWriter, SignalService
+from besmart_async.ingest.job import REJECT_PREFIX, IngestJob
 from besmart_async.ingest.layout import FileForm
+from besmart_async.ingest.limits import RejectLimit, TooManyRejectsError
 from besmart_async.ingest.mapping_file import FileMapping, MeterRules, read_mapping
 from besmart_async.ingest.meters import (
     CreatedMeters,
@@ -20,9 +22,11 @@ from besmart_async.ingest.meters import (
     SensorService,
     read_meter_table,
 )
+from besmart_async.ingest.pages import ROLES
 from besmart_async.ingest.parsing import Reading
 from besmart_async.ingest.progress import Progress
 from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification
+from besmart_async.ingest.service import OpenWriter, SignalService
 from besmart_async.ingest.sources import (
     CsvSource,
     Format,
@@ -33,12 +37,19 @@ from besmart_async.ingest.sources import (
     TelegramSource,
     sources_of,
 )
+from besmart_async.ingest.starts import Start
+from besmart_async.ingest.tally import SignalTally
 from besmart_async.ingest.toml_tables import MappingError
+from besmart_async.ingest.workers import WorkerPool
 from besmart_async.ingest.zones import DstRule
 
 __all__ = [
+    "REJECT_PREFIX",
+    "ROLES",
     "CheckJob",
     "CheckReport",
+    "Checkpoint",
+    "CheckpointError",
     "CreatedMeters",
     "CsvSource",
     "Difference",
@@ -63,12 +74,17 @@ __all__ = [
     "Progress",
     "Reading",
     "Reject",
+    "RejectLimit",
     "SensorService",
     "SignalService",
+    "SignalTally",
     "Source",
     "SourceError",
+    "Start",
     "TelegramSource",
+    "TooManyRejectsError",
     "Verification",
+    "WorkerPool",
     "read_mapping",
     "read_meter_table",
     "sources_of",

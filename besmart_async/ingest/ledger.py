@@ -1,118 +1,168 @@
-"""What was written, signal by signal: to name the rows of what is refused, to report, and to compare afterwards.
+"""What is on its way: which rows of which page each reading came from, until all of them have their outcome.
 
-Every row has a number, in the order of writing. The writer carries it as the reading's label, and a rejection tells the
-labels of all it stands for.
+Every reading has a number, in the order of writing. The writer carries it as the reading's label. What it tells of
+labels (stored, refused, lost) is turned into rows of files here, and pages without open readings are let go.
 """
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.ingest.columns import Chunk
 from besmart_async.ingest.items import Item
-from besmart_async.models.keys import SignalKey
 
 FIRST_LABEL = -2
-"""Label of the first row; the others follow downwards, since labels are below -1."""
+"""Label of the first reading; the others follow downwards, since labels are below -1."""
+MAX_READINGS = 400_000
+"""Readings under way at which no more are taken: more than any number of calls can carry at a time."""
+MAX_PAGES = 32
+"""Pages under way at which no more readings are taken: a few held readings keep the texts of their page."""
 
 
-@attrs.frozen(eq=False)
-class Delivered:
-    """The distinct readings of one signal that were delivered; the last value of each.
+@attrs.define(eq=False)
+class Sheet:
+    """A page whose readings are on their way.
 
     Attributes:
-        key: the signal.
-        meter: its meter's name in the files.
-        time: UTC unix milliseconds, ascending within an origin, shape (n,).
-        origin: shape (n,), ascending.
-        value: doubles, shape (n,).
-        unit: shape (n,), which of `units` a value is in.
-        units: unit symbols; None where none was sent.
-        repeats_equal: repeats of a reading with the same value as the one before.
-        repeats_conflicting: the same with another value.
+        source: which source it is of.
+        chunk: the rows as they were read.
+        items: what is written of it.
+        first: number of its first reading.
+        starts: number of the first reading of each item, counted from `first`.
+        rows: the row of each reading.
+        distinct: the numbers of the rows, ascending; empty where each reading has a row of its own.
+        left: for each of those how many of its readings have no outcome yet; None where each has a row of its own.
+        open: how many readings have none.
+        arrived: which readings were stored, in the order of `items`.
     """
 
-    key: SignalKey
-    meter: str
-    time: NDArray[Any]
-    origin: NDArray[np.int64]
-    value: NDArray[np.float64]
-    unit: NDArray[np.int64]
-    units: tuple[str | None, ...]
-    repeats_equal: int = 0
-    repeats_conflicting: int = 0
+    source: int
+    chunk: Chunk
+    items: Sequence[Item]
+    first: int
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    distinct: NDArray[np.int64]
+    left: NDArray[np.int64] | None
+    open: int
+    arrived: NDArray[np.bool_]
 
     def __len__(self) -> int:
-        return len(self.time)
+        return len(self.rows)
+
+    @property
+    def labels(self) -> Iterator[tuple[Item, NDArray[np.int64]]]:
+        """The items with the labels of their readings."""
+        numbers = FIRST_LABEL - np.arange(self.first, self.first + len(self), dtype=np.int64)
+        stops = [*self.starts.tolist()[1:], len(self)]
+        for item, start, stop in zip(self.items, self.starts.tolist(), stops, strict=True):
+            yield item, numbers[start:stop]
+
+    def find(self, number: int) -> tuple[Item, int]:
+        """The item of a reading, and its place in it."""
+        place = number - self.first
+        which = int(np.searchsorted(self.starts, place, side="right")) - 1
+        return self.items[which], place - int(self.starts[which])
+
+    def settle(self, numbers: NDArray[np.int64], *, stored: bool) -> NDArray[np.int64]:
+        """Note the outcome of some readings; return the rows that thereby have none without one."""
+        places = numbers - self.first
+        if stored:
+            self.arrived[places] = True
+        self.open -= len(places)
+        if self.left is None:
+            return self.rows[places]
+        rows = self.rows[places]
+        row, counts = np.unique(rows, return_counts=True)
+        at = np.searchsorted(self.distinct, row)
+        self.left[at] -= counts
+        done: NDArray[np.int64] = row[self.left[at] == 0]
+        return done
 
 
 class Ledger:
-    """Keeps what was written until the end: 24 bytes per row (time, value, row number), 32 where origins differ.
+    """The pages under way, in the order of writing.
 
-    Times and values are the arrays that the writer has as well, not copies. While a row waits in the writer, its label
-    takes 8 bytes more.
+    Args:
+        max_readings: readings under way at which no more are taken.
     """
 
-    def __init__(self) -> None:
-        self._items: list[Item] = []
-        self._starts: list[int] = []
-        self._rows = 0
-        self._lost: list[NDArray[np.int64]] = []
+    def __init__(self, max_readings: int = MAX_READINGS) -> None:
+        self._max_readings = max_readings
+        self._sheets: list[Sheet] = []
+        self._firsts: list[int] = []
+        self._next = 0
+        self._open = 0
+        self._room = asyncio.Event()
+        self._room.set()
 
-    def add(self, item: Item) -> NDArray[np.int64]:
-        """Note an item that is about to be written; return the labels of its rows."""
-        self._items.append(item)
-        self._starts.append(self._rows)
-        self._rows += len(item.rows)
-        return FIRST_LABEL - np.arange(self._starts[-1], self._rows)
+    async def room(self, readings: int) -> None:
+        """Wait until more may be under way; these are then counted in."""
+        if not self._room.is_set():
+            await self._room.wait()
+        self._open += readings
+        self._limit()
 
-    def lose(self, labels: Iterable[int]) -> Iterator[tuple[Item, int]]:
-        """Note that some rows will not arrive; return the items and places in them that they are, in order, lazily."""
-        lost = np.sort(FIRST_LABEL - np.fromiter(labels, np.int64))
-        self._lost.append(lost)
-        return ((self._items[n := bisect_right(self._starts, row) - 1], row - self._starts[n]) for row in lost.tolist())
+    def add(self, source: int, chunk: Chunk, items: Sequence[Item]) -> Sheet:
+        """Take a page that is about to be written."""
+        rows = np.concatenate([item.rows for item in items])
+        distinct, left = np.empty(0, np.int64), None
+        if not (np.diff(chunk.rows) > 0).all():  # a wide file: many readings in a row
+            distinct, left = np.unique(rows, return_counts=True)
+        sizes = np.array([len(item.rows) for item in items])
+        starts = np.cumsum(sizes) - sizes
+        size = len(rows)
+        sheet = Sheet(source, chunk, items, self._next, starts, rows, distinct, left, size, np.zeros(size, np.bool_))
+        self._sheets.append(sheet)
+        self._firsts.append(self._next)
+        self._next += size
+        return sheet
 
-    def settle(self, rows: int) -> list[Delivered]:
-        """Return what was delivered, signal by signal, and forget it here.
+    def stored(self, labels: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Sheet, NDArray[np.int64]]]:
+        """Note that readings were stored; yield the rows that are done now, page by page."""
+        for sheet, numbers in self._by_sheet(np.concatenate(labels) if labels else np.empty(0, np.int64)):
+            yield sheet, self._settled(sheet, numbers, stored=True)
 
-        Args:
-            rows: how many were written: the last item may not have been.
-        """
-        kept = np.arange(self._rows) < rows
-        for lost in self._lost:
-            kept[lost] = False
-        signals: dict[SignalKey, list[tuple[Item, NDArray[np.bool_]]]] = {}
-        for item, start in zip(self._items, self._starts, strict=True):
-            arrived = kept[start : start + len(item.rows)]
-            if arrived.any():
-                signals.setdefault(item.data.key, []).append((item, arrived))
-        self._items, self._starts, self._lost, self._rows = [], [], [], 0
-        return [_delivered(key, signals.pop(key)) for key in list(signals)]
+    def refused(self, labels: Iterable[int]) -> Iterator[tuple[Sheet, NDArray[np.int64], NDArray[np.int64]]]:
+        """Note that readings were refused; yield their numbers and the rows that are done now, page by page."""
+        for sheet, numbers in self._by_sheet(np.fromiter(labels, np.int64)):
+            yield sheet, numbers, self._settled(sheet, numbers, stored=False)
 
+    def let_go(self) -> list[Sheet]:
+        """Return the pages without open readings, and forget them."""
+        gone = [sheet for sheet in self._sheets if not sheet.open]
+        if gone:
+            self._sheets = [sheet for sheet in self._sheets if sheet.open]
+            self._firsts = [sheet.first for sheet in self._sheets]
+        self._limit()
+        return gone
 
-def _delivered(key: SignalKey, arrived: list[tuple[Item, NDArray[np.bool_]]]) -> Delivered:
-    units = tuple(dict.fromkeys(item.data.unit for item, _ in arrived))
-    time = np.concatenate([item.data.time[rows] for item, rows in arrived])
-    origin = np.concatenate([item.origins[rows] for item, rows in arrived])
-    value = np.concatenate([item.data.value[rows] for item, rows in arrived])
-    unit = np.repeat([units.index(item.data.unit) for item, _ in arrived], [rows.sum() for _, rows in arrived])
-    order = np.lexsort((time, origin))  # stable: the reading written last is the last of its equals
-    time, origin, value, unit = time[order], origin[order], value[order], unit[order]
-    last = np.append((time[1:] != time[:-1]) | (origin[1:] != origin[:-1]), True)
-    same = np.append((value[1:] == value[:-1]) & (unit[1:] == unit[:-1]), False)
-    return Delivered(
-        key,
-        arrived[0][0].meter,
-        time[last],
-        origin[last],
-        value[last],
-        unit[last],
-        units,
-        int((~last & same).sum()),
-        int((~last & ~same).sum()),
-    )
+    def clear(self) -> list[Sheet]:
+        """Return all pages that are left at the end, and forget them."""
+        left, self._sheets, self._firsts = self._sheets, [], []
+        return left
+
+    def _settled(self, sheet: Sheet, numbers: NDArray[np.int64], *, stored: bool) -> NDArray[np.int64]:
+        self._open -= len(numbers)
+        return sheet.settle(numbers, stored=stored)
+
+    def _by_sheet(self, labels: NDArray[np.int64]) -> Iterator[tuple[Sheet, NDArray[np.int64]]]:
+        numbers = np.sort(FIRST_LABEL - labels)
+        start = 0
+        while start < len(numbers):
+            sheet = self._sheets[bisect_right(self._firsts, int(numbers[start])) - 1]
+            stop = int(np.searchsorted(numbers, sheet.first + len(sheet)))
+            yield sheet, numbers[start:stop]
+            start = stop
+
+    def _limit(self) -> None:
+        if self._open < self._max_readings and len(self._sheets) < MAX_PAGES:
+            self._room.set()
+        else:
+            self._room.clear()

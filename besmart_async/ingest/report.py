@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Literal, Self, cast
 
 import attrs
 
 State = Literal["completed", "interrupted", "failed"]
+
+LISTED_REJECTS = 20
+"""Rejects kept in a report; all are told as they come."""
+
+_STATES: tuple[State, ...] = ("completed", "interrupted", "failed")
+_ADDED = (
+    "rows_read",
+    "skipped",
+    "accepted",
+    "rejected",
+    "rejected_before",
+    "in_doubt",
+    "not_sent",
+    "meters",
+    "signals",
+    "requests",
+    "retries",
+    "body_bytes",
+)
+_COUNTED = ("distinct", "repeats_equal", "repeats_conflicting")
 
 
 @attrs.frozen
@@ -19,6 +41,7 @@ class Reject:
         column: the title of the column at fault; None where the whole row or the service's answer is the reason.
         value: what that column holds; the reading itself where there is no column.
         reason: what is wrong, and where it helps what to do.
+        record: what the row holds, for whoever mends it: for each column what it is, its title, and its text.
     """
 
     file: str
@@ -26,6 +49,16 @@ class Reject:
     column: str | None
     value: str
     reason: str
+    record: tuple[tuple[str, str, str], ...] = ()
+
+    @classmethod
+    def of(cls, plain: Sequence[Any]) -> Self:
+        """Make one from its fields as JSON has them."""
+        *fields, record = plain
+        file, row, column, value, reason = fields
+        return cls(
+            file, row, column, value, reason, tuple(cast("tuple[str, str, str]", tuple(part)) for part in record)
+        )
 
     def __str__(self) -> str:
         where = f" {self.column}={self.value!r}" if self.column else f" {self.value}"
@@ -60,7 +93,8 @@ class Verification:
     """What reading everything back showed.
 
     Attributes:
-        expected: distinct readings that were delivered.
+        expected: distinct readings that were delivered, or a sample of them.
+        sample: only a sample was read back.
         verified: how many of them came back with the value that was sent.
         converted: how many of the verified were compared in the unit they were sent in, to 12 digits, because the
             service stores another unit.
@@ -72,6 +106,7 @@ class Verification:
     verified: int
     converted: int = 0
     requests: int = 0
+    sample: bool = False
     differences: tuple[Difference, ...] = ()
 
     @property
@@ -82,23 +117,30 @@ class Verification:
 
 @attrs.frozen(kw_only=True)
 class IngestReport:
-    """The outcome of an ingest. `rows_read = accepted + rejected + in_doubt + not_sent` always holds.
+    """The outcome of an ingest. `rows_read = skipped + accepted + rejected + in_doubt + not_sent` always holds.
+
+    A row with many readings (a wide file) counts as many.
 
     Attributes:
         state: "completed": every row was read and has its outcome; "interrupted": stopped by the user; "failed":
             ended by `error`.
+        dry: nothing was to be sent.
         files: the files' names.
         rows_read: rows read, headers and blank lines not counted.
+        skipped: rows that an earlier run has done, which were not sent again.
         accepted: rows the service acknowledged, repeated ones included.
-        distinct: distinct readings (signal, time, origin) among them.
+        distinct: distinct readings (signal, time, origin) that were delivered; None unless all were verified: only then
+            they are kept until the end. So are the next two.
         repeats_equal: rows that repeat an earlier reading with the same value.
         repeats_conflicting: rows that repeat an earlier reading with another value; the last one holds.
         rejected: rows refused here or by the service.
+        rejected_before: rows among the skipped ones that the earlier run rejected.
         in_doubt: rows of a request that failed so that nobody knows whether it was applied.
         not_sent: rows read but not sent, because the run ended early.
         meters: meters with delivered readings.
         signals: signals with delivered readings.
         requests: bulk writes sent, repetitions and searches for refused readings included.
+        retries: requests among them that repeated an earlier one.
         body_bytes: bytes of their bodies.
         seconds: duration of reading and sending, without the verification.
         rejects: the first rejected rows.
@@ -108,18 +150,22 @@ class IngestReport:
     """
 
     state: State
+    dry: bool = False
     files: tuple[str, ...] = ()
     rows_read: int = 0
+    skipped: int = 0
     accepted: int = 0
-    distinct: int = 0
-    repeats_equal: int = 0
-    repeats_conflicting: int = 0
+    distinct: int | None = None
+    repeats_equal: int | None = None
+    repeats_conflicting: int | None = None
     rejected: int = 0
+    rejected_before: int = 0
     in_doubt: int = 0
     not_sent: int = 0
     meters: int = 0
     signals: int = 0
     requests: int = 0
+    retries: int = 0
     body_bytes: int = 0
     seconds: float = 0.0
     rejects: tuple[Reject, ...] = ()
@@ -134,10 +180,55 @@ class IngestReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as values that JSON can hold."""
-        plain = attrs.asdict(self, filter=lambda attribute, _: attribute.name != "error")
+        plain = attrs.asdict(self, filter=lambda field, _: field.name not in ("error", "record"))
         plain["seconds"] = round(self.seconds, 3)
         plain["readings_per_s"] = round(self.readings_per_s)
         if self.verification is not None:
             plain["verification"]["ok"] = self.verification.ok
         plain["error"] = None if self.error is None else str(self.error)
         return plain
+
+
+def merged(parts: Sequence[IngestReport], seconds: float) -> IngestReport:
+    """The reports of workers that read the same files and share no meter, as one.
+
+    Args:
+        parts: the reports, at least one.
+        seconds: how long all took together.
+    """
+    first = parts[0]
+    sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _ADDED}
+    counts: dict[str, Any] = {name: _sum_if_known([getattr(part, name) for part in parts]) for name in _COUNTED}
+    verified = [part.verification for part in parts if part.verification is not None]
+    return IngestReport(
+        state=_STATES[max(_STATES.index(part.state) for part in parts)],
+        dry=first.dry,
+        files=first.files,
+        **sums,
+        **counts,
+        seconds=seconds,
+        rejects=tuple(sorted(chain.from_iterable(part.rejects for part in parts), key=_place))[:LISTED_REJECTS],
+        unused_columns=first.unused_columns,
+        verification=_verified(verified) if len(verified) == len(parts) else None,
+        error=next((part.error for part in parts if part.error is not None), None),
+    )
+
+
+def _sum_if_known(numbers: Sequence[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None
+
+
+def _verified(parts: Sequence[Verification]) -> Verification:
+    return Verification(
+        expected=sum(part.expected for part in parts),
+        verified=sum(part.verified for part in parts),
+        converted=sum(part.converted for part in parts),
+        requests=sum(part.requests for part in parts),
+        sample=parts[0].sample,
+        differences=tuple(chain.from_iterable(part.differences for part in parts)),
+    )
+
+
+def _place(reject: Reject) -> tuple[str, int]:
+    return reject.file, reject.row

@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.ledger import Delivered
+from besmart_async.ingest.archive import Delivered
 from besmart_async.ingest.report import Difference, Verification
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
@@ -60,6 +60,8 @@ class Window:
 
 @attrs.define
 class _Counts:
+    expected: int = 0
+    requests: int = 0
     verified: int = 0
     converted: int = 0
     differences: list[Difference] = attrs.field(factory=list[Difference])
@@ -72,36 +74,47 @@ async def verify(
 
     Args:
         read_bulk: one bulk read, with one answer per query in the order of the queries.
-        delivered: what was delivered.
+        delivered: what was delivered; taken as the reads go on.
         on_compared: told of how many readings were compared, batch by batch.
 
     Raises:
         BesmartError: a read failed.
     """
-    batches = list(_batches(window for signal in delivered for window in windows(signal)))
     counts = _Counts()
-    places = asyncio.Semaphore(_IN_FLIGHT)
 
     async def compare(batch: Sequence[Window]) -> None:
-        async with places:
-            answers = await read_bulk([window.query for window in batch])
+        answers = await read_bulk([window.query for window in batch])
         for window, answer in zip(batch, answers, strict=True):
             _compare(window, answer, counts)
         on_compared(sum(map(len, batch)))
 
-    tasks = [asyncio.create_task(compare(batch)) for batch in batches]
+    tasks: set[asyncio.Task[None]] = set()
     try:
+        for batch in _batches(window for signal in delivered for window in windows(signal)):
+            counts.expected += sum(map(len, batch))
+            counts.requests += 1
+            tasks.add(asyncio.create_task(compare(batch)))
+            if len(tasks) >= _IN_FLIGHT:
+                tasks -= await _first_done(tasks)
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
     return Verification(
-        expected=sum(len(window) for batch in batches for window in batch),
+        expected=counts.expected,
         verified=counts.verified,
         converted=counts.converted,
-        requests=len(batches),
+        requests=counts.requests,
         differences=tuple(counts.differences[:SHOWN]),
     )
+
+
+async def _first_done(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Wait for one of them; what it failed with is raised."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+    return done
 
 
 def windows(delivered: Delivered, max_readings: int = MAX_READINGS) -> Iterator[Window]:

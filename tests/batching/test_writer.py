@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 import pytest
 
-from besmart_async.batching.outcomes import BatchSent, Rejection
+from besmart_async.batching.outcomes import BatchSent, LabelsStored, Rejection, WriterEvent
 from besmart_async.batching.writer import Writer
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import (
@@ -356,6 +356,17 @@ async def test_labels_tell_whose_readings_were_refused_even_those_replaced_while
         await w.write_data(SignalData(KEY, [2, 1], [13.5, 4.0]), labels=np.array([-5, -6]))
     assert sorted(sorted(rejection.refs) for rejection in rejections) in ([[-5, -4, -3]], [[-5, -3], [-4]])
     assert (w.report.delivered, w.report.rejected) == (2, 3)
+
+
+async def test_labels_tell_whose_readings_were_stored_even_those_replaced_while_queued() -> None:
+    events = list[WriterEvent]()
+    service = Service(fail=lambda body: api_error(422) if b"13.5" in body else None)
+    async with writer(service, on_reject=lambda _: None, hooks=[events.append]) as w:
+        await w.write_data(SignalData(KEY, [1, 2, 3], [1.0, 2.0, 13.5]), labels=np.array([-2, -3, -4]))
+        await w.write_data(SignalData(KEY, [2], [4.0]), labels=np.array([-5]))
+        await w.write(KEY, 9, 1.0)
+    stored = [label for event in events if isinstance(event, LabelsStored) for label in event.labels.tolist()]
+    assert sorted(stored) == [-5, -3, -2]
 
 
 async def test_a_fault_in_the_sending_code_is_no_endless_wait() -> None:

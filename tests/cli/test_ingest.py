@@ -25,7 +25,7 @@ def test_the_sample_is_verified_and_drawn(besmart: Run) -> None:
     assert done.code == Exit.OK
     assert done.err == ""
     assert "verified 96,799 of 96,799 distinct readings" in done.out
-    assert "UK-2002 1.29.0 [kW.h] on Wednesday 2013-04-03 (UTC)" in done.out
+    assert "UK-2002 1.29.0 [kW.h] on Monday 2014-12-01 (UTC)" in done.out
     assert max(map(len, done.out.splitlines())) <= 80
     assert "\x1b" not in done.out
 
@@ -33,10 +33,15 @@ def test_the_sample_is_verified_and_drawn(besmart: Run) -> None:
 def test_json_is_all_there_is_on_standard_output(besmart: Run, csv_file: Callable[..., Path]) -> None:
     path = csv_file("M1,A+,2024-01-01T00:00Z,1,kWh", "M1,A+,never,1,kWh")
     done = besmart("ingest", path, "--simulate", "--verify", "--json")
-    report = json.loads(done.out)
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert [event["event"] for event in events if event["event"] != "progress"] == ["file", "reject", "report"]
+    assert {event["phase"] for event in events if event["event"] == "progress"} == {"checking", "sending", "verifying"}
+    report = events[-1]
     assert (report["accepted"], report["rejected"], report["verification"]["verified"]) == (1, 1, 1)
     assert done.code == Exit.REJECTED
-    assert f"{path} row 3: time='never'" in done.err
+    assert done.err == ""
+    [reject] = [event for event in events if event["event"] == "reject"]
+    assert reject["reason"].startswith("is not an ISO 8601 time")
 
 
 def test_all_rejects_go_to_a_file(besmart: Run, csv_file: Callable[..., Path], tmp_path: Path) -> None:
@@ -47,13 +52,33 @@ def test_all_rejects_go_to_a_file(besmart: Run, csv_file: Callable[..., Path], t
     with (tmp_path / "rejects.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     assert len(found) == 30
-    assert found[0] | {"file": "", "reason": ""} == {
-        "file": "",
-        "row": "2",
-        "column": "time",
-        "value": "never",
-        "reason": "",
-    }
+    told = ("rejected_row", "rejected_column", "rejected_value", "meter", "obis", "time", "value", "unit")
+    assert [found[0][name] for name in told] == ["2", "time", "never", "M1", "A+", "never", "1", "kWh"]
+    assert found[0]["rejected_file"] == str(path)
+
+
+def test_the_rejects_file_mended_ingests_with_the_same_command(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = csv_file(
+        "M1;A+;31.03.2024;1,5;kWh",
+        "M2;A+;2024-03-31T04:00;1,5;kWh",
+        "M3;A+;2024-03-31T04:00;1,5",
+        header="Meter No;OBIS Code;Timestamp;Reading;Unit",
+    )
+    rejects = tmp_path / "rejects.csv"
+    options = ("--simulate", "--verify", "--time-zone", "Europe/Warsaw", "--decimal-comma", "--no-chart")
+    done = besmart("ingest", path, *options, "--rejects", rejects)
+    assert done.code == Exit.REJECTED
+    text = rejects.read_text("utf-8")
+    assert text.startswith("Meter No,OBIS Code,Timestamp,Reading,Unit,origin,zone,rejected_file,")
+    first = text.replace("M1,A+,31.03.2024", "M1,A+,2024-03-31T04:00")
+    rejects.write_text(first.replace("\n,,,,,", '\nM3,A+,2024-03-31T04:00,"1,5",kWh,'), encoding="utf-8")
+    mended = besmart("ingest", rejects, *options, "--rejects", tmp_path / "more.csv")
+    assert (mended.code, mended.err) == (Exit.OK, "")
+    assert "verified 2 of 2" in mended.out
+    same = besmart("ingest", rejects, *options, "--rejects", rejects)
+    assert (same.code, "is being read" in same.err) == (Exit.USAGE, True)
 
 
 def test_meters_named_by_key_and_by_table_work_with_the_embedded_service(
@@ -75,6 +100,11 @@ def test_meters_named_by_key_and_by_table_work_with_the_embedded_service(
         (["{file}", "--meters", "none.csv"], "none.csv: cannot be opened"),
         (["{file}", "--rejects", "no/such/folder.csv"], "cannot be written"),
         (["{file}", "--dst", "guess"], "--dst"),
+        (["{file}", "--max-rejects", "some"], "--max-rejects: 'some' is neither a number of rows"),
+        (["{file}", "--checkpoint", "c.sqlite3"], "--checkpoint and --simulate exclude each other"),
+        (["{file}", "--workers", "2"], "--workers cannot share the service of --simulate"),
+        (["{file}", "--workers", "0"], "--workers"),
+        (["{file}", "--verify=everything"], "--verify"),
         (["{file}", "--nonsense"], "--nonsense"),
         ([], "FILES"),
     ],
@@ -143,4 +173,5 @@ def test_an_interrupted_run_reports_and_ends_with_130(number: signal.Signals) ->
         process.send_signal(number)
         assert process.wait(20) == Exit.INTERRUPTED
         assert "accepted" in process.stdout.read()
-        assert process.stderr.read().startswith("interrupted")
+        told = process.stderr.read().splitlines()
+        assert [line.partition(":")[0] for line in told] == ["stopping", "interrupted"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,14 +19,10 @@ from besmart_async import (
     RequestTimeoutError,
     Response,
     SensorKey,
-    SignalData,
     SignalKey,
     SignalQuery,
-    SignalType,
     UnprocessableError,
 )
-from besmart_async.batching import Writer, WriterHook
-from besmart_async.batching.outbox import OnReject
 from besmart_async.ingest import (
     CsvSource,
     IngestJob,
@@ -39,6 +35,7 @@ from besmart_async.ingest import (
     SourceError,
 )
 from besmart_async.simulator import Simulator
+from tests.ingest.service import Service
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
 START = 1704067200000
@@ -136,8 +133,8 @@ async def test_of_a_reading_that_comes_often_every_refused_row_is_named(csv_file
             assert len(seen) == report.rejected == 25 - report.accepted
             assert {reject.row for reject in seen} >= {26}
             assert {reject.row for reject in seen} <= {3, 22, 23, 24, 25, 26}
-            [delivered] = job.delivered
-            assert len(delivered) + report.repeats_equal + report.repeats_conflicting == report.accepted
+            assert job.largest is not None
+            assert job.largest.readings == report.accepted
 
 
 async def test_only_the_first_rejects_are_kept_but_all_are_told(
@@ -186,36 +183,6 @@ async def test_damage_further_on_fails_the_run_after_what_could_be_read(client: 
     assert "damaged or incomplete gzip" in str(report.error)
 
 
-class Service:
-    """A service whose writes do as told."""
-
-    def __init__(self, write: Callable[[int], object]) -> None:
-        self.write = write
-        self.calls = 0
-        self.bodies: list[bytes] = []
-        self.read: list[SignalQuery] = []
-
-    async def types(self) -> list[SignalType]:
-        return [SignalType(signal_type_moid=32, symbol="A+", obis_mapping="1.8.0")]
-
-    def writer(self, policy: BatchPolicy, *, on_reject: OnReject, hooks: Sequence[WriterHook]) -> Writer:
-        return Writer(self.put, policy, on_reject=on_reject, hooks=hooks)
-
-    async def put(self, body: bytes, /) -> None:
-        self.calls += 1
-        self.bodies.append(body)
-        await asyncio.sleep(0)
-        outcome = self.write(self.calls)
-        if isinstance(outcome, Exception):
-            raise outcome
-        if isinstance(outcome, asyncio.Event):
-            await outcome.wait()
-
-    async def read_bulk(self, queries: Sequence[SignalQuery]) -> list[SignalData]:
-        self.read += queries
-        return [SignalData.missing(query.key) for query in queries]
-
-
 ONE_BY_ONE = BatchPolicy(linger_s=0, max_in_flight=1, max_readings=2, initial_wait_s=0, delivery_timeout_s=0)
 
 
@@ -233,7 +200,8 @@ async def test_a_service_that_stays_away_ends_the_run_with_what_was_delivered(
     assert report.state == "failed"
     assert type(report.error) is type(error)
     assert (report.accepted, report.rejected, report.in_doubt > 0) == (4, 0, doubtful)
-    assert [len(signal) for signal in job.delivered] == [4]
+    assert job.largest is not None
+    assert job.largest.readings == 4
     assert accounted(report)
     assert report.verification is None
 
@@ -282,25 +250,49 @@ async def test_a_reject_handler_that_fails_ends_the_run(client: BesmartClient, c
     assert isinstance(report.error, OSError)
 
 
-async def test_stopping_keeps_what_is_in_flight_and_sends_no_more(csv_file: Callable[..., Path]) -> None:
-    held = asyncio.Event()
+async def test_stopping_delivers_what_was_read_and_reads_no_more(csv_file: Callable[..., Path]) -> None:
+    service = Service(lambda _: None)
+    source = CsvSource(csv_file(*rows("1.1", 1000)), chunk_rows=2)
 
-    def write(call: int) -> asyncio.Event | None:
-        if call != 3:
-            return None
-        asyncio.get_running_loop().call_soon(job.stop)
-        asyncio.get_running_loop().call_later(0.01, held.set)
-        return held
+    def show(step: Progress) -> None:
+        if step.accepted:
+            job.stop()
 
-    service = Service(write)
-    source = CsvSource(csv_file(*rows("1.1", 100)), chunk_rows=2)
-    job = IngestJob(service, service.writer, [source], policy=ONE_BY_ONE, verify=True)
+    job = IngestJob(service, service.writer, [source], policy=ONE_BY_ONE, verify=True, on_progress=show)
     report = await job.run()
     assert report.state == "interrupted"
-    assert (report.accepted, report.in_doubt, report.error) == (6, 0, None)
-    assert sum(map(len, job.delivered)) == 6
+    assert 0 < report.accepted == report.rows_read < 1000
+    assert (report.in_doubt, report.not_sent, report.error) == (0, 0, None)
     assert report.verification is None
+
+
+async def test_stopping_now_gives_up_what_is_in_flight(csv_file: Callable[..., Path]) -> None:
+    never = asyncio.Event()
+    service = Service(lambda call: never if call == 3 else None)
+    source = CsvSource(csv_file(*rows("1.1", 100)), chunk_rows=2)
+
+    def show(step: Progress) -> None:
+        if service.calls == 3:
+            job.stop()
+            job.stop(now=True)
+
+    job = IngestJob(service, service.writer, [source], policy=ONE_BY_ONE, on_progress=show)
+    report = await job.run()
+    assert (report.state, report.accepted, report.in_doubt, report.error) == ("interrupted", 4, 2, None)
     assert accounted(report)
+
+
+async def test_stopping_while_the_service_is_away_does_not_wait_for_it(csv_file: Callable[..., Path]) -> None:
+    service = Service(lambda _: ConnectError("gone", outcome="not_sent"))
+    policy = attrs.evolve(ONE_BY_ONE, delivery_timeout_s=3600)
+
+    def show(step: Progress) -> None:
+        if step.paused:
+            job.stop()
+
+    job = IngestJob(service, service.writer, [CsvSource(csv_file(*rows("1.1", 4)))], policy=policy, on_progress=show)
+    report = await job.run()
+    assert (report.state, report.accepted, report.not_sent) == ("interrupted", 0, 4)
 
 
 async def test_cancelling_abandons_what_is_in_flight(csv_file: Callable[..., Path]) -> None:
@@ -331,7 +323,7 @@ async def test_progress_counts_bytes_rows_and_readings(client: BesmartClient, cs
     files = [csv_file(*rows("1.1", 50), name="a.csv"), csv_file(*rows("1.2", 50), name="b.csv")]
     sources = [CsvSource(file, chunk_rows=20) for file in files]
     await IngestJob(client.signals, client.writer, sources, verify=True, on_progress=steps.append).run()
-    assert steps[0].bytes_total == sum(file.stat().st_size for file in files)
+    assert steps[1].bytes_total == sum(file.stat().st_size for file in files)
     last = steps[-1]
     assert (last.phase, last.rows_read, last.accepted, last.verified, last.to_verify) == (
         "verifying",
@@ -390,4 +382,6 @@ async def test_the_sample_arrives_and_is_verified_to_the_last_reading(client: Be
     assert (report.repeats_equal, report.repeats_conflicting, report.rejected) == (39, 0, 0)
     assert report.verification is not None
     assert report.verification.verified == 96_799
-    assert {job.zone(signal.key) for signal in job.delivered} == {"America/Chicago", "UTC"}
+    assert job.largest is not None
+    assert (job.largest.meter, job.largest.readings) == ("UK-2002", 35_468)
+    assert job.zone(job.largest.key) == "UTC"

@@ -1,71 +1,83 @@
-"""The ledger: what was delivered, each reading once, repeats counted."""
+"""The ledger: readings on their way, told by labels, back to rows of files."""
+
+import asyncio
 
 import numpy as np
+import pytest
 
 from besmart_async import SignalData, SignalKey
+from besmart_async.ingest.columns import Chunk, Coded
 from besmart_async.ingest.items import Item
-from besmart_async.ingest.ledger import Ledger
+from besmart_async.ingest.ledger import Ledger, Sheet
 
 KEY = SignalKey(1, 1, 32)
 
 
-def item(
-    time: list[int], value: list[float], *, unit: str | None = "kW.h", origin: int = 1, key: SignalKey = KEY
-) -> Item:
-    data = SignalData(key, time, value, origin=origin, unit=unit)
-    return Item("M", "f", data, np.arange(len(time), dtype=np.int64))
+def chunk(rows: list[int]) -> Chunk:
+    size = len(rows)
+    return Chunk("f", np.array(rows), Coded(np.zeros(size, np.int64), ["M"]), np.zeros(size), np.zeros(size))
 
 
-def test_later_deliveries_replace_earlier_ones_and_are_counted() -> None:
+def item(rows: list[int]) -> Item:
+    data = SignalData(KEY, rows, [float(row) for row in rows], unit="kW.h")
+    return Item("M", "f", data, np.array(rows, np.int64))
+
+
+def labels(sheet: Sheet) -> list[int]:
+    return [label for _, part in sheet.labels for label in part.tolist()]
+
+
+def stored(ledger: Ledger, *given: int) -> list[tuple[Sheet, list[int]]]:
+    return [(sheet, sorted(rows.tolist())) for sheet, rows in ledger.stored([np.array(given, np.int64)])]
+
+
+def test_every_reading_has_a_label_of_its_own_below_those_of_the_writer() -> None:
     ledger = Ledger()
-    ledger.add(item([1, 2, 3], [1.0, 2.0, 3.0]))
-    ledger.add(item([3, 4, 2], [3.0, 4.0, 9.0]))
-    [found] = ledger.settle(6)
-    assert found.time.tolist() == [1, 2, 3, 4]
-    assert found.value.tolist() == [1.0, 9.0, 3.0, 4.0]
-    assert (found.repeats_equal, found.repeats_conflicting) == (1, 1)
+    first, second = ledger.add(0, chunk([2, 3]), [item([2]), item([3])]), ledger.add(0, chunk([4]), [item([4])])
+    assert len({*labels(first), *labels(second)}) == 3
+    assert max(labels(first)) < -1
 
 
-def test_another_origin_is_another_reading_and_another_unit_a_conflict() -> None:
+def test_stored_labels_tell_the_rows_that_are_done_page_by_page() -> None:
     ledger = Ledger()
-    ledger.add(item([1], [1.0]))
-    ledger.add(item([1], [1.0], origin=2))
-    ledger.add(item([1], [1.0], unit="W.h"))
-    [found] = ledger.settle(3)
-    assert (found.origin.tolist(), found.time.tolist()) == ([1, 2], [1, 1])
-    assert [found.units[unit] for unit in found.unit] == ["W.h", "kW.h"]
-    assert (found.repeats_equal, found.repeats_conflicting) == (0, 1)
+    first = ledger.add(0, chunk([2, 3, 4]), [item([2, 4]), item([3])])
+    second = ledger.add(1, chunk([2, 3]), [item([2, 3])])
+    assert stored(ledger, labels(second)[1], labels(first)[0], labels(first)[2]) == [(first, [2, 3]), (second, [3])]
+    assert ledger.let_go() == []
+    assert stored(ledger, labels(first)[1]) == [(first, [4])]
+    assert ledger.let_go() == [first]
+    assert first.arrived.all()
+    assert ledger.clear() == [second]
 
 
-def test_what_is_lost_is_told_by_its_labels_and_was_not_delivered() -> None:
+def test_a_row_of_many_readings_is_done_with_its_last_one() -> None:
     ledger = Ledger()
-    first, second = item([1, 2], [1.0, 2.0]), item([1, 1, 3], [5.0, 6.0, 7.0])
-    labels = [*ledger.add(first).tolist(), *ledger.add(second).tolist(), *ledger.add(item([1], [8.0])).tolist()]
-    assert len(set(labels)) == 6
-    assert max(labels) < -1
-    assert list(ledger.lose([labels[4], labels[1], labels[2]])) == [(first, 1), (second, 0), (second, 2)]
-    [found] = ledger.settle(6)
-    assert (found.time.tolist(), found.value.tolist(), found.repeats_conflicting) == ([1], [8.0], 2)
+    sheet = ledger.add(0, chunk([2, 2, 2, 3, 3, 3]), [item([2, 3]), item([2, 3]), item([2, 3])])
+    given = labels(sheet)
+    assert stored(ledger, given[0], given[1], given[2]) == [(sheet, [])]
+    [(_, numbers, rows)] = ledger.refused([given[4]])
+    assert [sheet.find(number)[0] for number in numbers.tolist()] == [sheet.items[2]]
+    assert rows.tolist() == [2]
+    assert stored(ledger, given[3], given[5]) == [(sheet, [3])]
 
 
-def test_a_signal_of_which_nothing_arrived_is_none() -> None:
+def test_refused_labels_lead_to_their_items_and_did_not_arrive() -> None:
     ledger = Ledger()
-    list(ledger.lose(ledger.add(item([1, 1], [4.0, 4.0])).tolist()))
-    assert ledger.settle(2) == []
+    sheet = ledger.add(0, chunk([2, 3, 4]), [item([2, 4]), item([3])])
+    [(found, numbers, rows)] = ledger.refused([labels(sheet)[2], labels(sheet)[1]])
+    assert found is sheet
+    assert [sheet.find(number) for number in numbers.tolist()] == [(sheet.items[0], 1), (sheet.items[1], 0)]
+    assert sorted(rows.tolist()) == [3, 4]
+    assert sheet.arrived.tolist() == [False, False, False]
 
 
-def test_an_item_that_was_not_written_after_all_is_left_out() -> None:
-    ledger = Ledger()
-    ledger.add(item([1], [1.0]))
-    ledger.add(item([2, 3], [1.0, 1.0]))
-    [found] = ledger.settle(1)
-    assert found.time.tolist() == [1]
-
-
-def test_signals_come_in_the_order_of_their_first_delivery_and_settling_empties() -> None:
-    ledger = Ledger()
-    other = SignalKey(1, 0, 32)
-    ledger.add(item([1], [1.0]))
-    ledger.add(item([1], [1.0], key=other))
-    assert [found.key for found in ledger.settle(2)] == [KEY, other]
-    assert ledger.settle(0) == []
+async def test_no_more_is_taken_than_may_be_under_way() -> None:
+    ledger = Ledger(max_readings=2)
+    sheet = ledger.add(0, chunk([2, 3]), [item([2, 3])])
+    await ledger.room(2)
+    waiting = asyncio.ensure_future(ledger.room(1))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), 0)
+    stored(ledger, labels(sheet)[0])
+    ledger.let_go()
+    await waiting

@@ -2,7 +2,7 @@
 
 import orjson
 
-from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification
+from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification, merged
 
 
 def test_a_report_is_json_with_all_its_parts() -> None:
@@ -37,3 +37,44 @@ def test_rejects_and_differences_read_as_sentences() -> None:
 
 def test_a_report_without_time_has_no_rate() -> None:
     assert IngestReport(state="completed").readings_per_s == 0.0
+
+
+def test_reports_of_workers_add_up_and_the_worst_state_counts() -> None:
+    first = IngestReport(
+        state="completed",
+        files=("a.csv",),
+        rows_read=3,
+        accepted=2,
+        rejected=1,
+        distinct=2,
+        meters=1,
+        seconds=9.0,
+        rejects=(Reject("a.csv", 9, None, "", "no"),),
+        verification=Verification(expected=2, verified=2, requests=1),
+    )
+    second = IngestReport(
+        state="interrupted",
+        files=("a.csv",),
+        rows_read=4,
+        accepted=3,
+        not_sent=1,
+        distinct=3,
+        meters=2,
+        rejects=(Reject("a.csv", 2, None, "", "no"),),
+        verification=Verification(expected=3, verified=1, requests=1),
+        error=ValueError("no"),
+    )
+    both = merged([first, second], 5.0)
+    assert (both.state, both.files, both.rows_read, both.accepted, both.distinct) == (
+        "interrupted",
+        ("a.csv",),
+        7,
+        5,
+        5,
+    )
+    assert (both.rejected, both.not_sent, both.meters, both.seconds) == (1, 1, 3, 5.0)
+    assert [reject.row for reject in both.rejects] == [2, 9]
+    assert both.verification == Verification(expected=5, verified=3, requests=2)
+    assert both.error is second.error
+    unknown = merged([first, IngestReport(state="completed")], 5.0)
+    assert (unknown.distinct, unknown.verification) == (None, None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from besmart_async import SignalData, SignalKey, SignalQuery
-from besmart_async.ingest.ledger import Delivered
+from besmart_async.ingest.archive import Delivered
 from besmart_async.ingest.verify import ReadBulk, verify, windows
 
 KEY = SignalKey(1, 1, 32)
@@ -23,7 +23,6 @@ def delivered(
     rows = len(time)
     return Delivered(
         key,
-        "M",
         np.array(time),
         np.array(origin or [1] * rows, np.int64),
         np.array(value, np.float64),

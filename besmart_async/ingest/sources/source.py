@@ -53,7 +53,12 @@ class Page:
 
 
 class Source(Protocol):
-    """Something that readings can be read from, page by page; iterated in a worker thread."""
+    """Something that readings can be read from, page by page; iterated in a worker thread.
+
+    Rows have the same numbers whenever it is read. None is in two pages, and none is of two meters: so a resumed job
+    tells them apart by their numbers, and workers by their meters. A row may hold many readings. A source that is a
+    file has it as an attribute `path`; without one nothing is recorded of it.
+    """
 
     @property
     def name(self) -> str:

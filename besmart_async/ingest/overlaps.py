@@ -1,0 +1,48 @@
+"""Where this run sends something again, so that what an earlier run sent after it must be sent again as well.
+
+Of a reading that comes twice the last one in the files holds. An earlier run may have delivered the later row and not
+the one before; sent alone now, that one would hold. So a row that is done is sent again if a row before it, sent in
+this run, is of the same signal and the same time. Not each time is kept, but each signal's span: a few rows more than
+needed are sent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.ingest.mapping import Resolved
+
+
+class Overlaps:
+    """The span of times that this run has sent of each signal."""
+
+    def __init__(self) -> None:
+        self._first = np.empty(0, np.float64)
+        self._last = np.empty(0, np.float64)
+
+    def widen(self, resolved: Resolved, done: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Take the readings that are not done into the spans; tell which have to be sent: those, and done ones within.
+
+        Args:
+            resolved: the readings of a page; the pages come in their order.
+            done: which of them an earlier run has done.
+        """
+        signal = _signals(resolved)
+        time = resolved.readings.time
+        self._grow(int(signal.max(initial=-1)) + 1)
+        fresh = ~done
+        np.minimum.at(self._first, signal[fresh], time[fresh])
+        np.maximum.at(self._last, signal[fresh], time[fresh])
+        within: NDArray[np.bool_] = (time >= self._first[signal]) & (time <= self._last[signal])
+        return fresh | within
+
+    def _grow(self, signals: int) -> None:
+        missing = signals - len(self._first)
+        if missing > 0:
+            self._first = np.append(self._first, np.full(missing, np.inf))
+            self._last = np.append(self._last, np.full(missing, -np.inf))
+
+
+def _signals(resolved: Resolved) -> NDArray[np.int64]:
+    return np.array([target.number for target in resolved.targets], np.int64)[resolved.places]

@@ -1,0 +1,153 @@
+"""Sources to parsed pages, without what is done or another worker's. Runs in the thread of the feed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.ingest.columns import Chunk, DaySlots
+from besmart_async.ingest.parsing import Parser, Reading, Readings
+from besmart_async.ingest.report import Reject
+from besmart_async.ingest.shares import Share
+from besmart_async.ingest.sources import Page, Source
+from besmart_async.ingest.starts import Start
+
+ROLES = ("meter", "signal", "time", "value", "unit", "origin", "zone")
+"""What the columns of a reject's record are, in their order."""
+
+
+@attrs.frozen(eq=False)
+class Step:
+    """A page on its way to the service.
+
+    Attributes:
+        source: which source it is of.
+        start: what is known of that source.
+        chunk: the rows as they were read.
+        readings: the readings among them; None if nothing of it concerns this run.
+        rejects: the rows that hold none.
+        rows: rows read; with `share`, its own only.
+        bytes_read: bytes of all sources consumed so far.
+    """
+
+    source: int
+    start: Start
+    chunk: Chunk
+    readings: Readings | None
+    rejects: Sequence[Reject]
+    rows: int
+    bytes_read: int
+
+
+class Pages:
+    """Reads and parses.
+
+    Args:
+        sources: what to read.
+        starts: what is known of each.
+        reading: how times and values are written.
+        share: which meters to leave to others; None for none.
+        all_parsed: pages that are done are wanted too, since their readings will be compared.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        starts: Sequence[Start],
+        reading: Reading,
+        share: Share | None,
+        *,
+        all_parsed: bool,
+    ) -> None:
+        self._sources = sources
+        self._starts = starts
+        self._reading = reading
+        self._share = share
+        # A rule that counts occurrences needs to see all rows; so does whoever looks for rows to send again.
+        # And what a mapping leaves out is counted as nothing, which only the parser knows.
+        leaves_out = bool(reading.missing or reading.ignored)
+        self._all_parsed = all_parsed or leaves_out or reading.dst == "infer"
+
+    def steps(self) -> Generator[Step, None, None]:
+        """Read everything, page by page.
+
+        Raises:
+            SourceError: a source cannot be read on.
+        """
+        before = 0
+        for number, (source, start) in enumerate(zip(self._sources, self._starts, strict=True)):
+            parser = Parser(self._reading)
+            for page in source.pages():
+                yield self._step(number, start, page, parser, before + page.position)
+            before += source.size_bytes or 0
+
+    def _step(self, number: int, start: Start, page: Page, parser: Parser, bytes_read: int) -> Step:
+        chunk = page.chunk
+        own = self._share.own(chunk.meter) if self._share else None
+        misfits = [one for one in page.rejects if self._share is None or self._share.owns_row(one.row)]
+        if not start.done or not start.done.holds(chunk.rows).all() or fresh(misfits, start):
+            self._all_parsed = True
+        elif not self._all_parsed and not isinstance(chunk.time, DaySlots):
+            rows = (len(chunk) if own is None else int(own[chunk.meter.codes].sum())) + len(misfits)
+            return Step(number, start, chunk, None, (), rows, bytes_read)
+        readings, rejects = parser.parse(chunk)
+        places = Places(chunk)
+        if own is not None:
+            readings = readings.take(own[readings.meter.codes])
+            rejects = [one for one in rejects if own[chunk.meter.codes[places.of(one)]]]
+        rows = len(readings) + len(rejects) + len(misfits)  # what is left out as missing or ignored is no reading
+        told = [*(_with_titles(one, chunk) for one in misfits), *map(places.recorded, rejects)]
+        return Step(number, start, chunk, readings, fresh(told, start), rows, bytes_read)
+
+
+def fresh(rejects: Sequence[Reject], start: Start) -> list[Reject]:
+    """Those rejects whose row is not done."""
+    if not start.done or not rejects:
+        return list(rejects)
+    done = start.done.holds(np.array([one.row for one in rejects], np.int64)).tolist()
+    return [one for one, known in zip(rejects, done, strict=True) if not known]
+
+
+class Places:
+    """Finds rejects in the chunk that they are of. Rows of a chunk need not ascend, and may have many readings."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk = chunk
+        self._order: NDArray[np.int64] | None = None
+        self._rows = chunk.rows
+        if not (np.diff(chunk.rows) > 0).all():
+            self._order = np.argsort(chunk.rows, kind="stable")
+            self._rows = chunk.rows[self._order]
+
+    def of(self, reject: Reject) -> int:
+        """The place of the reading that was rejected; the first of its row where no column tells which it is."""
+        first = int(np.searchsorted(self._rows, reject.row))
+        if self._order is None:
+            return first
+        end = int(np.searchsorted(self._rows, reject.row, side="right"))
+        places: list[int] = self._order[first:end].tolist()
+        return next((place for place in places if self._chunk.title("value", place) == reject.column), places[0])
+
+    def recorded(self, reject: Reject) -> Reject:
+        """The reject with what its row holds, as it is written."""
+        return attrs.evolve(reject, record=_record(self._chunk, self.of(reject), reject.column))
+
+
+def _record(chunk: Chunk, place: int, column: str | None) -> tuple[tuple[str, str, str], ...]:
+    roles = [role for role in ROLES if getattr(chunk, role) is not None]
+    if not isinstance(chunk.time, DaySlots):
+        return tuple((role, chunk.title(role, place), chunk.text(role, place)) for role in roles)
+    # A wide row is told by its day; which of its values it is, and its text, only where one of them is at fault.
+    text = chunk.text("value", place) if chunk.title("value", place) == column else ""
+    texts = {role: chunk.text(role, place) for role in roles} | {"value": text}
+    titles = chunk.titles | {"time": chunk.titles.get("date", "date")}
+    return tuple((role, titles.get(role, role), texts[role]) for role in roles)
+
+
+def _with_titles(misfit: Reject, chunk: Chunk) -> Reject:
+    named = [(role, chunk.titles[role], "") for role in ROLES if role in chunk.titles]
+    held = misfit.record or (("line", "", misfit.value),)
+    return attrs.evolve(misfit, record=(*named, *held))

@@ -1,0 +1,79 @@
+"""Sets of row numbers, a bit per row, in blocks.
+
+A block that is full needs no bits. So what is done of a file that is sent from its start takes next to no room, however
+the rows under way are scattered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 8_192
+"""Rows of a block: its bits are 1 KB."""
+
+Bits = bytes | None
+"""The bits of a block; None if all are set."""
+
+
+class RowSet:
+    """Some rows of a file.
+
+    Args:
+        blocks: the bits of each block that has any.
+    """
+
+    def __init__(self, blocks: Mapping[int, Bits] | None = None) -> None:
+        self._blocks = dict(blocks or {})
+
+    def __bool__(self) -> bool:
+        return bool(self._blocks)
+
+    def __len__(self) -> int:
+        return sum(BLOCK if bits is None else int(flags(bits).sum()) for bits in self._blocks.values())
+
+    def holds(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell for each row whether it is in the set."""
+        found = np.zeros(len(rows), np.bool_)
+        if not self._blocks:
+            return found
+        block = rows // BLOCK
+        for number in np.unique(block).tolist():
+            if number in self._blocks:
+                here = block == number
+                found[here] = flags(self._blocks[number])[rows[here] % BLOCK]
+        return found
+
+
+def flags(bits: Bits) -> NDArray[np.bool_]:
+    """The bits of a block as booleans, shape (BLOCK,)."""
+    if bits is None:
+        return np.ones(BLOCK, np.bool_)
+    return np.unpackbits(np.frombuffer(bits, np.uint8)).astype(np.bool_)
+
+
+def by_block(rows: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield each block that these rows touch, with their places in it."""
+    block = rows // BLOCK
+    for number in np.unique(block).tolist():
+        yield number, rows[block == number] % BLOCK
+
+
+def with_rows(bits: Bits, places: NDArray[np.int64]) -> Bits:
+    """Return the bits of a block with these set as well."""
+    merged = flags(bits)
+    merged[places] = True
+    return None if merged.all() else np.packbits(merged).tobytes()
+
+
+def without_row(bits: Bits, place: int) -> bytes:
+    """Return the bits of a block with this one not set."""
+    left = flags(bits)
+    left[place] = False
+    return np.packbits(left).tobytes()
+
+
+NO_BITS = bytes(BLOCK // 8)

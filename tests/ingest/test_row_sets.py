@@ -1,0 +1,32 @@
+"""Sets of rows: a bit per row, none where a block is full."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from besmart_async.ingest.row_sets import BLOCK, NO_BITS, Bits, RowSet, by_block, with_rows, without_row
+
+ROWS = st.sets(st.integers(0, 3 * BLOCK))
+
+
+def blocks_of(rows: set[int]) -> dict[int, Bits]:
+    return {block: with_rows(NO_BITS, places) for block, places in by_block(np.array(sorted(rows), np.int64))}
+
+
+@given(ROWS, ROWS)
+def test_it_holds_what_was_put_into_it(rows: set[int], asked: set[int]) -> None:
+    found = RowSet(blocks_of(rows)).holds(np.array(sorted(asked), np.int64))
+    assert found.tolist() == [row in rows for row in sorted(asked)]
+    assert len(RowSet(blocks_of(rows))) == len(rows)
+
+
+def test_a_full_block_needs_no_bits_and_one_row_less_needs_them_again() -> None:
+    most = with_rows(NO_BITS, np.arange(BLOCK - 1))
+    assert most is not None
+    assert with_rows(most, np.array([BLOCK - 1])) is None
+    assert without_row(None, BLOCK - 1) == most
+
+
+def test_an_empty_set_is_false() -> None:
+    assert not RowSet()
+    assert RowSet({0: None})
