@@ -130,7 +130,7 @@ def test_sensors_are_looked_through_by_their_eid_and_created_for_the_others(
     assert "NEW-1" in err
     assert "is no known meter" in err
     for _ in range(2):
-        code, report, err = run("ingest", data, "--mapping", mapping, "--create-sensors", "--verify")
+        code, report, err = run("ingest", data, "--mapping", mapping, "--create-sensors", "--verify", "--restart")
         assert (code, report["rejected"], report["meters"]) == (0, 0, 4), err
     table = (tmp_path / "meters.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[0] for line in table] == ["meter", METERS[1], "NEW-1"]
