@@ -81,6 +81,9 @@ class Admission:
         now = self._engine.time()
         if isinstance(what, SignalData):
             return self._intake.offer(what, ref, now)
+        return self._offered_one(what, ref, now)  # type: ignore[arg-type]  # a reading has one ref
+
+    def _offered_one(self, what: Reading, ref: int, now: float) -> bool:
         offer = self._core.offer_one if what.plain else self._core.offer_odd
         return offer(what.key, what.time, what.value, what.type, what.origin, what.unit, ref, now)  # type: ignore[arg-type]
 

@@ -182,8 +182,7 @@ class JournaledAdmission(Admission):
 
     def _offer(self, what: Reading | SignalData, ref: int, now: float) -> None:
         if isinstance(what, Reading):
-            offer = self._core.offer_one if what.plain else self._core.offer_odd
-            if offer(what.key, what.time, what.value, what.type, what.origin, what.unit, ref, now):  # type: ignore[arg-type]
+            if self._offered_one(what, ref, now):
                 return
             what = what.columns()
         self._intake.admit(what, ref, now)

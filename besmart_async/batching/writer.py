@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import attrs
 import numpy as np
@@ -39,7 +39,6 @@ from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
 from besmart_async.batching.door import OriginColumn, TypeColumn, admitted, checked_data, removal
 from besmart_async.batching.engine import Engine, Put, WriterHook
-from besmart_async.batching.journaling import JournaledAdmission
 from besmart_async.batching.outbox import OnReject, Outbox
 from besmart_async.batching.outcomes import Rejection
 from besmart_async.batching.report import DeliveryReport
@@ -49,6 +48,9 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import MAX_MS, MIN_MS, TimeColumn, TimeLike
 from besmart_async.models.values import DOUBLE, JsonValue, ValueColumn
+
+if TYPE_CHECKING:
+    from besmart_async.batching.journaling import JournaledAdmission
 
 
 class Writer:
@@ -87,16 +89,19 @@ class Writer:
         self._intake = self._core.intake
         self._offer_one = self._core.offer_one
         self._new_ref = itertools.count(1).__next__
-        self._admission = Admission(self._policy, self._core, self._engine)
         self._journaled: JournaledAdmission | None = None
-        if journal is not None:
-            path = Path(journal)
-            self._admission = self._journaled = JournaledAdmission(
-                self._policy, self._core, self._engine, path, self._new_ref
-            )
-            self._outbox.told = self._journaled.journal.told
+        parts = self._policy, self._core, self._engine
+        self._admission = Admission(*parts) if journal is None else self._journaling(*parts, Path(journal))
         self._time = self._engine.time
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _journaling(self, policy: BatchPolicy, core: Coalescer, engine: Engine, path: Path) -> JournaledAdmission:
+        # Loaded here, since SQLite and the rest of it would take everybody's start 15 ms.
+        from besmart_async.batching.journaling import JournaledAdmission  # noqa: PLC0415
+
+        self._journaled = JournaledAdmission(policy, core, engine, path, self._new_ref)
+        self._outbox.told = self._journaled.journal.told
+        return self._journaled
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
