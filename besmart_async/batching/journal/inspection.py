@@ -14,9 +14,15 @@ import attrs
 
 from besmart_async.batching.door import Reading
 from besmart_async.batching.journal.lock import JournalLock
-from besmart_async.batching.journal.opening import content, foreign, fresh_path, log_path, problem_of, read_records
+from besmart_async.batching.journal.opening import (
+    content,
+    fresh_path,
+    log_path,
+    problem_of,
+    read_records,
+    salvaged_from,
+)
 from besmart_async.batching.journal.records import DamagedRecordError, Entry, Record
-from besmart_async.batching.journal.salvage import holds_records, salvage
 from besmart_async.batching.journal.wal import Log, read_log
 from besmart_async.errors import JournalError
 
@@ -118,9 +124,7 @@ def _judged(database: bytes, log_content: bytes, journal: Path) -> _Found:
             return _Found(_opened(database, log, journal))
         except (sqlite3.Error, DamagedRecordError) as error:
             problem = str(error)
-    if any(database) and not holds_records(database) and not holds_records(log_content):
-        raise foreign(journal)
-    saved = salvage(database, log)
+    saved = salvaged_from(database, log_content, journal)
     return _Found(saved.records, problem, saved.lost, saved.unreadable)
 
 

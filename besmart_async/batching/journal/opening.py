@@ -16,7 +16,7 @@ from besmart_async.batching.journal import database
 from besmart_async.batching.journal.database import APPLICATION_ID, TABLES, Row
 from besmart_async.batching.journal.lock import create_private
 from besmart_async.batching.journal.records import DamagedRecordError, Record, decode, encode
-from besmart_async.batching.journal.salvage import holds_records, salvage
+from besmart_async.batching.journal.salvage import Salvage, holds_records, salvage
 from besmart_async.batching.journal.wal import Log, read_log
 from besmart_async.errors import JournalError
 
@@ -123,7 +123,7 @@ def read_records(db: sqlite3.Connection, path: Path) -> Found:
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and (application_id != APPLICATION_ID or tables != TABLES):
-        raise foreign(path)
+        raise _foreign(path)
     if not tables:
         return Found([], 0)
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
@@ -165,11 +165,19 @@ def _read(db: sqlite3.Connection, path: Path, *, torn: bool) -> Found:
     return found
 
 
-def _salvaged(path: Path, problem: str) -> tuple[sqlite3.Connection, Found]:
-    damaged, log = content(path), content(log_path(path))
+def salvaged_from(damaged: bytes, log: bytes, path: Path) -> Salvage:
+    """Return what can still be read of a damaged database and its log.
+
+    Raises:
+        JournalError: they are none of ours.
+    """
     if any(damaged) and not holds_records(damaged) and not holds_records(log):
-        raise foreign(path)
-    saved = salvage(damaged, read_log(log))
+        raise _foreign(path)
+    return salvage(damaged, read_log(log))
+
+
+def _salvaged(path: Path, problem: str) -> tuple[sqlite3.Connection, Found]:
+    saved = salvaged_from(content(path), content(log_path(path)), path)
     fresh = fresh_path(path)
     fresh.unlink(missing_ok=True)
     create_private(fresh, path)
@@ -223,8 +231,7 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def foreign(path: Path) -> JournalError:
-    """Return the error for a file that is none of ours."""
+def _foreign(path: Path) -> JournalError:
     return JournalError(path, "this file is no journal of a writer; give another path, or move it away")
 
 
