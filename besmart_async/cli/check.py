@@ -13,10 +13,9 @@ from cyclopts import Parameter
 
 from besmart_async.cli.exits import Exit, UsageError
 from besmart_async.cli.inputs import Inputs, inputs_of
-from besmart_async.cli.output import error_line, write
+from besmart_async.cli.output import counted, error_line, write
 from besmart_async.cli.progress import ProgressBar
 from besmart_async.cli.session import client_for
-from besmart_async.cli.summary import counted
 from besmart_async.ingest import DstRule, SourceError
 from besmart_async.ingest.check import CheckJob
 from besmart_async.ingest.findings import CheckReport, distance, iso

@@ -17,10 +17,10 @@ from besmart_async.batching.journal.inspection import Inspection, inspect
 from besmart_async.batching.outcomes import Rejection
 from besmart_async.cli.draining import Drained, Draining, GaveUpError
 from besmart_async.cli.exits import Exit, UsageError, exit_of
-from besmart_async.cli.output import cell, error_line, plain, write, write_json, write_table
+from besmart_async.cli.output import cell, error_line, plain, size_text, write, write_json, write_table
 from besmart_async.cli.progress import DrainBar
 from besmart_async.cli.session import client_for, interruptible
-from besmart_async.cli.summary import line, size
+from besmart_async.cli.summary import line
 from besmart_async.errors import JournalError
 from besmart_async.models.times import from_ms
 
@@ -103,9 +103,9 @@ def _status(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "", f"the readings above can be salvaged, {found.lost:,} are known to be lost{pieces}"
         yield "", "the next writer salvages them, and keeps the damaged file"
     for name, length in found.files.items():
-        yield "file", f"{name}, {size(length)}"
+        yield "file", f"{name}, {size_text(length)}"
     for name, length in found.set_aside.items():
-        yield "damaged file", f"{name}, {size(length)}"
+        yield "damaged file", f"{name}, {size_text(length)}"
 
 
 async def _drain(path: Path, timeout: float | None, waiting: int, on_reject: Callable[[Rejection], object]) -> Drained:
@@ -157,7 +157,7 @@ def _report(drained: Drained, seconds: float) -> Iterator[str]:
     if report.in_doubt:
         yield line("in doubt", report.in_doubt, "readings: sent, but it is not known whether they were stored")
     yield line("left", drained.left, "readings in the journal")
-    yield line("requests", report.requests, f"of {size(report.bytes)} in all")
+    yield line("requests", report.requests, f"of {size_text(report.bytes)} in all")
     yield f"seconds   {seconds:>12.2f} {report.delivered / seconds if seconds else 0:,.0f} readings/s"
 
 

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from besmart_async.batching.report import DeliveryReport
+from besmart_async.cli.bars import Bar, Rate, one_line
 from besmart_async.ingest.progress import Progress as Step
-
-
-class _Readings(ProgressColumn):
-    """How many rows are done, and how many a second; the time is that of sending."""
-
-    def render(self, task: Task) -> Text:
-        """Show the counts of a task."""
-        done = int(task.fields.get("readings", 0))
-        rate = f"{done / task.elapsed:,.0f}/s" if task.elapsed and done else "-/s"
-        return Text(f"{done:,} rows {rate}", style="progress.percentage")
 
 
 class _TwoLines(Progress):
@@ -37,33 +26,25 @@ class _TwoLines(Progress):
         yield text
 
 
-class ProgressBar:
+class ProgressBar(Bar):
     """Shows `Step`s on standard error while the block runs: one line, and below it what the requests do."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
-        self._progress = _TwoLines(
+        self._two_lines = _TwoLines(
             TextColumn("{task.description:9}"),
             BarColumn(bar_width=12),
             TextColumn("{task.percentage:>3.0f}% {task.fields[bytes]}"),
-            _Readings(),
+            Rate(),
             TextColumn("left"),
             TimeRemainingColumn(compact=True),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
+        super().__init__(self._two_lines)
         self._task = self._progress.add_task("reading", total=None, readings=0, bytes="")
         self._phase = "sending"
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def say(self, text: str) -> None:
         """Write a line above the bar, on a terminal or not."""
@@ -86,7 +67,7 @@ class ProgressBar:
             readings=step.verified if verifying else step.accepted,
             bytes="" if verifying else f"{step.bytes_read / 1e6:,.0f} MB",
         )
-        self._progress.note = note(step)
+        self._two_lines.note = note(step)
 
 
 def note(step: Step) -> str:
@@ -110,7 +91,7 @@ def _plain(text: str, limit: int = 70) -> str:
     return shown.replace("[", r"\[")
 
 
-class DrainBar:
+class DrainBar(Bar):
     """Shows how much of a journal is delivered, on standard error, while the block runs.
 
     Args:
@@ -118,17 +99,8 @@ class DrainBar:
     """
 
     def __init__(self, waiting: int, console: Console | None = None) -> None:
-        self._progress = _bar(console or Console(stderr=True))
+        super().__init__(one_line(console, Rate()))
         self._task = self._progress.add_task("draining", total=waiting, readings=0, note="")
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def show(self, report: DeliveryReport) -> None:
         """Show how far it is."""
@@ -137,18 +109,3 @@ class DrainBar:
             note += " the service is away"
         done = report.delivered + report.rejected
         self._progress.update(self._task, completed=done, readings=done, note=note.strip())
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:9}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.percentage:>3.0f}%"),
-        _Readings(),
-        TextColumn("left"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("[red]{task.fields[note]}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from besmart_async.cli.output import counted, size_text
 from besmart_async.ingest.report import IngestReport
 
 
@@ -27,7 +28,7 @@ def summary(report: IngestReport) -> Iterator[str]:
     if report.not_sent:
         yield line("not sent", report.not_sent, "rows, as asked for" if report.dry else "rows")
     again = f", {counted(report.retries, 'repetition')} included" if report.retries else ""
-    yield line("requests", report.requests, f"of {size(report.body_bytes)} in all{again}")
+    yield line("requests", report.requests, f"of {size_text(report.body_bytes)} in all{again}")
     yield f"seconds   {report.seconds:>12.2f} {report.readings_per_s:,.0f} readings/s"
     if report.verification is not None:
         found = report.verification
@@ -58,15 +59,3 @@ def problems(report: IngestReport) -> Iterator[str]:
 def line(name: str, number: int, text: str) -> str:
     """Return one line: what, how many, of what."""
     return f"{name:<9} {number:>12,} {text}"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as people say it."""
-    if count < 1000:
-        return f"{count} bytes"
-    return f"{count / 1e3:,.1f} kB" if count < 1_000_000 else f"{count / 1e6:,.1f} MB"
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of something: `1 meter`, `2 meters`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
