@@ -6,21 +6,22 @@ Readings are scattered over files by their signal. At the end one file after the
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.items import Item
+from besmart_async.ingest.spill import Spill
 from besmart_async.models.keys import SignalKey
 
 FILES = 64
 """Files the readings are scattered over: of ten million readings one holds 5 MB, of a thousand million 500 MB."""
+IN_MEMORY = 50_000
+"""Readings gathered before they are written: 2 MB."""
 SAMPLE = 100
 """A sample is one in so many days of a signal."""
 
@@ -63,6 +64,7 @@ class Archive:
 
     Args:
         sample: keep a sample only.
+        in_memory: readings gathered before they are written.
 
     Attributes:
         readings: how many it holds.
@@ -71,11 +73,10 @@ class Archive:
         repeats_conflicting: the same with another value.
     """
 
-    def __init__(self, *, sample: bool = False) -> None:
+    def __init__(self, *, sample: bool = False, in_memory: int = IN_MEMORY) -> None:
         self.sample = sample
         self.readings = self.distinct = self.repeats_equal = self.repeats_conflicting = 0
-        self._folder = tempfile.TemporaryDirectory(prefix="besmart-ingest-")
-        self._files: list[IO[bytes]] = []
+        self._spill = Spill(in_memory, FILES, record=_ROW, by="signal", prefix="besmart-ingest-")
         self._numbers: dict[SignalKey, int] = {}
         self._units: dict[str | None, int] = {}
         self._first: tuple[int, int] | None = None
@@ -104,15 +105,14 @@ class Archive:
             rows = rows[arrived]
         if self.sample:
             rows = rows[self._sampled(rows)]
-        self._scatter(rows)
+        self.readings += len(rows)
+        self._spill.add(rows)
 
     def signals(self) -> Iterator[Delivered]:
         """Yield what was delivered, signal by signal, in no order."""
         keys, units = list(self._numbers), tuple(self._units)
-        for file in self._files:
-            file.flush()
-            rows = np.fromfile(file.name, _ROW)
-            rows = rows[np.lexsort((rows["turn"], rows["time"], rows["origin"], rows["signal"]))]
+        for part in self._spill.parts():
+            rows = part[np.lexsort((part["turn"], part["time"], part["origin"], part["signal"]))]
             cuts = np.flatnonzero(np.diff(rows["signal"])) + 1
             for one in np.split(rows, cuts):
                 if len(one):
@@ -128,21 +128,7 @@ class Archive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files:
-            file.close()
-        self._folder.cleanup()
-
-    def _scatter(self, rows: NDArray[Any]) -> None:
-        if not self._files:
-            folder = Path(self._folder.name)
-            self._files = [(folder / f"{number}").open("wb", buffering=1 << 16) for number in range(FILES)]
-        self.readings += len(rows)
-        file = rows["signal"] % FILES
-        order = np.argsort(file, kind="stable")
-        rows, file = rows[order], file[order]
-        bounds = np.searchsorted(file, np.arange(FILES + 1)).tolist()
-        for number in np.unique(file).tolist():
-            self._files[number].write(rows[bounds[number] : bounds[number + 1]].tobytes())
+        self._spill.__exit__(kind, error, trace)
 
     def _sampled(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """One in `SAMPLE` days of a signal, and the first that was seen: equal readings are in or out together."""

@@ -13,7 +13,6 @@ Rules
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from collections.abc import Generator, Iterator
@@ -26,6 +25,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from besmart_async.batching.journal.database import transaction
 from besmart_async.errors import BesmartError
 from besmart_async.ingest.claims import Claims
 from besmart_async.ingest.digests import digest
@@ -91,7 +91,7 @@ class Checkpoint:
             self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
-            with self._transaction():
+            with transaction(self._db):
                 for statement in _SCHEMA.strip().rstrip(";").split(";"):
                     self._db.execute(statement)
 
@@ -112,7 +112,7 @@ class Checkpoint:
         with self._explained():
             before = self._row("SELECT id, digest, size FROM files WHERE scope = ? AND path = ?", self.scope, where)
         found = digest(path, [before[2]] if before else [])
-        with self._explained(), self._transaction():
+        with self._explained(), transaction(self._db):
             same = self._row("SELECT id FROM files WHERE scope = ? AND digest = ?", self.scope, found.whole)
             if same is not None:
                 self._db.execute("UPDATE files SET path = ? WHERE id = ?", (where, same[0]))
@@ -137,7 +137,7 @@ class Checkpoint:
             CheckpointError: the checkpoint cannot be written.
             OSError: the file cannot be read.
         """
-        with self._explained(), self._transaction():
+        with self._explained(), transaction(self._db):
             found = self._row(
                 "SELECT id FROM files WHERE scope = ? AND digest = ?", self.scope, digest(path).whole
             ) or self._row("SELECT id FROM files WHERE scope = ? AND path = ?", self.scope, str(path.resolve()))
@@ -150,7 +150,7 @@ class Checkpoint:
         Raises:
             CheckpointError: it cannot be written.
         """
-        with self._explained(), self._transaction():
+        with self._explained(), transaction(self._db):
             for file, rows in marks.rows:
                 for block, places in by_block(rows):
                     self._set(file, block, places)
@@ -218,17 +218,6 @@ class Checkpoint:
     def _row(self, query: str, *values: object) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
         return found
-
-    @contextmanager
-    def _transaction(self) -> Generator[None, None, None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # it may have ended by itself
-                self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     @contextmanager
     def _explained(self) -> Generator[None, None, None]:

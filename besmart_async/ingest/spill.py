@@ -29,11 +29,25 @@ class Spill:
     Args:
         in_memory: how many records to keep in memory.
         parts: how many files there are beyond that.
+        record: what a record is made of.
+        by: the field with the number of the signal.
+        prefix: how the name of the temporary folder begins.
     """
 
-    def __init__(self, in_memory: int = IN_MEMORY, parts: int = PARTS) -> None:
+    def __init__(
+        self,
+        in_memory: int = IN_MEMORY,
+        parts: int = PARTS,
+        *,
+        record: np.dtype[np.void] = RECORD,
+        by: str = "series",
+        prefix: str = "besmart-check-",
+    ) -> None:
         self._in_memory = in_memory
         self._parts = parts
+        self._record = record
+        self._by = by
+        self._prefix = prefix
         self._held: list[Records] = []
         self._size = 0
         self._exit = ExitStack()
@@ -71,19 +85,19 @@ class Spill:
         self._write()
         for file in self._files:
             file.seek(0)
-            yield np.frombuffer(file.read(), RECORD)
+            yield np.frombuffer(file.read(), self._record)
 
     def _write(self) -> None:
         if not self._held:
             return
         if not self._files:
-            folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="besmart-check-")))
+            folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix=self._prefix)))
             self._files = [
                 self._exit.enter_context((folder / str(part)).open("w+b", buffering=0)) for part in range(self._parts)
             ]
         records = np.concatenate(self._held)
         self._held, self._size = [], 0
-        part = records["series"] % self._parts
+        part = records[self._by] % self._parts
         order = np.argsort(part, kind="stable")
         bounds = np.searchsorted(part[order], np.arange(self._parts + 1))
         for number, file in enumerate(self._files):

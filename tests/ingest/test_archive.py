@@ -1,8 +1,10 @@
 """The archive: what was delivered, each reading once, repeats counted, whatever order it came in."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from besmart_async import SignalData, SignalKey
 from besmart_async.ingest.archive import Archive
@@ -56,7 +58,7 @@ def test_what_did_not_arrive_is_not_in_it() -> None:
 
 def test_many_signals_come_out_whole_and_fractions_of_milliseconds_stay() -> None:
     keys = [SignalKey(1, mid, 32) for mid in range(200)]
-    with Archive() as archive:
+    with Archive(in_memory=0) as archive:
         for start in range(0, 50, 10):
             archive.add(
                 0, [item(list(range(start, start + 10)), [float(key.sensor_mid)] * 10, key=key) for key in keys]
@@ -80,9 +82,10 @@ def test_a_sample_is_whole_days_one_in_a_hundred_and_the_first() -> None:
     assert found.value[:4].tolist() == [2.0] * 4
 
 
-def test_its_files_are_removed_at_the_end() -> None:
-    with Archive() as archive:
+def test_its_files_are_removed_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Archive(in_memory=0) as archive:
         archive.add(0, [item([1], [1.0])])
-        folder = Path(vars(archive)["_folder"].name)
+        [folder] = tmp_path.iterdir()
         assert folder.exists()
     assert not folder.exists()
