@@ -1,29 +1,70 @@
 """A service that takes everything and keeps nothing, in a process of its own: what is left is the client's own cost.
 
-It answers logins with a token and every other request with 200. Run `python -m benchmarks.sink` for one by hand.
+It answers logins with a token, questions after signal types with one, and every other request with 200. Run
+`python -m benchmarks.sink [--port 0]` for one by hand, which prints its address; with `--count`, `GET /count` tells how
+many readings have arrived, with `--distinct` how many of them did so once.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import gc
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
+
+import orjson
 
 _ROOT = Path(__file__).parents[1]
 _DONE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+_TYPES = [{"signal_type_moid": 32, "symbol": "A+", "obis_mapping": "1.8.0", "unit_id": 1, "unit_symbol": "kW.h"}]
+
+
+class Tally:
+    """Counts readings by their types; keeps the distinct ones only if asked to."""
+
+    def __init__(self, *, distinct: bool) -> None:
+        self._requests = self._readings = self._body_bytes = 0
+        self._distinct: dict[int, set[int]] | None = {} if distinct else None
+
+    def put(self, body: bytes) -> None:
+        """Count the readings of one bulk write."""
+        self._requests += 1
+        self._body_bytes += len(body)
+        if self._distinct is None:
+            self._readings += body.count(b'"DBL"')  # without decoding it: every reading has its type
+            return
+        for item in orjson.loads(body):
+            times = item["data"]["time"]
+            self._readings += len(times)
+            self._distinct.setdefault(item["sensor_mid"], set()).update(times)
+
+    def counts(self) -> dict[str, int]:
+        """What has arrived."""
+        distinct = -1 if self._distinct is None else sum(map(len, self._distinct.values()))
+        return {
+            "requests": self._requests,
+            "readings": self._readings,
+            "distinct": distinct,
+            "body_bytes": self._body_bytes,
+        }
 
 
 class _Connection(asyncio.Protocol):
     """HTTP/1.1 with Content-Length and keep-alive, as much of it as our client speaks."""
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally | None) -> None:
+        self._tally = tally
         self._head = b""
         self._left = 0  # bytes of the body that are still to come
+        self._body: list[bytes] = []
+        self._counted = False
         self._answer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -40,20 +81,40 @@ class _Connection(asyncio.Protocol):
                 self._head = b""
                 self._begin(head)
             taken = min(self._left, len(data))
+            if self._counted:
+                self._body.append(data[:taken])
             self._left, data = self._left - taken, data[taken:]
             if not self._left:
-                self._transport.write(self._answer)
-                self._answer = b""
+                self._end()
 
     def _begin(self, head: bytes) -> None:
         lines = head.lower().split(b"\r\n")
         lengths = [line[15:] for line in lines if line.startswith(b"content-length:")]
         self._left = int(lengths[0]) if lengths else 0
-        self._answer = _token() if b"/users/token" in lines[0] else _DONE
+        self._counted = self._tally is not None and lines[0].startswith(b"put ")
+        self._answer = self._answer_to(lines[0])
+
+    def _end(self) -> None:
+        if self._counted and self._tally is not None:
+            self._tally.put(b"".join(self._body))
+            self._body = []
+        self._transport.write(self._answer)
+        self._answer = b""
+
+    def _answer_to(self, line: bytes) -> bytes:
+        target = line.split(b" ")[1]
+        if target.endswith(b"/users/token"):
+            expiration = int((time.time() + 7200) * 1000)
+            return _json({"token": "a-token-of-the-sink", "expiration": expiration, "user_id": 1})
+        if target.endswith(b"/types"):
+            return _json(_TYPES)
+        if target.endswith(b"/count") and self._tally is not None:
+            return _json(self._tally.counts())
+        return _DONE
 
 
-def _token() -> bytes:
-    body = b'{"token": "a-token-of-the-sink", "expiration": %d, "user_id": 1}' % ((time.time() + 7200) * 1000)
+def _json(answer: object) -> bytes:
+    body = orjson.dumps(answer)
     head = f"HTTP/1.1 200 OK\r\nDate: {formatdate(usegmt=True)}\r\nContent-Type: application/json\r\n"
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
@@ -70,12 +131,25 @@ def sink() -> Iterator[str]:
             process.kill()
 
 
-async def _serve() -> None:
+async def _serve(port: int, tally: Tally | None) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, "127.0.0.1", 0)
+    server = await loop.create_server(partial(_Connection, tally), "127.0.0.1", port)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)  # until whoever started it is gone
 
 
+def main() -> None:
+    """Run one."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sink", description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--count", action="store_true", help="count the readings that arrive")
+    parser.add_argument("--distinct", action="store_true", help="and keep the times, to tell how many came twice")
+    given = parser.parse_args()
+    counting = given.count or given.distinct
+    if counting:
+        gc.disable()
+    asyncio.run(_serve(given.port, Tally(distinct=given.distinct) if counting else None))
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    main()
