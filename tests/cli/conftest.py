@@ -1,7 +1,5 @@
 """The command in this process, and an embedded service on a port with its environment."""
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 
 from besmart_async.cli import main
 from besmart_async.simulator import Simulator
+from tests.services import served_in_a_thread
 
 
 @attrs.frozen
@@ -58,24 +57,6 @@ def without_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """Serve the document's examples from another thread, since every command has an event loop of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    async def start() -> tuple[Simulator, str]:
-        made = Simulator()
-        return made, await made.start()
-
-    async def stop(made: Simulator) -> None:
-        await made.stop()
-        made.close()
-
-    simulator, base_url = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    for name, value in (("BASE_URL", base_url), ("API_KEY", "API_KEY"), ("LOGIN", "login"), ("PASSWORD", "password")):
-        monkeypatch.setenv(f"BESMART_{name}", value)
-    yield simulator
-    asyncio.run_coroutine_threadsafe(stop(simulator), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    """Serve the document's examples."""
+    with served_in_a_thread(Simulator, monkeypatch) as simulator:
+        yield simulator

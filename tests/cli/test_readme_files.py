@@ -1,21 +1,22 @@
 """The mapping file of the README, run as it stands there, with a file as it describes."""
 
-import asyncio
 import csv
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import attrs
 import pytest
 
-from besmart_async.cli import main
 from besmart_async.simulator import Simulator
+from tests.cli.conftest import Done
+from tests.services import served_in_a_thread
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 WARSAW = ZoneInfo("Europe/Warsaw")
 METERS = ("590310600000000017", "590310600000000024", "PL-EID")
 
@@ -55,67 +56,63 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict[str, object], str]]:
-    def besmart(*arguments: object) -> tuple[int, dict[str, object], str]:
-        with pytest.raises(SystemExit) as caught:
-            main([*map(str, arguments), "--json"])
-        out, err = capsys.readouterr()
-        lines = [out] if arguments[0] == "check" else out.splitlines()  # an ingest tells one event a line
-        return int(caught.value.code or 0), json.loads(lines[-1]) if out else {}, err + "\n".join(lines[1:-1])
+@attrs.frozen
+class Told:
+    """How a command with --json ended."""
 
-    return besmart
+    code: int
+    report: dict[str, Any]
+    rejected: list[dict[str, Any]]
+    err: str
+
+
+@pytest.fixture
+def run(besmart: Callable[..., Done]) -> Callable[..., Told]:
+    def told(*arguments: object) -> Told:
+        done = besmart(*arguments, "--json")
+        lines = [done.out] if arguments[0] == "check" else done.out.splitlines()  # an ingest tells one event a line
+        events = [json.loads(line) for line in lines]
+        rejected = [event for event in events if event.get("event") == "reject"]
+        return Told(done.code, events[-1], rejected, done.err)
+
+    return told
+
+
+def with_our_sensors() -> Simulator:
+    made = Simulator(seed=False)
+    made.add_sensors(12, [122, 123])
+    made.add_sensor(12, 130, sensor_eid=METERS[2])
+    return made
 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """A service in another thread, since every command has an event loop of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    async def start() -> tuple[Simulator, str]:
-        made = Simulator(seed=False)
-        made.add_sensors(12, [122, 123])
-        made.add_sensor(12, 130, sensor_eid=METERS[2])
-        return made, await made.start()
-
-    async def stop(made: Simulator) -> None:
-        await made.stop()
-        made.close()
-
-    simulator, base_url = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    for name, value in (("BASE_URL", base_url), ("API_KEY", "API_KEY"), ("LOGIN", "login"), ("PASSWORD", "password")):
-        monkeypatch.setenv(f"BESMART_{name}", value)
-    yield simulator
-    asyncio.run_coroutine_threadsafe(stop(simulator), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
-    loop.close()
+    with served_in_a_thread(with_our_sensors, monkeypatch) as simulator:
+        yield simulator
 
 
 def test_the_mapping_file_of_the_readme_ingests_such_a_file_through_both_changes_of_the_clock(
-    run: Callable[..., tuple[int, dict[str, object], str]], mapping: Path, data: Path
+    run: Callable[..., Told], mapping: Path, data: Path
 ) -> None:
-    code, report, _ = run("ingest", data, "--mapping", mapping, "--simulate", "--verify")
+    told = run("ingest", data, "--mapping", mapping, "--simulate", "--verify")
     expected = 2 * (24 + 23 + 24 + 25) + 22
-    assert code == 0
+    assert (told.code, told.err) == (0, "")
+    report = told.report
     assert (report["accepted"], report["rejected"], report["meters"]) == (expected, 0, 2)
-    assert report["verification"]["verified"] == expected  # type: ignore[index]
+    assert report["verification"]["verified"] == expected
 
 
-def test_check_tells_what_it_is(
-    run: Callable[..., tuple[int, dict[str, object], str]], mapping: Path, data: Path
-) -> None:
-    code, report, _ = run("check", data, "--mapping", mapping)
-    assert code == 0
+def test_check_tells_what_it_is(run: Callable[..., Told], mapping: Path, data: Path) -> None:
+    told = run("check", data, "--mapping", mapping)
+    report = told.report
+    assert told.code == 0
     assert (report["readings"], report["resolutions"]) == (2 * 96 + 22, {"3600000": 2})
     assert (report["since"], report["till"]) == ("2024-03-29T23:00Z", "2024-10-27T22:00Z")
     assert report["left_out"] == 2 * 96 + 2
 
 
 def test_sensors_are_looked_through_by_their_eid_and_created_for_the_others(
-    run: Callable[..., tuple[int, dict[str, object], str]],
+    run: Callable[..., Told],
     mapping: Path,
     data: Path,
     tmp_path: Path,
@@ -125,13 +122,14 @@ def test_sensors_are_looked_through_by_their_eid_and_created_for_the_others(
     data.write_bytes(text + f"{METERS[2]};Pobór;02.06.2024;{';'.join(['0,25'] * 24)};\r\n".encode("cp1250"))
     with data.open("ab") as file:
         file.write(f"NEW-1;Pobór;02.06.2024;{';'.join(['0,25'] * 24)};\r\n".encode("cp1250"))
-    code, report, err = run("ingest", data, "--mapping", mapping)
-    assert (code, report["rejected"]) == (3, 24)
-    assert "NEW-1" in err
-    assert "is no known meter" in err
+    told = run("ingest", data, "--mapping", mapping)
+    assert (told.code, told.report["rejected"]) == (3, 24)
+    assert {(reject["value"], reject["reason"].partition(";")[0]) for reject in told.rejected} == {
+        ("NEW-1", "is no known meter")
+    }
     for _ in range(2):
-        code, report, err = run("ingest", data, "--mapping", mapping, "--create-sensors", "--verify", "--restart")
-        assert (code, report["rejected"], report["meters"]) == (0, 0, 4), err
+        told = run("ingest", data, "--mapping", mapping, "--create-sensors", "--verify", "--restart")
+        assert (told.code, told.report["rejected"], told.report["meters"]) == (0, 0, 4), told.err
     table = (tmp_path / "meters.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[0] for line in table] == ["meter", METERS[1], "NEW-1"]
     made = [one for one in served.requests if one.method == "POST" and one.path.endswith("/sensors")]
