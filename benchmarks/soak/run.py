@@ -94,7 +94,10 @@ class Soak:
             for task in done:
                 task.result()
         await asyncio.sleep(SETTLED_S)
-        await self._judge()
+        clean = await self._judge()
+        minutes = (time.monotonic() - self._begun) / 60
+        self.outcome.samples.append(sample(minutes, self._service.rss_bytes))
+        self._progress(self.outcome.samples[-1], clean)
 
     async def _storm(self, seconds: float, work: Sequence[asyncio.Future[None]]) -> None:
         end = time.monotonic() + seconds
@@ -103,7 +106,7 @@ class Soak:
             await asyncio.wait(work, timeout=min(left, self._weather.uniform(0.5, 2.0)), return_when="FIRST_COMPLETED")
         self.outcome.counts["faults"] += await self._service.become(CALM)
 
-    async def _judge(self) -> None:
+    async def _judge(self) -> bool:
         stored = await self._service.stored()
         clean = True
         for party in self._parties:
@@ -115,9 +118,7 @@ class Soak:
         outcome = self.outcome
         outcome.phases += 1
         outcome.writes = sum(party.scene.oracle.writes for party in self._parties)
-        minutes = (time.monotonic() - self._begun) / 60
-        outcome.samples.append(sample(minutes, self._service.rss_bytes))
-        self._progress(outcome.samples[-1], clean)
+        return clean
 
     def _note(self, name: str, verdict: Verdict) -> None:
         for fault, found in verdict.faults.items():

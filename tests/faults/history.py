@@ -78,6 +78,14 @@ class History:
         """Whether the service has refused all of it, or never seen it."""
         return all(write.state in _NEVER_STORED for write in self.writes)
 
+    def since_acknowledged(self) -> History:
+        """The same without what was written before the newest acknowledged write."""
+        kept = History(acknowledged=0)
+        for write in self.writes[self.acknowledged :]:
+            kept.add(write.value, write.kind)
+            kept.writes[-1].state = write.state
+        return kept
+
     def possible_ends(self) -> tuple[set[int], int | None]:
         """The writes that may be the final value (-1: none at all), and the one that must at least be there."""
         possible: set[int] = set()

@@ -201,20 +201,18 @@ class Oracle:
         )
 
     def forget(self) -> None:
-        """Keep only the newest acknowledged write of each reading: a long run needs no more memory than a short one.
+        """Forget what was written before the newest acknowledged write of each reading, and flushes that were cut off.
 
-        Call it after a clean verdict with everything flushed, and empty the service's own history at the same time.
+        Call it after a clean verdict with everything flushed, and empty the service's own history at the same time: a
+        long run then needs no more memory than a short one.
         """
-        self._flushes.clear()  # those that were cancelled
-        for signal in self._signals.values():
+        self._flushes.clear()
+        for key, signal in self._signals.items():
             for moment, history in list(signal.items()):
-                if 0 < history.acknowledged == len(history.writes) - 1:
-                    last, kept = history.writes[-1], History(acknowledged=0)
-                    kept.add(last.value, last.kind)
-                    kept.writes[0].state = last.state
-                    signal[moment] = kept
-                elif history.never_stored:
+                if history.never_stored:
                     del signal[moment]
+                elif history.acknowledged > 0 and (key, moment) not in self._fresh:
+                    signal[moment] = history.since_acknowledged()
 
     def _miscounted(self, reports: Sequence[DeliveryReport]) -> list[str]:
         problems = [f"the sum does not hold: {report}" for report in reports if not adds_up(report)]

@@ -146,6 +146,15 @@ def test_a_long_run_forgets_what_is_settled() -> None:
     assert "strange" in verdict(oracle, [Row(98.0), Row(99.0)]).faults
 
 
+def test_what_came_after_the_newest_acknowledged_write_is_not_forgotten() -> None:
+    oracle = heard(*written(1.0, 2.0), *FLUSHED, told("offered", 3.0))
+    oracle.forget()
+    assert verdict(oracle, [Row(2.0)]).clean
+    assert verdict(oracle, [Row(3.0)]).clean
+    assert verdict(oracle, []).lost
+    assert "strange" in verdict(oracle, [Row(1.0), Row(2.0)]).faults
+
+
 def test_who_waits_for_ever_is_told() -> None:
     oracle = Oracle()
     oracle.unresolved("task 7")
