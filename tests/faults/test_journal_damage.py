@@ -168,6 +168,18 @@ def test_a_flipped_bit_never_goes_unnoticed(journal: Killed, tmp_path: Path, nam
         shutil.rmtree(folder)
 
 
+def test_a_flipped_bit_in_the_header_of_the_last_frame_never_goes_unnoticed(journal: Killed, tmp_path: Path) -> None:
+    header = ((journal.folder / "journal-wal").stat().st_size - FRAME_BYTES) * 8
+    for bit in range(header, header + 24 * 8):
+        folder = copied(journal, tmp_path / "flipped")
+        flipped(folder / "journal-wal", bit)
+        found = opened(folder)
+        missing = len(journal.values()) - len(found_values(found))
+        assert found.damage is not None or found.torn, bit
+        assert found.torn or not missing, bit
+        shutil.rmtree(folder)
+
+
 def test_most_is_salvaged_where_one_page_is_gone(journal: Killed, tmp_path: Path) -> None:
     pages = (journal.folder / "journal").stat().st_size // 4096
     for page in range(pages):

@@ -38,19 +38,21 @@ class Log:
         frames: the frames of the present log, sound or not, in the order in which they were written.
         sound: how many of them, from the first, SQLite would read.
         header_sound: whether the header's checksum is right; if not, SQLite reads none of it.
+        resalted: a frame has the right checksum, which goes on from the frame before, and other salts: they changed.
     """
 
     page_bytes: int
     frames: list[Frame]
     sound: int
     header_sound: bool
+    resalted: bool
 
     @property
     def damaged(self) -> bool:
         """Whether more is wrong than a last frame that was being written when the process died."""
         if not self.header_sound:
             return bool(self.frames)
-        return len(self.frames) > self.sound + 1
+        return self.resalted or len(self.frames) > self.sound + 1
 
     @property
     def torn(self) -> bool:
@@ -72,16 +74,19 @@ def read_log(content: bytes) -> Log | None:
     frames: list[Frame] = []
     sound = last = 0
     intact = header_sound
+    resalted = False
     for number, (head, page) in enumerate(_pieces(content, page_bytes)):
         page_number, size = struct.unpack_from(">II", head)
         if intact:
             checksum = _checksum(order, head[:8] + page, checksum)
-            intact = head[8:16] == salts and checksum == struct.unpack_from(">II", head, 16)
+            right = checksum == struct.unpack_from(">II", head, 16)
+            intact = right and head[8:16] == salts
+            resalted = right and not intact
             sound += intact
-        if head[8:16] == salts:
+        if head[8:16] == salts or (resalted and number == sound):
             last = number + 1
         frames.append(Frame(page_number, size > 0, page))
-    return Log(page_bytes, frames[:last], sound, header_sound)
+    return Log(page_bytes, frames[:last], sound, header_sound, resalted)
 
 
 def _pieces(content: bytes, page_bytes: int) -> Iterator[tuple[bytes, bytes]]:
