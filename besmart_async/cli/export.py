@@ -39,9 +39,9 @@ def export(
 ) -> int:
     """Write the readings of signals to a file that besmart ingest can read back.
 
-    Columns: sensor, signal_type_moid, time (UTC), value, unit, type, origin. Parquet has value_json beside value, for
-    what is no number. The rows of each signal come by time. The file appears when it is complete; an export that fails
-    or is interrupted leaves none.
+    Columns: client_cid, sensor_mid, signal_type_moid, time (UTC), value, unit, type, origin. Parquet has value_json
+    beside value, for what is no number. The rows of each signal come by time. The file appears when it is complete; an
+    export that fails or is interrupted leaves none.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some signals could not be read, 4 not authenticated, 5 service
     unavailable, 130 interrupted.

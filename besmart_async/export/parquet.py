@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from besmart_async.errors import InvalidInputError
-from besmart_async.export.rows import BLOCK_ROWS, Times, values
+from besmart_async.export.rows import BLOCK_ROWS, IDS, Times, values
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import to_microseconds
 from besmart_async.models.values import REMOVED
@@ -72,15 +72,14 @@ def _schema(times: Times) -> Any:
         ("type", few),
         ("origin", pa.int64()),
     ]
-    return pa.schema([("sensor", few), ("signal_type_moid", pa.int64()), *moments, *values_])
+    return pa.schema([*((name, pa.int64()) for name in IDS), *moments, *values_])
 
 
 def _batch(data: SignalData, schema: Any) -> Any:
     rows = len(data)
     doubles, texts = _values(data)
     columns: dict[str, Any] = {
-        "sensor": [str(data.key.sensor)] * rows,
-        "signal_type_moid": np.full(rows, data.key.signal_type_moid, np.int64),
+        **{name: np.full(rows, getattr(data.key, name), np.int64) for name in IDS},
         "value": doubles,
         "value_json": texts,
         "unit": [data.unit] * rows,

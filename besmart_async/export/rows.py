@@ -2,7 +2,7 @@
 
 | column | what it holds |
 |---|---|
-| `sensor` | `client_cid.sensor_mid`, such as `12.122` |
+| `client_cid`, `sensor_mid` | the sensor's ids; many programs would take `12.120` in one for a number |
 | `signal_type_moid` | the signal type's id |
 | `time` | UTC, ISO 8601 with `Z`; unix milliseconds where these are asked for |
 | `unix_ms` | the same in unix milliseconds; only where both are asked for |
@@ -23,12 +23,16 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import to_microseconds
 from besmart_async.models.values import REMOVED
 
 Times = Literal["iso", "ms", "both"]
 """How times are written."""
+
+IDS = ("client_cid", "sensor_mid", "signal_type_moid")
+"""The columns of a signal's key."""
 
 BLOCK_ROWS = 50_000
 """Rows turned into text at a time: what that takes is small, and the event loop gets its turn between two blocks."""
@@ -37,7 +41,7 @@ BLOCK_ROWS = 50_000
 def header(times: Times) -> tuple[str, ...]:
     """The names of the columns."""
     both = ("unix_ms",) if times == "both" else ()
-    return ("sensor", "signal_type_moid", "time", *both, "value", "unit", "type", "origin")
+    return (*IDS, "time", *both, "value", "unit", "type", "origin")
 
 
 @attrs.frozen(eq=False)
@@ -45,7 +49,7 @@ class Block:
     """Some rows of one signal, as plain Python values; columns of one length.
 
     Attributes:
-        sensor: the same in every row, like `signal_type_moid` and `unit`.
+        key: the signal, the same in every row, like `unit`.
         iso: the times as texts; None where they are not asked for.
         unix_ms: the times as numbers; None where they are not asked for.
         value: whatever JSON holds; None where there is none.
@@ -53,8 +57,7 @@ class Block:
         origin: origins, None where not told.
     """
 
-    sensor: str
-    signal_type_moid: int
+    key: SignalKey
     iso: list[str] | None
     unix_ms: list[int | float] | None
     value: list[Any]
@@ -64,6 +67,11 @@ class Block:
 
     def __len__(self) -> int:
         return len(self.value)
+
+    @property
+    def ids(self) -> tuple[int, int, int]:
+        """The signal's three ids."""
+        return self.key.client_cid, self.key.sensor_mid, self.key.signal_type_moid
 
     @property
     def times(self) -> list[list[Any]]:
@@ -77,8 +85,7 @@ def blocks(data: SignalData, times: Times, size: int = BLOCK_ROWS) -> Iterator[B
     for start in range(0, len(data), size):
         part = data.take(slice(start, start + size))
         yield Block(
-            str(part.key.sensor),
-            part.key.signal_type_moid,
+            part.key,
             iso_times(part.time) if times != "ms" else None,
             part.time.tolist() if times != "iso" else None,
             values(part),

@@ -33,8 +33,7 @@ class CsvSink:
             count = len(block)
             self._writer.writerows(
                 zip(
-                    repeat(block.sensor, count),
-                    repeat(block.signal_type_moid, count),
+                    *(repeat(part, count) for part in block.ids),
                     *block.times,
                     _plain(block.value),
                     repeat(block.unit, count),
@@ -77,8 +76,7 @@ def _line(names: tuple[str, ...], row: tuple[Any, ...]) -> bytes:
 def _rows(block: Block) -> Iterator[tuple[Any, ...]]:
     count = len(block)
     return zip(
-        repeat(block.sensor, count),
-        repeat(block.signal_type_moid, count),
+        *(repeat(part, count) for part in block.ids),
         *block.times,
         block.value,
         repeat(block.unit, count),

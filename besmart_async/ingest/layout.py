@@ -13,6 +13,8 @@ from besmart_async.ingest.slots import SlotKind, Slots, clock_times, counted, sl
 COLUMN_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "meter": ("meter", "meter_id", "meter_no", "sensor", "sensor_eid"),
+        "client_cid": ("client_cid",),
+        "sensor_mid": ("sensor_mid",),
         "signal": ("obis", "obis_code", "signal", "signal_type", "signal_type_moid"),
         "date": ("date", "day"),
         "time": ("time", "timestamp", "datetime", "start", "time_ms"),
@@ -22,7 +24,15 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "zone": ("zone", "timezone", "time_zone", "tz"),
     }
 )
-"""The names a header may use, by what the column holds. Case, spaces and hyphens do not matter."""
+"""The names a header may use, by what the column holds. Case, spaces and hyphens do not matter.
+
+The ids of a sensor in two columns are a meter's name: `12` and `122` are `12.122`.
+"""
+
+CODED = ("meter", "client_cid", "sensor_mid", "signal", "unit", "origin", "zone")
+"""What has few distinct texts."""
+
+_IDS = ("client_cid", "sensor_mid")
 
 LayoutKind = Literal["long", "wide"]
 _FEWEST_TIMES, _FEWEST_COUNTED = 2, 12
@@ -85,20 +95,24 @@ class Layout:
         """
         form = form or FileForm()
         positions = _positions(header, form)
+        if "meter" in positions or not all(role in positions for role in _IDS):
+            positions = {role: index for role, index in positions.items() if role not in _IDS}
         free = [index for index in range(len(header)) if index not in positions.values()]
         slots = _slots(header, positions, free, form)
-        needed = ("meter", "date") if slots else ("meter", "time", "value")
+        needed = ("date",) if slots else ("time", "value")
         if slots and "date" not in positions and "time" in positions:
             positions["date"] = positions.pop("time")
         if not slots and "time" not in positions and "date" in positions:
             positions["time"] = positions.pop("date")
-        for role in needed:
-            if role not in positions:
+        for role in ("meter", *needed):
+            if role not in positions and not (role == "meter" and "sensor_mid" in positions):
                 wanted = ", ".join(map(str, form.columns.get(role, COLUMN_NAMES[role])))
                 raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}")
         used = {*positions.values(), *(slots.positions if slots else ())}
         unused = tuple(title for index, title in enumerate(header) if index not in used)
         titles = {role: header[index].strip() for role, index in positions.items()}
+        if "meter" not in titles:
+            titles["meter"] = ".".join(titles[role] for role in _IDS)
         if slots:
             titles["time"] = titles["date"]
         elif "date" in titles:

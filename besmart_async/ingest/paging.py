@@ -11,8 +11,6 @@ from besmart_async.ingest.arrow import pa, pc
 from besmart_async.ingest.columns import Chunk, Coded, Coder, Column, DaySlots, as_column, as_texts
 from besmart_async.ingest.layout import Layout
 
-_CODED = ("meter", "signal", "unit", "origin", "zone")
-
 
 class Paging:
     """Makes the chunks of one file.
@@ -26,8 +24,8 @@ class Paging:
         self._name = name
         self._layout = layout
         self._titles = dict(layout.titles)
-        coded = (*_CODED, "date") if layout.slots else _CODED
-        self._coders = {role: Coder() for role in coded if role in layout.positions}
+        roles = ("meter", "signal", "unit", "origin", "zone", *(("date",) if layout.slots else ()))
+        self._coders = {role: Coder() for role in roles if role in layout.titles}
 
     def rows_at_a_time(self, readings: int) -> int:
         """How many rows have about so many readings."""
@@ -41,13 +39,20 @@ class Paging:
             columns: their columns, by index. A wide row may have more slots than the header.
         """
         positions = self._layout.positions
-        coded = {role: coder.encode_column(columns[positions[role]]) for role, coder in self._coders.items()}
+        coded = {role: coder.encode_column(self._texts(role, columns)) for role, coder in self._coders.items()}
         if self._layout.slots:
             return self._melted(rows, columns, coded)
         time = columns[positions["time"]]
         if "date" in positions:
             time = pc.binary_join_element_wise(as_texts(columns[positions["date"]]), as_texts(time), " ")
         return self._made(rows, time, columns[positions["value"]], coded)
+
+    def _texts(self, role: str, columns: Mapping[int, Column]) -> Column:
+        positions = self._layout.positions
+        if role in positions:
+            return columns[positions[role]]
+        client, sensor = (as_texts(columns[positions[part]]) for part in ("client_cid", "sensor_mid"))
+        return pc.binary_join_element_wise(client, sensor, ".")
 
     def _melted(self, rows: NDArray[np.int64], columns: Mapping[int, Column], coded: dict[str, Coded]) -> Chunk:
         slots = self._layout.slots

@@ -34,9 +34,10 @@ def test_a_day_goes_to_standard_output(besmart: Run) -> None:
     done = besmart("export", "12.122.32", "1.1.1", *DAY, "-o", "-")
     assert done.code == Exit.OK
     found = rows(done.out)
-    assert [row["sensor"] for row in found] == ["12.122"] * 96 + ["1.1"] * 96
+    assert [row["sensor_mid"] for row in found] == ["122"] * 96 + ["1"] * 96
     assert found[0] == {
-        "sensor": "12.122",
+        "client_cid": "12",
+        "sensor_mid": "122",
         "signal_type_moid": "32",
         "time": "2020-01-01T00:00:00Z",
         "value": "10.01",
@@ -48,8 +49,9 @@ def test_a_day_goes_to_standard_output(besmart: Run) -> None:
     assert "\x1b" not in done.err
 
 
-def test_what_was_exported_can_be_ingested(besmart: Run, tmp_path: Path) -> None:
-    path = tmp_path / "day.csv.gz"
+@pytest.mark.parametrize("name", ["day.csv.gz", "day.parquet"])
+def test_what_was_exported_can_be_ingested(besmart: Run, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     assert besmart("export", "12.122.32", "1.1.1", *DAY, "-o", path).code == Exit.OK
     done = besmart("ingest", path, "--simulate", "--verify", "--no-chart")
     assert done.code == Exit.OK
@@ -76,7 +78,7 @@ def test_signals_come_from_a_file_too_each_once(besmart: Run, tmp_path: Path) ->
     names = tmp_path / "signals.txt"
     names.write_text("# mine\n12.122.32\n\n 1.1.1  # the other\n", encoding="utf-8")
     done = besmart("export", "1.1.1", "--signals-from", names, *DAY, "-o", "-")
-    assert [row["sensor"] for row in rows(done.out)[::96]] == ["1.1", "12.122"]
+    assert [row["sensor_mid"] for row in rows(done.out)[::96]] == ["1", "122"]
 
 
 def test_the_options_of_the_api_are_passed_on(besmart: Run) -> None:
@@ -97,7 +99,7 @@ def test_json_lines_are_asked_for_by_name_or_option(besmart: Run, tmp_path: Path
     besmart("export", "1.1.1", *DAY, "-o", tmp_path / "a.jsonl.gz")
     named = gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes()).decode()
     assert besmart("export", "1.1.1", *DAY, "-o", "-", "--format", "jsonl").out == named
-    assert json.loads(named.splitlines()[0])["sensor"] == "1.1"
+    assert json.loads(named.splitlines()[0])["sensor_mid"] == 1
 
 
 def test_signals_that_cannot_be_read_are_named_with_code_3(besmart: Run, tmp_path: Path) -> None:
@@ -189,5 +191,5 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
         text=True,
         check=False,
     )
-    assert done.stdout.startswith("sensor,")
+    assert done.stdout.startswith("client_cid,")
     assert "Traceback" not in done.stderr

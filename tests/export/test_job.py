@@ -68,7 +68,7 @@ async def test_every_reading_is_in_the_file_by_signal_and_time(
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for sensor, value in values.items():
-        mine = [row for row in rows if row["sensor"] == f"1.{sensor}"]
+        mine = [row for row in rows if row["sensor_mid"] == str(sensor)]
         assert [float(row["value"]) for row in mine] == value
         assert [row["time"] for row in mine] == sorted(row["time"] for row in mine)
         assert {(row["unit"], row["type"], row["origin"]) for row in mine} == {("kW.h", "DBL", "1")}
@@ -135,7 +135,7 @@ async def test_long_windows_are_cut_and_the_seams_do_not_show(
     stream = io.BytesIO()
     job = ExportJob(client.reader, asked(key(1), days=1000), stream, times="ms", on_progress=seen.append)
     report = await job.run()
-    assert [int(line.split(b",")[2]) for line in stream.getvalue().splitlines()[1:]] == time
+    assert [int(line.split(b",")[3]) for line in stream.getvalue().splitlines()[1:]] == time
     assert report.requests == 3
     assert [(step.parts, step.parts_total) for step in seen] == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert seen[-1].readings == 1000

@@ -29,7 +29,8 @@ def test_columns_have_their_types() -> None:
     found = table(SignalData(KEY, [1577836800000], [0.1], unit="kW.h"), times="both").read().to_pylist()
     assert found == [
         {
-            "sensor": "12.122",
+            "client_cid": 12,
+            "sensor_mid": 122,
             "signal_type_moid": 32,
             "time": datetime(2020, 1, 1, tzinfo=UTC),
             "unix_ms": 1577836800000,

@@ -26,12 +26,12 @@ def csv_of(data: SignalData, times: Times = "iso") -> str:
 def test_csv_is_one_reading_a_row() -> None:
     data = SignalData(KEY, [1577836800000, 1577837700000], [1.5, 2.0], origin=[1, 4], unit="kW.h")
     assert csv_of(data) == (
-        "sensor,signal_type_moid,time,value,unit,type,origin\n"
-        "12.122,32,2020-01-01T00:00:00Z,1.5,kW.h,DBL,1\n"
-        "12.122,32,2020-01-01T00:15:00Z,2.0,kW.h,DBL,4\n"
+        "client_cid,sensor_mid,signal_type_moid,time,value,unit,type,origin\n"
+        "12,122,32,2020-01-01T00:00:00Z,1.5,kW.h,DBL,1\n"
+        "12,122,32,2020-01-01T00:15:00Z,2.0,kW.h,DBL,4\n"
     )
-    assert csv_of(data, "both").splitlines()[1] == "12.122,32,2020-01-01T00:00:00Z,1577836800000,1.5,kW.h,DBL,1"
-    assert csv_of(data, "ms").splitlines()[1] == "12.122,32,1577836800000,1.5,kW.h,DBL,1"
+    assert csv_of(data, "both").splitlines()[1] == "12,122,32,2020-01-01T00:00:00Z,1577836800000,1.5,kW.h,DBL,1"
+    assert csv_of(data, "ms").splitlines()[1] == "12,122,32,1577836800000,1.5,kW.h,DBL,1"
 
 
 def test_any_value_stays_readable_as_csv() -> None:
@@ -49,7 +49,8 @@ def test_any_value_is_itself_in_json_lines() -> None:
     found = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [one["value"] for one in found] == ODD
     assert found[1] == {
-        "sensor": "12.122",
+        "client_cid": 12,
+        "sensor_mid": 122,
         "signal_type_moid": 32,
         "time": "1970-01-01T00:00:00.001Z",
         "unix_ms": 1,

@@ -15,6 +15,14 @@ def test_columns_are_found_by_any_of_their_names_in_any_order() -> None:
     assert (layout.unused, layout.used, layout.slots) == (("note",), (0, 1, 2, 3), None)
 
 
+def test_the_two_ids_of_a_sensor_are_a_meter_unless_there_is_one() -> None:
+    layout = Layout.of(["client_cid", "sensor_mid", "time", "value"])
+    assert (layout.used, layout.titles["meter"]) == ((0, 1, 2, 3), "client_cid.sensor_mid")
+    assert Layout.of(["client_cid", "sensor_mid", "meter", "time", "value"]).unused == ("client_cid", "sensor_mid")
+    with pytest.raises(ValueError, match="no column for the meter"):
+        Layout.of(["sensor_mid", "time", "value"])
+
+
 @pytest.mark.parametrize(
     ("header", "words"),
     [

@@ -119,7 +119,11 @@ def test_an_empty_file_tells_nothing(path: Path) -> None:
         ("[columns]\nmeter = 0", "columns.meter = 0", "its number counted from 1"),
         ("[columns]\nmeter = []", "columns.meter = []", "at least one title"),
         ("[columns]\nmeter = true", "columns.meter = true", "is no column"),
-        ('[columns]\nmetre = "x"', 'columns.metre = "x"', "there are meter, signal, date, time"),
+        (
+            '[columns]\nmetre = "x"',
+            'columns.metre = "x"',
+            "there are meter, client_cid, sensor_mid, signal",
+        ),
         ('[wide]\nslots = "x"', 'wide.slots = "x"', 'give one of "clock", "elapsed"'),
         ('[values]\ndecimal = "·"', 'values.decimal = "·"', 'give one of ".", ","'),
         ('[values]\nunit = "furlong"', 'values.unit = "furlong"', "such as Wh, kWh"),

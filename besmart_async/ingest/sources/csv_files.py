@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from besmart_async.ingest.arrow import pa
-from besmart_async.ingest.layout import FileForm, Layout
+from besmart_async.ingest.layout import CODED, FileForm, Layout
 from besmart_async.ingest.paging import Paging
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.slots import per_day
@@ -23,7 +23,6 @@ from besmart_async.ingest.sources.tables import Table, TableReader
 
 DELIMITERS = ",;\t|"
 _HEADER_BYTES = 64 << 10
-_CODED = ("meter", "signal", "unit", "origin", "zone", "date")
 
 
 @attrs.frozen
@@ -73,7 +72,7 @@ class CsvSource:
         with self._blocks(self.block_bytes) as (raw, found):
             block: Block | None
             layout, delimiter, block = self._headed(next(found, None))
-            coded = frozenset(layout.positions[role] for role in _CODED if role in layout.positions)
+            coded = frozenset(layout.positions[role] for role in (*CODED, "date") if role in layout.positions)
             if not layout.slots:
                 coded -= {layout.positions.get("date", -1)}
             reader = _Reader(self.name, layout, TableReader(layout.width, delimiter, layout.used, coded))

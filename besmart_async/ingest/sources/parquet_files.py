@@ -12,12 +12,11 @@ import numpy as np
 
 from besmart_async.ingest.arrow import pa
 from besmart_async.ingest.columns import as_column, as_texts
-from besmart_async.ingest.layout import FileForm, Layout
+from besmart_async.ingest.layout import CODED, FileForm, Layout
 from besmart_async.ingest.paging import Paging
 from besmart_async.ingest.sources.source import CHUNK_ROWS, Page, SourceError
 
 _BUFFER_BYTES = 128 << 10
-_CODED = ("meter", "signal", "unit", "origin", "zone")
 
 
 @attrs.frozen
@@ -56,7 +55,7 @@ class ParquetSource:
         with self._opened() as file:
             layout = self._layout(file)
         names = [file.schema_arrow.names[index] for index in layout.used]
-        dictionaries = [file.schema_arrow.names[layout.positions[role]] for role in _CODED if role in layout.positions]
+        dictionaries = [file.schema_arrow.names[layout.positions[role]] for role in CODED if role in layout.positions]
         paging = Paging(self.name, layout)
         size, total = self.size_bytes or 0, max(1, file.metadata.num_rows)
         row = 1
