@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +15,14 @@ from besmart_async.cli.exits import Exit, UsageError
 from besmart_async.cli.inputs import Inputs, inputs_of
 from besmart_async.cli.output import counted, error_line, write
 from besmart_async.cli.progress import ProgressBar
+from besmart_async.cli.reject_file import reject_file
 from besmart_async.cli.session import client_for
-from besmart_async.ingest import DstRule, SourceError
+from besmart_async.ingest import DstRule, Reject, SourceError
 from besmart_async.ingest.check import CheckJob
 from besmart_async.ingest.findings import CheckReport, distance, iso
 from besmart_async.ingest.mapping import Mapper, SignalTypes
+
+OnReject = Callable[[Reject], object]
 
 _SHOWN = 5
 """Findings of a kind that are shown; the JSON has more."""
@@ -43,6 +46,7 @@ def check(
     dst: DstRule | None = None,
     decimal_comma: Annotated[bool, Parameter(negative="")] = False,
     encoding: str | None = None,
+    rejects: Path | None = None,
     online: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -77,6 +81,8 @@ def check(
         Values are written 1,5.
     encoding
         Encoding of the files.
+    rejects
+        Write all rejected rows to this CSV file; mended, it ingests.
     online
         Ask the service for its signal types, and look the meters up: rows of unknown ones are rejected, and values
         in a unit that cannot be converted.
@@ -95,7 +101,8 @@ def check(
         encoding=encoding,
     )
     try:
-        report = asyncio.run(_check(inputs, online))
+        with reject_file(rejects, inputs) as refused:
+            report = asyncio.run(_check(inputs, online, None if refused is None else refused.add))
     except SourceError as error:
         raise UsageError(str(error)) from None
     if json:
@@ -109,16 +116,16 @@ def check(
     return Exit.REJECTED if report.rejected else Exit.OK
 
 
-async def _check(inputs: Inputs, online: bool) -> CheckReport:
+async def _check(inputs: Inputs, online: bool, on_reject: OnReject | None) -> CheckReport:
     if not online:
-        return await _run(inputs, None)
+        return await _run(inputs, None, on_reject)
     async with client_for() as client:
         types = SignalTypes(await client.signals.types())
         meters = inputs.meters(client.sensors, create=False)
-        return await _run(inputs, Mapper(meters, types, inputs.signal_type))
+        return await _run(inputs, Mapper(meters, types, inputs.signal_type), on_reject)
 
 
-async def _run(inputs: Inputs, mapper: Mapper | None) -> CheckReport:
+async def _run(inputs: Inputs, mapper: Mapper | None, on_reject: OnReject | None) -> CheckReport:
     with ProgressBar() as bar:
         return await CheckJob(
             inputs.sources,
@@ -126,6 +133,7 @@ async def _run(inputs: Inputs, mapper: Mapper | None) -> CheckReport:
             signal_type=inputs.signal_type,
             mapper=mapper,
             on_progress=bar.show,
+            on_reject=on_reject,
         ).run()
 
 
@@ -165,7 +173,7 @@ def _problems(report: CheckReport) -> Iterator[str]:
         yield f"columns not used: {', '.join(report.unused_columns)}"
     yield from map(str, report.rejects)
     if report.rejected > len(report.rejects):
-        yield f"and {report.rejected - len(report.rejects):,} more rejected rows"
+        yield f"and {report.rejected - len(report.rejects):,} more rejected rows; --rejects FILE lists all"
     if report.error is not None:
         yield f"failed: {report.error}"
 

@@ -10,10 +10,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.columns import distinct_codes
+from besmart_async.ingest.columns import Chunk, distinct_codes
 from besmart_async.ingest.feeding import Feed
 from besmart_async.ingest.findings import CheckReport, Finding, finding_of
 from besmart_async.ingest.mapping import Mapper
+from besmart_async.ingest.pages import Places, titled
 from besmart_async.ingest.parsing import Parser, Reading, Readings
 from besmart_async.ingest.progress import OnProgress, Progress, unobserved
 from besmart_async.ingest.report import Reject
@@ -32,6 +33,7 @@ _REGISTER = re.compile(r"(?:[0-9]+-[0-9]+:)?[0-9]+\.8(?:\.[0-9]+)?(?:[*.][0-9]+)
 @attrs.frozen
 class _Step:
     file: int
+    chunk: Chunk
     readings: Readings
     rejects: list[Reject]
     position: int
@@ -110,7 +112,9 @@ class CheckJob:
             for page in source.pages():
                 readings, rejects = parser.parse(page.chunk)
                 left_out = len(page.chunk) - len(readings) - len(rejects)
-                yield _Step(number, readings, [*page.rejects, *rejects], before + page.position, left_out)
+                told = [titled(misfit, page.chunk) for misfit in page.rejects]
+                told += map(Places(page.chunk).recorded, rejects)
+                yield _Step(number, page.chunk, readings, told, before + page.position, left_out)
             before += source.size_bytes or 0
 
     async def _take(self, step: _Step, spill: Spill) -> None:
@@ -119,7 +123,7 @@ class CheckJob:
             series = self._named(readings)
         else:
             resolved, refused = await self._mapper.resolve(readings)
-            readings, rejects = resolved.readings, [*rejects, *refused]
+            readings, rejects = resolved.readings, [*rejects, *map(Places(step.chunk).recorded, refused)]
             names = [(target.meter, str(target.key)) for target in resolved.targets]
             up = [target.counts_up for target in resolved.targets]
             series = self._numbered(names, up)[resolved.places] if names else resolved.places

@@ -99,7 +99,7 @@ class Pages:
             readings = readings.take(own[readings.meter.codes])
             rejects = [one for one in rejects if own[chunk.meter.codes[places.of(one)]]]
         rows = len(readings) + len(rejects) + len(misfits)  # what is left out as missing or ignored is no reading
-        told = [*(_with_titles(one, chunk) for one in misfits), *map(places.recorded, rejects)]
+        told = [*(titled(one, chunk) for one in misfits), *map(places.recorded, rejects)]
         return Step(number, start, chunk, readings, fresh(told, start), rows, bytes_read)
 
 
@@ -147,7 +147,8 @@ def _record(chunk: Chunk, place: int, column: str | None) -> tuple[tuple[str, st
     return tuple((role, titles.get(role, role), texts[role]) for role in roles)
 
 
-def _with_titles(misfit: Reject, chunk: Chunk) -> Reject:
+def titled(misfit: Reject, chunk: Chunk) -> Reject:
+    """A row that is no reading, with the titles of the columns that it ought to have and its line."""
     named = [(role, chunk.titles[role], "") for role in ROLES if role in chunk.titles]
     held = misfit.record or (("line", "", misfit.value),)
     return attrs.evolve(misfit, record=(*named, *held))

@@ -37,6 +37,20 @@ def test_rejects_are_listed_with_code_3(besmart: Run) -> None:
     assert besmart("check", DATA / "clock-changes.csv", "--time-zone", "America/Chicago", "--dst", "infer").code == 0
 
 
+def test_the_file_of_rejects_has_all_of_them_and_can_be_mended(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = csv_file(*(f"1.1,1-0:1.8.0,2024-06-01T00:{n:02}:00Z,x,kWh" for n in range(30)))
+    rejects = tmp_path / "rejects.csv"
+    done = besmart("check", path, "--rejects", rejects)
+    assert done.code == Exit.REJECTED
+    assert "and 10 more rejected rows; --rejects FILE lists all" in done.err
+    text = rejects.read_text(encoding="utf-8")
+    assert text.count("is not a number") == 30
+    rejects.write_text(text.replace(",x,", ",1.5,"), encoding="utf-8")
+    assert besmart("check", rejects).code == Exit.OK
+
+
 def test_json_is_all_there_is_on_standard_output(besmart: Run) -> None:
     done = besmart("check", DATA / "uk-electricity.csv.gz", "--json")
     report = json.loads(done.out)

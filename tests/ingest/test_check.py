@@ -50,7 +50,9 @@ async def test_each_kind_of_finding_is_counted_and_named_with_its_row(csv_file: 
         ("gap", 8, "nothing since 2024-01-01T00:45Z"),
         ("out of order", 7, "stands below 2024-01-01T00:45Z"),
     ]
-    assert report.rejects == (Reject(str(path), 9, None, "1.1,x", "has 2 fields where the header has 5"),)
+    (reject,) = report.rejects
+    assert (reject.row, reject.value, reject.reason) == (9, "1.1,x", "has 2 fields where the header has 5")
+    assert reject.record[-1] == ("line", "", "1.1,x")
 
 
 async def test_only_registers_can_fall(csv_file: Callable[..., Path]) -> None:
