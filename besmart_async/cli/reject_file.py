@@ -1,8 +1,8 @@
 """The file of rejected rows: mended, it ingests with the same command.
 
-It has the columns of readings, named as in the file that they are from, and beside them `rejected_…` columns. Those
-tell what was wrong where, and mean nothing when the file is read. Of a wide file it lists what is to be mended in the
-file itself: meter, day and column.
+Its first columns, `rejected_…`, tell what was wrong where, and mean nothing when the file is read. Behind them are
+those of readings, named as in the file that they are from. Of a wide file it has whole rows: the good values of a row
+that had a bad one are sent again. What is wrong with its further values is told in rows of their own, without values.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from typing import IO
 
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.inputs import Inputs
-from besmart_async.ingest import REJECT_PREFIX, ROLES, Reject
-
-_TOLD = ("file", "row", "column", "value", "reason", "line")
+from besmart_async.ingest import ROLES, TOLD, Reject
 
 
 class RejectFile:
@@ -26,7 +24,8 @@ class RejectFile:
     def __init__(self, file: IO[str], delimiter: str = ",") -> None:
         self._file = file
         self._writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-        self._begun = False
+        self._roles: list[str] = []
+        self._slots: list[str] = []
 
     def add(self, reject: Reject) -> None:
         """Write one; whoever kills the process finds it there.
@@ -35,15 +34,24 @@ class RejectFile:
             OSError: it cannot be written.
         """
         texts = {role: text for role, _, text in reject.record}
-        if not self._begun:
-            self._begun = True
-            titles = {role: title for role, title, _ in reject.record}
-            header = [titles.get(role) or role for role in ROLES]
-            self._writer.writerow([*header, *(f"{REJECT_PREFIX}{name}" for name in _TOLD)])
-        held = [texts.get(role, "") for role in ROLES]
+        slots = [(title, text) for role, title, text in reject.record if role == "slot"]
+        if not self._roles:
+            self._begin(reject, [title for title, _ in slots])
         told = [reject.file, reject.row, reject.column, reject.value, reject.reason, texts.get("line", "")]
-        self._writer.writerow([*held, *told])
+        alike = all(title == known for (title, _), known in zip(slots, self._slots, strict=False))
+        if alike and bool(slots) == bool(self._slots):
+            held = [*(texts.get(role, "") for role in self._roles), *(text for _, text in slots)]
+            held += [""] * (len(self._slots) - len(slots))
+        else:  # a row in other columns, or a further value of a row of a day
+            held = [""] * (len(self._roles) + len(self._slots))
+        self._writer.writerow([*told, *held])
         self._file.flush()
+
+    def _begin(self, reject: Reject, slots: list[str]) -> None:
+        titles = {role: title for role, title, _ in reject.record}
+        self._slots = slots
+        self._roles = [role for role in ROLES if not (slots and role == "value")]
+        self._writer.writerow([*TOLD, *(titles.get(role) or role for role in self._roles), *slots])
 
 
 @contextmanager

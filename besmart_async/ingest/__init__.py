@@ -7,7 +7,7 @@
 from besmart_async.ingest.check import CheckJob
 from besmart_async.ingest.checkpoint import Checkpoint, CheckpointError
 from besmart_async.ingest.findings import CheckReport, Finding
-from besmart_async.ingest.job import REJECT_PREFIX, IngestJob
+from besmart_async.ingest.job import IngestJob
 from besmart_async.ingest.layout import FileForm
 from besmart_async.ingest.limits import RejectLimit, TooManyRejectsError
 from besmart_async.ingest.mapping_file import FileMapping, MeterRules, read_mapping
@@ -22,9 +22,9 @@ from besmart_async.ingest.meters import (
     SensorService,
     read_meter_table,
 )
-from besmart_async.ingest.pages import ROLES
 from besmart_async.ingest.parsing import Reading
 from besmart_async.ingest.progress import Progress
+from besmart_async.ingest.rejected_rows import ROLES, TOLD
 from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification
 from besmart_async.ingest.service import OpenWriter, SignalService
 from besmart_async.ingest.sources import (
@@ -44,8 +44,8 @@ from besmart_async.ingest.workers import WorkerPool
 from besmart_async.ingest.zones import DstRule
 
 __all__ = [
-    "REJECT_PREFIX",
     "ROLES",
+    "TOLD",
     "CheckJob",
     "CheckReport",
     "Checkpoint",

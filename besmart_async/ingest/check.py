@@ -14,9 +14,9 @@ from besmart_async.ingest.columns import Chunk, distinct_codes
 from besmart_async.ingest.feeding import Feed
 from besmart_async.ingest.findings import CheckReport, Finding, finding_of
 from besmart_async.ingest.mapping import Mapper
-from besmart_async.ingest.pages import Places, titled
 from besmart_async.ingest.parsing import Parser, Reading, Readings
 from besmart_async.ingest.progress import OnProgress, Progress, unobserved
+from besmart_async.ingest.rejected_rows import Places, titled
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.source import Source, SourceError
 from besmart_async.ingest.spill import IN_MEMORY, RECORD, Spill

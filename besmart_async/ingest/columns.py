@@ -177,12 +177,14 @@ class Chunk:
 
     def title(self, role: str, place: int) -> str:
         """What the file calls the column at fault for a reading, by its role."""
-        if role == "value" and isinstance(self.time, DaySlots):
+        if role in ("value", "slot") and isinstance(self.time, DaySlots):
             return self.time.slots.titles[int(self.time.slot[place])]
         return self.titles.get(role, role)
 
     def text(self, role: str, place: int) -> str:
         """What that column holds there, as text."""
+        if role == "slot":
+            return f"{self.text('time', place)} {self.title(role, place)}"
         held = self.time.day if role == "time" and isinstance(self.time, DaySlots) else getattr(self, role)
         if held is None:
             return ""

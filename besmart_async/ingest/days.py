@@ -122,7 +122,7 @@ class DayParser:
         )
         out = np.zeros(len(ms), moments.dtype)
         out[plain] = moments
-        found = {int(plain[row]): problem for row, problem in problems.items()}
+        found = {int(plain[row]): _of_slot(problem) for row, problem in problems.items()}
         decided: dict[tuple[int, int], Milliseconds | Problem] = {}
         for row in np.flatnonzero(named >= 0).tolist():
             day, slot = int(days.places[row]), int(column.slot[row])
@@ -214,6 +214,11 @@ class DayParser:
         except OverflowError:
             return Problem("is outside the years 1 to 9999")
         return _Day(date, (date - _NAIVE_EPOCH) // timedelta(milliseconds=1), start, end - start)
+
+
+def _of_slot(problem: Problem) -> Problem:
+    """The time of a slot is at fault, not its day."""
+    return attrs.evolve(problem, column="slot") if problem.column == "time" else problem
 
 
 def _first(date: datetime, clock: Clock) -> Milliseconds:

@@ -25,6 +25,7 @@ from besmart_async.ingest.pages import Pages, Step
 from besmart_async.ingest.parsing import Reading
 from besmart_async.ingest.progress import OnProgress, Progress, unobserved
 from besmart_async.ingest.recorder import Recorder
+from besmart_async.ingest.rejected_rows import TOLD
 from besmart_async.ingest.report import IngestReport, Reject, State, Verification
 from besmart_async.ingest.routing import Router
 from besmart_async.ingest.sending import Sender
@@ -41,7 +42,6 @@ RESUMABLE_READINGS = 10_000
 """Readings in one bulk write where a checkpoint is kept."""
 RESUMABLE_UNDER_WAY = 20_000
 """Readings under way where a checkpoint is kept: so many may be sent twice when the process dies."""
-REJECT_PREFIX = "rejected_"
 """Columns that a file with rejects has beside those of readings; they mean nothing when it is read."""
 
 
@@ -212,7 +212,7 @@ class IngestJob:
     def _check(self) -> int | None:
         """Look at the headers; return the bytes of all sources, where that is known."""
         for source in self._sources:
-            unused = (title for title in source.check() if not title.startswith(REJECT_PREFIX))
+            unused = (title for title in source.check() if title not in TOLD)
             self._unused |= dict.fromkeys(unused)
         sizes = [source.size_bytes for source in self._sources]
         return None if None in sizes else sum(filter(None, sizes))

@@ -6,17 +6,14 @@ from collections.abc import Generator, Sequence
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
 from besmart_async.ingest.columns import Chunk, DaySlots
 from besmart_async.ingest.parsing import Parser, Reading, Readings
+from besmart_async.ingest.rejected_rows import Places, titled
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.shares import Share
 from besmart_async.ingest.sources import Page, Source
 from besmart_async.ingest.starts import Start
-
-ROLES = ("meter", "signal", "time", "value", "unit", "origin", "zone")
-"""What the columns of a reject's record are, in their order."""
 
 
 @attrs.frozen(eq=False)
@@ -109,46 +106,3 @@ def fresh(rejects: Sequence[Reject], start: Start) -> list[Reject]:
         return list(rejects)
     done = start.done.holds(np.array([one.row for one in rejects], np.int64)).tolist()
     return [one for one, known in zip(rejects, done, strict=True) if not known]
-
-
-class Places:
-    """Finds rejects in the chunk that they are of. Rows of a chunk need not ascend, and may have many readings."""
-
-    def __init__(self, chunk: Chunk) -> None:
-        self._chunk = chunk
-        self._order: NDArray[np.int64] | None = None
-        self._rows = chunk.rows
-        if not (np.diff(chunk.rows) > 0).all():
-            self._order = np.argsort(chunk.rows, kind="stable")
-            self._rows = chunk.rows[self._order]
-
-    def of(self, reject: Reject) -> int:
-        """The place of the reading that was rejected; the first of its row where no column tells which it is."""
-        first = int(np.searchsorted(self._rows, reject.row))
-        if self._order is None:
-            return first
-        end = int(np.searchsorted(self._rows, reject.row, side="right"))
-        places: list[int] = self._order[first:end].tolist()
-        return next((place for place in places if self._chunk.title("value", place) == reject.column), places[0])
-
-    def recorded(self, reject: Reject) -> Reject:
-        """The reject with what its row holds, as it is written."""
-        return attrs.evolve(reject, record=_record(self._chunk, self.of(reject), reject.column))
-
-
-def _record(chunk: Chunk, place: int, column: str | None) -> tuple[tuple[str, str, str], ...]:
-    roles = [role for role in ROLES if getattr(chunk, role) is not None]
-    if not isinstance(chunk.time, DaySlots):
-        return tuple((role, chunk.title(role, place), chunk.text(role, place)) for role in roles)
-    # A wide row is told by its day; which of its values it is, and its text, only where one of them is at fault.
-    text = chunk.text("value", place) if chunk.title("value", place) == column else ""
-    texts = {role: chunk.text(role, place) for role in roles} | {"value": text}
-    titles = chunk.titles | {"time": chunk.titles.get("date", "date")}
-    return tuple((role, titles.get(role, role), texts[role]) for role in roles)
-
-
-def titled(misfit: Reject, chunk: Chunk) -> Reject:
-    """A row that is no reading, with the titles of the columns that it ought to have and its line."""
-    named = [(role, chunk.titles[role], "") for role in ROLES if role in chunk.titles]
-    held = misfit.record or (("line", "", misfit.value),)
-    return attrs.evolve(misfit, record=(*named, *held))

@@ -11,8 +11,9 @@ from besmart_async.ingest.archive import Archive
 from besmart_async.ingest.items import items_of
 from besmart_async.ingest.mapping import Mapper, Resolved
 from besmart_async.ingest.overlaps import Overlaps
-from besmart_async.ingest.pages import Places, Step, fresh
+from besmart_async.ingest.pages import Step, fresh
 from besmart_async.ingest.recorder import Recorder
+from besmart_async.ingest.rejected_rows import Places
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sending import Sender
 from besmart_async.ingest.starts import Start

@@ -30,8 +30,8 @@ from besmart_async.ingest.columns import Chunk
 from besmart_async.ingest.items import Item
 from besmart_async.ingest.ledger import Ledger, Sheet
 from besmart_async.ingest.limits import RateLimit
-from besmart_async.ingest.pages import Places
 from besmart_async.ingest.recorder import Recorder
+from besmart_async.ingest.rejected_rows import Places
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.service import OpenWriter
 from besmart_async.ingest.starts import Start

@@ -56,10 +56,12 @@ class Slots:
     def reaching(self, columns: int) -> Slots:
         """The same with so many columns, for a row that is longer than the header; counted slots only."""
         added = range(len(self), columns)
+        found = _COUNTED.fullmatch(self.titles[-1].strip())
+        prefix, last = (found[1], int(found[2])) if found else ("value ", len(self))
         return attrs.evolve(
             self,
             positions=(*self.positions, *(self.positions[0] + n for n in added)),
-            titles=(*self.titles, *(f"value {n + 1}" for n in added)),
+            titles=(*self.titles, *(f"{prefix}{last + 1 + n - len(self)}" for n in added)),
             starts_ms=(*self.starts_ms, *(n * self.step_ms for n in added)),
             passes=(*self.passes, *(-1 for _ in added)),
         )

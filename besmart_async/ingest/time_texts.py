@@ -24,7 +24,7 @@ class Problem:
     """Why a reading has no time; `column` is what is at fault."""
 
     reason: str
-    column: Literal["time", "zone", "value"] = "time"
+    column: Literal["time", "slot", "zone", "value"] = "time"
 
 
 def parse_time(

@@ -30,7 +30,7 @@ def test_the_lines_of_the_help_lead_to_functions(where: str, text: str) -> None:
 def test_the_help_of_a_command_is_whole_and_its_paragraphs_fit_the_terminal(besmart: Run) -> None:
     lines = besmart("export", "--help").out.splitlines()
     start = lines.index("Write the readings of signals to a file that besmart ingest can read back.")
-    assert lines[start + 2].startswith("Columns: sensor, signal_type_moid, time (UTC)")
+    assert lines[start + 2].startswith("Columns: client_cid, sensor_mid, signal_type_moid")
     assert any(line.startswith("Exit codes: 0 done, 1 failed") for line in lines)
     assert max(map(len, lines)) <= 80
 

@@ -71,9 +71,9 @@ def test_the_rejects_file_mended_ingests_with_the_same_command(
     done = besmart("ingest", path, *options, "--rejects", rejects)
     assert done.code == Exit.REJECTED
     text = rejects.read_text("utf-8")
-    assert text.startswith("Meter No,OBIS Code,Timestamp,Reading,Unit,origin,zone,rejected_file,")
+    assert "rejected_line,Meter No,OBIS Code,Timestamp,Reading,Unit,origin,zone\n" in text
     first = text.replace("M1,A+,31.03.2024", "M1,A+,2024-03-31T04:00")
-    rejects.write_text(first.replace("\n,,,,,", '\nM3,A+,2024-03-31T04:00,"1,5",kWh,'), encoding="utf-8")
+    rejects.write_text(first.replace(",,,,,,,\n", ',M3,A+,2024-03-31T04:00,"1,5",kWh,,\n'), encoding="utf-8")
     mended = besmart("ingest", rejects, *options, "--rejects", tmp_path / "more.csv")
     assert (mended.code, mended.err) == (Exit.OK, "")
     assert "verified 2 of 2" in mended.out

@@ -83,11 +83,9 @@ async def test_rejects_of_a_row_that_is_not_done_are_told_once(tmp_path: Path, c
     report = await run(service, file, told)
     assert sorted(one.value for one in told) == ["x", "y", "z"]
     assert report.rejected + report.rejected_before == 3
-    assert {(one.value, one.column, {role: text for role, _, text in one.record}["value"]) for one in told} == {
-        ("x", "07:00", "x"),
-        ("y", "08:00", "y"),
-        ("z", "03:00", "z"),
-    }
+    assert {(one.value, one.column) for one in told} == {("x", "07:00"), ("y", "08:00"), ("z", "03:00")}
+    rows = [[text for role, _, text in one.record if role == "slot"] for one in told if one.record]
+    assert ["x", "y"] in [row[7:9] for row in rows]  # the row as a whole, for whoever mends it
     assert len(values(failing, service)) == DAYS * 24 - 3
 
 

@@ -67,4 +67,4 @@ def test_a_number_of_columns_that_is_no_day_needs_a_step() -> None:
 def test_a_row_longer_than_the_header_has_slots_too() -> None:
     slots = slots_of([str(n) for n in range(1, 97)], range(2, 98)).reaching(100)
     assert len(slots) == len(slots.titles) == len(slots.passes) == 100
-    assert (slots.positions[-1], slots.starts_ms[-1], slots.titles[-1]) == (101, 99 * 900_000, "value 100")
+    assert (slots.positions[-1], slots.starts_ms[-1], slots.titles[-1]) == (101, 99 * 900_000, "100")

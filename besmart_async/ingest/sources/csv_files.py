@@ -14,6 +14,7 @@ import numpy as np
 from besmart_async.ingest.arrow import pa
 from besmart_async.ingest.layout import CODED, FileForm, Layout
 from besmart_async.ingest.paging import Paging
+from besmart_async.ingest.rejected_rows import TOLD, form_of_rejects
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.slots import per_day
 from besmart_async.ingest.sources.blocks import BLOCK_BYTES, Block, blocks
@@ -88,8 +89,10 @@ class CsvSource:
 
     def _headed(self, block: Block | None) -> tuple[Layout, str, Block]:
         """Return what the header tells, and the rest of the first block."""
-        lines = block.text.split(b"\n", max(1, self.form.header_row))[:-1] if block else []
-        if block is None or not lines or len(lines) < self.form.header_row or not lines[-1].strip():
+        rejects = block is not None and block.text.startswith(TOLD[0].encode())
+        header_row = 1 if rejects else self.form.header_row
+        lines = block.text.split(b"\n", max(1, header_row))[:-1] if block else []
+        if block is None or not lines or len(lines) < header_row or not lines[-1].strip():
             if block and block.broken:
                 raise SourceError(
                     self.name, f"is not UTF-8 text{_at(block)}; say its encoding, such as --encoding cp1250"
@@ -99,12 +102,12 @@ class CsvSource:
         delimiter = self.form.delimiter or max(DELIMITERS, key=line.count)
         try:
             header = next(csv.reader([line], delimiter=delimiter))
-            if not self.form.header_row:
+            if not header_row:
                 header = [str(number) for number in range(1, len(header) + 1)]
-            layout = Layout.of(header, self.form)
+            layout = Layout.of(header, form_of_rejects(self.form, len(header)) if rejects else self.form)
         except (ValueError, csv.Error) as error:
             raise SourceError(self.name, str(error)) from None
-        skipped = self.form.header_row
+        skipped = header_row
         start = sum(len(line) + 1 for line in lines[:skipped])
         broken = {row: text for row, text in block.broken.items() if row > skipped}
         return layout, delimiter, Block(skipped + 1, block.text[start:], broken)
@@ -148,13 +151,15 @@ class _Reader:
                 ragged.append((row, fields))
             else:
                 reason = f"has {len(fields)} fields where the header has {self.layout.width}"
-                rejects.append(Reject(self.name, row, None, _short(text), reason))
-        rejects += [Reject(self.name, row, None, _short(text), reason) for row, text, reason in table.faults]
+                rejects.append(self._misfit(row, text, reason))
+        rejects += [self._misfit(row, text, reason) for row, text, reason in table.faults]
         for row, raw in block.broken.items():
-            text = _short(raw.decode(errors="replace"))
             reason = "is not UTF-8 text; if the whole file is not, say --encoding, such as cp1250"
-            rejects.append(Reject(self.name, row, None, text, reason))
+            rejects.append(self._misfit(row, raw.decode(errors="replace"), reason))
         return ragged, sorted(rejects, key=lambda reject: reject.row)
+
+    def _misfit(self, row: int, text: str, reason: str) -> Reject:
+        return Reject(self.name, row, None, _short(text), reason, (("line", "", text),))
 
     def _fits(self, fields: int) -> bool:
         slots = self.layout.slots
