@@ -25,7 +25,7 @@ class Packer:
         self._carried: list[Item] = []
 
     def pack(self, now: float) -> tuple[list[Item], bytes]:
-        """Freeze one batch of lanes in the order of the queue, and encode it; no items if all that is due is withheld."""
+        """Freeze one batch of lanes in the order of the queue, and encode it; empty if all that is due is withheld."""
         limits = self._intake.limits
         items = self._frozen(now)
         if not items:
@@ -70,7 +70,7 @@ class Packer:
 
     def _cut(self, items: list[Item], max_bytes: int) -> tuple[list[Item], bytes]:
         """Set aside the last items, since the readings are wider than expected; of one item, its last rows."""
-        encoded, size = [items[0].encoded()], 0
+        encoded = [items[0].encoded()]
         while len(encoded[0]) + 2 > max_bytes and items[0].rows > 1:
             lane, segment = items[0].lane, items[0].segment
             keep = max(1, int(0.97 * items[0].rows * max_bytes / len(encoded[0])))

@@ -1,9 +1,9 @@
 """From what waits in a lane to the encoded items of one bulk call.
 
 Theory of operation: what is taken from a lane is merged per form (unit; whether type and origin are told), later
-readings of the same (time, origin) replacing earlier ones across all forms; what no hold covers is encoded, all items of
-a batch at once. `Shipment`s are what goes out in one call, with the history of that call. Only when a shipment is taken
-apart, which is rare, its parts are encoded again.
+readings of the same (time, origin) replacing earlier ones across all forms; what no hold covers is encoded, all items
+of a batch at once. `Shipment`s are what goes out in one call, with the history of that call. Only when a shipment is
+taken apart, which is rare, its parts are encoded again.
 """
 
 from __future__ import annotations

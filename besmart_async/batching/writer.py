@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import attrs
 import numpy as np
@@ -37,9 +37,8 @@ from besmart_async.batching.admission import Admission
 from besmart_async.batching.callers import Delivery
 from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
-from besmart_async.batching.door import OriginColumn, TypeColumn, admitted, checked_data, plain_values, removal
+from besmart_async.batching.door import OriginColumn, TypeColumn, admitted, checked_data, removal
 from besmart_async.batching.engine import Engine, Put, WriterHook
-from besmart_async.batching.grids import Grids
 from besmart_async.batching.outbox import OnReject, Outbox
 from besmart_async.batching.outcomes import Rejection
 from besmart_async.batching.report import DeliveryReport
@@ -88,7 +87,6 @@ class Writer:
         self._core = Coalescer(self._policy, rng.random, journaled=journal is not None)
         self._engine = Engine(put, self._core, self._outbox, hooks)
         self._intake = self._core.intake
-        self._grids = Grids()
         self._offer_one = self._core.offer_one
         self._new_ref = itertools.count(1).__next__
         self._journaled: JournaledAdmission | None = None
@@ -165,34 +163,18 @@ class Writer:
                 if self._intake.attention:
                     await self._admission.attend()
                 return
-        elif at_home and self._journaled is None and time.__class__ is np.ndarray and key.__class__ is SignalKey:
-            if self._offered_plain(key, time, value, type, origin, unit):  # pyright: ignore[reportArgumentType]
-                if self._intake.attention:
-                    await self._admission.attend()
-                return
+        elif (
+            at_home
+            and self._journaled is None
+            and time.__class__ is np.ndarray
+            and self._admission.took_columns(key, time, value, type, origin, unit)
+        ):
+            if self._intake.attention:
+                await self._admission.attend()
+            return
         what = admitted(key, time, value, type, origin, unit)
         self._home()
         await self._admission.accept(what)
-
-    def _offered_plain(
-        self,
-        key: SignalKey,
-        time: NDArray[Any],
-        value: Any,
-        type_: TypeColumn,
-        origin: OriginColumn,
-        unit: str | None,
-    ) -> bool:
-        """Offer columns to the core without a `SignalData`, if they are plain; False: the long way."""
-        if type_ is not DOUBLE or origin.__class__ is not int or not 0 <= origin < 1 << 63:  # type: ignore[operator]
-            return False
-        if unit is not None and not (unit.__class__ is str and unit and unit.isascii()):
-            return False
-        values = plain_values(time, value)
-        grid = None if values is None else self._grids.of(time)
-        if grid is None:
-            return False
-        return self._intake.offer_columns(key, grid, values, type_, origin, unit, NO_REF, self._time())
 
     async def write_data(self, data: SignalData, *, labels: NDArray[np.int64] | None = None) -> None:
         """Write columns; as `write`, all or nothing.
