@@ -12,6 +12,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from benchmarks.contest import Contender, Contest, Standing, hold
+from benchmarks.imports import compile_package
 from benchmarks.marks import Mark, Marks
 from benchmarks.measuring import Table
 from benchmarks.sink import sink
@@ -31,6 +32,7 @@ def tables(*, readings: int, rounds: int) -> Sequence[Table]:
         readings: rows of the Parquet file; the CSV file has half of them.
         rounds: how often everybody runs.
     """
+    compile_package()
     with tempfile.TemporaryDirectory() as folder, sink("--count") as service:
         parquet, text = Path(folder) / "sorted.parquet", Path(folder) / "long.csv"
         rows = _write_parquet(parquet, readings)
