@@ -58,8 +58,10 @@ class Coder:
 
     def encode_column(self, column: Column) -> Coded:
         """Return an arrow array of anything as codes of its texts; a null is an empty text."""
-        if not pa.types.is_dictionary(column.type):
-            column = as_texts(column).dictionary_encode()
+        if not pa.types.is_dictionary(column.type):  # a sorted file has long runs of a text
+            runs = pc.run_end_encode(as_texts(column))
+            lengths = np.diff(as_numpy(runs.run_ends), prepend=0)
+            return Coded(np.repeat(self.encode_column(runs.values.dictionary_encode()).codes, lengths), self.names)
         names = as_texts(column.dictionary).to_pylist()
         meaning = self.encode([*names, ""] if column.null_count else names).codes
         codes = column.indices.fill_null(len(names)) if column.null_count else column.indices

@@ -144,6 +144,7 @@ class TimeParser:
         clock_rows = np.flatnonzero(stamps.known & ~stamps.moment)
         if len(clock_rows):
             found, wrong, open_ = self._moments(moments[clock_rows], zones.take(clock_rows) if zones else None)
+            moments = moments.copy()
             moments[clock_rows] = found
             problems |= {int(clock_rows[row]): problem for row, problem in wrong.items()}
             doubtful |= {int(clock_rows[row]): local for row, local in open_.items()}
@@ -256,8 +257,8 @@ def _placed(
     moments: NDArray[Any], decided: dict[int, Milliseconds], problems: dict[int, Problem]
 ) -> tuple[NDArray[Any], dict[int, Problem]]:
     if decided:
-        if any(isinstance(moment, float) for moment in decided.values()):
-            moments = moments.astype(np.float64)
+        fraction = any(isinstance(moment, float) for moment in decided.values())
+        moments = moments.astype(np.float64 if fraction else moments.dtype)
         moments[list(decided)] = list(decided.values())
     if problems:
         moments = moments.copy()

@@ -23,7 +23,6 @@ from besmart_async.ingest.sources.tables import Table, TableReader
 
 DELIMITERS = ",;\t|"
 _HEADER_BYTES = 64 << 10
-_CODED = ("meter", "signal", "unit", "origin", "zone", "date")
 
 
 @attrs.frozen
@@ -73,10 +72,7 @@ class CsvSource:
         with self._blocks(self.block_bytes) as (raw, found):
             block: Block | None
             layout, delimiter, block = self._headed(next(found, None))
-            coded = frozenset(layout.positions[role] for role in _CODED if role in layout.positions)
-            if not layout.slots:
-                coded -= {layout.positions.get("date", -1)}
-            reader = _Reader(self.name, layout, TableReader(layout.width, delimiter, layout.used, coded))
+            reader = _Reader(self.name, layout, TableReader(layout.width, delimiter, layout.used))
             while block is not None:
                 yield from reader.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
                 block = next(found, None)
