@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import codec, imports, journal, parsing, writes
+from benchmarks import codec, growth, imports, ingest, journal, parsing, writes
 from benchmarks.measuring import Table, machine, show
 
 
@@ -22,8 +22,18 @@ def _codec(smoke: bool) -> Sequence[Table]:
     return codec.rows(readings=10_000 if smoke else 200_000, rounds=_rounds(smoke))
 
 
+def _ingest(smoke: bool) -> Sequence[Table]:
+    return ingest.tables(readings=100_000 if smoke else 10_000_000, rounds=1 if smoke else 5)
+
+
+def _growth(smoke: bool) -> Sequence[Table]:
+    return growth.tables(
+        readings=100_000 if smoke else 10_000_000, signals=1_000 if smoke else 100_000, rounds=1 if smoke else 5
+    )
+
+
 def _imports(smoke: bool) -> Sequence[Table]:
-    return imports.rows(rounds=_rounds(smoke))
+    return imports.tables(rounds=1 if smoke else 5)
 
 
 def _parsing(smoke: bool) -> Sequence[Table]:
@@ -38,6 +48,8 @@ COMPARISONS: dict[str, Callable[[bool], Sequence[Table]]] = {
     "writes": _writes,
     "codec": _codec,
     "parsing": _parsing,
+    "ingest": _ingest,
+    "growth": _growth,
     "imports": _imports,
     "journal": _journal,
 }

@@ -30,7 +30,7 @@ from besmart_async.errors import BesmartError
 from besmart_async.ingest.claims import Claims
 from besmart_async.ingest.digests import digest
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.row_sets import BLOCK, NO_BITS, RowSet, by_block, flags, with_rows, without_row
+from besmart_async.ingest.row_sets import BLOCK, NO_BITS, Bits, RowSet, by_block, flags, with_rows, without_row
 from besmart_async.ingest.starts import Known, Start
 
 _BUSY_S = 30.0
@@ -151,7 +151,8 @@ class Checkpoint:
             CheckpointError: it cannot be written.
         """
         with self._explained(), transaction(self._db):
-            for file, rows in marks.rows:
+            for file in {file for file, _ in marks.rows}:
+                rows = np.concatenate([rows for of, rows in marks.rows if of == file])
                 for block, places in by_block(rows):
                     self._set(file, block, places)
             self._db.executemany(
@@ -207,8 +208,10 @@ class Checkpoint:
         self._db.execute("DELETE FROM rejects WHERE file = ? AND number = ?", (number, block * BLOCK + last))
 
     def _set(self, file: int, block: int, places: NDArray[np.int64]) -> None:
-        found = self._row("SELECT bits FROM blocks WHERE file = ? AND block = ?", file, block)
-        bits = with_rows(NO_BITS if found is None else found[0], places)
+        bits: Bits = None
+        if len(places) < BLOCK:
+            found = self._row("SELECT bits FROM blocks WHERE file = ? AND block = ?", file, block)
+            bits = with_rows(NO_BITS if found is None else found[0], places)
         self._db.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", (file, block, bits))
 
     def _forget(self, number: int) -> None:

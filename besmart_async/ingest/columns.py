@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.arrow import pa, pc
+from besmart_async.ingest.arrow import as_numpy, pa, pc
 from besmart_async.ingest.slots import Slots
 
 Column: TypeAlias = Any
@@ -58,12 +58,14 @@ class Coder:
 
     def encode_column(self, column: Column) -> Coded:
         """Return an arrow array of anything as codes of its texts; a null is an empty text."""
-        if not pa.types.is_dictionary(column.type):
-            column = as_texts(column).dictionary_encode()
+        if not pa.types.is_dictionary(column.type):  # a sorted file has long runs of a text
+            runs = pc.run_end_encode(as_texts(column))
+            lengths = np.diff(as_numpy(runs.run_ends), prepend=0)
+            return Coded(np.repeat(self.encode_column(runs.values.dictionary_encode()).codes, lengths), self.names)
         names = as_texts(column.dictionary).to_pylist()
         meaning = self.encode([*names, ""] if column.null_count else names).codes
         codes = column.indices.fill_null(len(names)) if column.null_count else column.indices
-        return Coded(meaning[codes.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)], self.names)
+        return Coded(meaning[as_numpy(codes)], self.names)
 
 
 class _Codes(dict[str, int]):
@@ -84,6 +86,19 @@ class _Codes(dict[str, int]):
         return code
 
 
+def run_starts(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Tell where runs of equal rows begin.
+
+    Args:
+        columns: of one length, at least one row.
+    """
+    first, *others = columns
+    changes = first[1:] != first[:-1]
+    for column in others:
+        changes |= column[1:] != column[:-1]
+    return np.append(0, np.flatnonzero(changes) + 1)
+
+
 def distinct_codes(codes: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the distinct codes, ascending, and which of them each row has: `np.unique` without sorting.
 
@@ -91,6 +106,10 @@ def distinct_codes(codes: NDArray[np.int64], most: int) -> tuple[NDArray[np.int6
         codes: from 0 to `most` - 1.
         most: how many there may be.
     """
+    starts = run_starts(codes) if len(codes) else codes
+    if len(starts) < len(codes) // 4:  # a sorted file: one row of each run will do
+        distinct, places = distinct_codes(codes[starts], most)
+        return distinct, np.repeat(places, np.diff(starts, append=len(codes)))
     if most > 4 * len(codes) + 1000:  # a table of all would be larger than the column
         distinct, places = np.unique(codes, return_inverse=True)
         return distinct, places

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.ingest.columns import run_starts
 from besmart_async.ingest.mapping import Resolved
+from besmart_async.ingest.parsing import Readings
 from besmart_async.ingest.report import Reject
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import from_ms
@@ -53,31 +56,52 @@ def items_of(resolved: Resolved) -> Iterator[Item]:
     if not len(readings):
         return
     signal = np.array([target.number for target in targets], np.int64)[resolved.places]
-    order = np.lexsort((readings.origin, readings.time, signal))  # stable: equal readings stay in the file's order
-    signal, time, origin = signal[order], readings.time[order], readings.origin[order]
-    unit = readings.unit.codes[order] if readings.unit is not None else np.zeros(len(order), np.int64)
-    if (unit != unit[0]).any():
-        first = _changes(signal, time, origin)
-        turns = np.cumsum(_changes(unit) & ~first)
-        turn = turns - turns[first][np.cumsum(first) - 1]  # how often the unit of this reading has changed before
-        by_turn = np.lexsort((unit, turn, signal))
-        order, signal, unit, turn = order[by_turn], signal[by_turn], unit[by_turn], turn[by_turn]
-        cuts = np.flatnonzero(_changes(signal, turn, unit))
-    else:
-        cuts = np.flatnonzero(_changes(signal))
-    for chosen in np.split(order, cuts[1:]):
-        target = targets[resolved.places[chosen[0]]]
-        origin = readings.origin[chosen]
-        symbol = readings.unit.text(int(chosen[0])) or None if readings.unit is not None else None
+    origin = int(readings.origin[0]) if (readings.origin == readings.origin[0]).all() else None
+    for rows in _ordered(readings, signal) or _sorted(readings, signal):
+        first = rows.start if isinstance(rows, slice) else int(rows[0])
+        target = targets[resolved.places[first]]
         data = SignalData.trusted(
             target.key,
-            readings.time[chosen],
-            readings.value[chosen],
+            readings.time[rows],
+            readings.value[rows],
             DOUBLE,
-            int(origin[0]) if (origin == origin[0]).all() else origin,
-            symbol,
+            origin if origin is not None else _one_or_all(readings.origin[rows]),
+            readings.unit.text(first) or None if readings.unit is not None else None,
         )
-        yield Item(target.meter, readings.file, data, readings.rows[chosen])
+        yield Item(target.meter, readings.file, data, readings.rows[rows])
+
+
+def _ordered(readings: Readings, signal: NDArray[np.int64]) -> Sequence[slice] | None:
+    """The rows of each item of a page that holds one signal after the other, each by time; None if this one does not.
+
+    Sorted files are like that, and their columns need not be copied.
+    """
+    starts = run_starts(signal, readings.unit.codes) if readings.unit is not None else run_starts(signal)
+    if len(set(signal[starts].tolist())) < len(starts):
+        return None
+    rising = readings.time[1:] > readings.time[:-1]
+    rising[starts[1:] - 1] = True
+    if not rising.all():
+        return None
+    return [slice(start, stop) for start, stop in pairwise([*starts.tolist(), len(signal)])]
+
+
+def _sorted(readings: Readings, signal: NDArray[np.int64]) -> Sequence[NDArray[np.int64]]:
+    """The rows of each item of any page."""
+    order = np.lexsort((readings.origin, readings.time, signal))  # stable: equal readings stay in the file's order
+    signal = signal[order]
+    if readings.unit is None or (readings.unit.codes == readings.unit.codes[0]).all():
+        return np.split(order, run_starts(signal)[1:])
+    unit = readings.unit.codes[order]
+    same = ~_changes(signal, readings.time[order], readings.origin[order])
+    turns = np.cumsum(_changes(unit) & same)
+    turn = turns - turns[~same][np.cumsum(~same) - 1]  # how often the unit of this reading has changed before
+    by_turn = np.lexsort((unit, turn, signal))
+    return np.split(order[by_turn], run_starts(signal[by_turn], turn[by_turn], unit[by_turn])[1:])
+
+
+def _one_or_all(origin: NDArray[np.int64]) -> int | NDArray[np.int64]:
+    return int(origin[0]) if (origin == origin[0]).all() else origin
 
 
 def _changes(*columns: NDArray[np.int64]) -> NDArray[np.bool_]:

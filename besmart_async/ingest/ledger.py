@@ -72,10 +72,10 @@ class Sheet:
 
     def settle(self, numbers: NDArray[np.int64], *, stored: bool) -> NDArray[np.int64]:
         """Note the outcome of some readings; return the rows that thereby have none without one."""
-        places = numbers - self.first
+        places = _without_gaps(numbers - self.first)
         if stored:
             self.arrived[places] = True
-        self.open -= len(places)
+        self.open -= len(numbers)
         if self.left is None:
             return self.rows[places]
         rows = self.rows[places]
@@ -84,6 +84,12 @@ class Sheet:
         self.left[at] -= counts
         done: NDArray[np.int64] = row[self.left[at] == 0]
         return done
+
+
+def _without_gaps(places: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Ascending places as a slice, if they are one: that is what an item mostly is, and columns need not be copied."""
+    first, last = int(places[0]), int(places[-1])
+    return slice(first, last + 1) if last - first == len(places) - 1 else places
 
 
 class Ledger:
@@ -153,7 +159,7 @@ class Ledger:
         return sheet.settle(numbers, stored=stored)
 
     def _by_sheet(self, labels: NDArray[np.int64]) -> Iterator[tuple[Sheet, NDArray[np.int64]]]:
-        numbers = np.sort(FIRST_LABEL - labels)
+        numbers = np.sort(FIRST_LABEL - labels, kind="stable")  # of items in a row: next to nothing
         start = 0
         while start < len(numbers):
             sheet = self._sheets[bisect_right(self._firsts, int(numbers[start])) - 1]

@@ -184,24 +184,34 @@ def in_units_of_types(resolved: Resolved) -> tuple[Resolved, list[Reject]]:
     unit = readings.unit if readings.unit is not None else Coded(np.zeros(len(readings), np.int64), [""])
     width = len(unit.names)
     distinct, which = distinct_codes(places * width + unit.codes, len(targets) * width)
-    symbols, value, refused = Coder(), readings.value.copy(), dict[int, str]()
+    symbols, refused = Coder(), dict[int, str]()
     named: list[str] = []
+    exponents: list[int] = []
     for place, pair in enumerate(distinct.tolist()):
         text, symbol = unit.names[pair % width] or readings.how.unit or "", targets[pair // width].unit
         how = conversion(text, symbol) if text else Conversion()
         if isinstance(how, str):
             refused[place] = how
-        elif how.exponent:
-            rows = which == place
-            value[rows] = how.of(value[rows])
+        exponents.append(0 if isinstance(how, str) else how.exponent)
         named.append("" if not text else symbol or unit_symbol(text) or "")
     codes = symbols.encode(named).codes[which]
+    value = _converted(readings.value, exponents, which)
     converted = attrs.evolve(readings, value=value, unit=Coded(codes, symbols.names))
     if not refused:
         return Resolved(converted, targets, places), []
     failing = np.isin(which, list(refused))
     rejects = [_reject(readings, row, "unit", refused[int(which[row])]) for row in np.flatnonzero(failing).tolist()]
     return Resolved(converted.take(~failing), targets, places[~failing]), rejects
+
+
+def _converted(value: NDArray[np.float64], exponents: Sequence[int], which: NDArray[np.int64]) -> NDArray[np.float64]:
+    if not any(exponents):
+        return value
+    of_row, value = np.array(exponents)[which], value.copy()
+    for exponent in set(exponents):
+        rows = of_row == exponent
+        value[rows] = Conversion(exponent).of(value[rows])
+    return value
 
 
 def _reject(readings: Readings, row: int, column: str, reason: str) -> Reject:

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.arrow import pa, pc
+from besmart_async.ingest.arrow import as_numpy, pa, pc
 from besmart_async.ingest.columns import Column, as_column, as_texts
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -42,11 +42,12 @@ def parse_numbers(column: Column, *, decimal_comma: bool = False, missing: Colle
     column = as_column(column)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type):
         return _of_texts(as_texts(column), decimal_comma, missing)
-    absent = column.is_null().to_numpy(zero_copy_only=False)
+    absent = as_numpy(column.is_null())
     try:
-        numbers = pc.fill_null(pc.cast(column, pa.float64()), 0.0).to_numpy(zero_copy_only=False)
+        doubles = pc.cast(column, pa.float64())
     except pa.ArrowInvalid:  # an integer that no double holds
-        numbers = pc.fill_null(pc.cast(column, pa.float64(), safe=False), 0.0).to_numpy(zero_copy_only=False)
+        doubles = pc.cast(column, pa.float64(), safe=False)
+    numbers = as_numpy(pc.fill_null(doubles, 0.0) if doubles.null_count else doubles)
     finite = np.isfinite(numbers)
     if finite.all():
         return Numbers(numbers, {}, absent)
@@ -59,14 +60,14 @@ def _of_texts(texts: Column, decimal_comma: bool, missing: Collection[str]) -> N
     plain = _pointed(texts) if decimal_comma else texts
     if not missing or not pc.any(pc.is_in(texts, value_set=pa.array(list(missing), pa.string()))).as_py():
         try:
-            numbers = pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False)
+            numbers = as_numpy(pc.cast(plain, pa.float64()))
         except pa.ArrowInvalid:
             pass
         else:
             if np.isfinite(numbers).all():
                 return Numbers(numbers, {}, none)
     trimmed = pc.utf8_trim(texts, _BLANKS)
-    absent = pc.is_in(trimmed, value_set=pa.array(["", *missing], pa.string())).to_numpy(zero_copy_only=False)
+    absent = as_numpy(pc.is_in(trimmed, value_set=pa.array(["", *missing], pa.string())))
     return _one_by_one(texts, pc.utf8_trim(plain, _BLANKS), absent)
 
 
@@ -81,9 +82,9 @@ def _pointed(texts: Column) -> Column:
 
 def _one_by_one(texts: Column, plain: Column, absent: NDArray[np.bool_]) -> Numbers:
     """Cast the texts that are numbers beyond doubt, and look at the others alone."""
-    simple = pc.match_substring_regex(plain, r"^-?[0-9]{1,15}(\.[0-9]{1,17})?$").to_numpy(zero_copy_only=False)
+    simple = as_numpy(pc.match_substring_regex(plain, r"^-?[0-9]{1,15}(\.[0-9]{1,17})?$"))
     values = np.zeros(len(texts), np.float64)
-    values[simple] = pc.cast(plain.filter(pa.array(simple)), pa.float64()).to_numpy(zero_copy_only=False)
+    values[simple] = as_numpy(pc.cast(plain.filter(pa.array(simple)), pa.float64()))
     problems: dict[int, str] = {}
     for row in np.flatnonzero(~simple & ~absent).tolist():
         text = plain[row].as_py()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.arrow import pa, pc
+from besmart_async.ingest.arrow import as_numpy, pa, pc
 from besmart_async.ingest.columns import Chunk, Coded, Coder, Column, DaySlots, as_column, as_texts
 from besmart_async.ingest.layout import Layout
 
@@ -61,10 +61,10 @@ class Paging:
             slots = slots.reaching(max(columns) + 1 - slots.positions[0])
         values = as_column(pa.chunked_array([columns[position] for position in slots.positions]))
         texts = pa.types.is_string(values.type)
-        present = pc.not_equal(pc.binary_length(values), 0) if texts else pc.is_valid(values)
-        kept = np.flatnonzero(pc.fill_null(present, False).to_numpy(zero_copy_only=False))
+        present = pc.cast(pc.binary_length(as_texts(values)), pa.bool_()) if texts else pc.is_valid(values)
+        kept = np.flatnonzero(as_numpy(present))
         if len(kept) < len(values):
-            values = values.take(pa.array(kept))
+            values = values.filter(present)
         slot, row = np.divmod(kept, len(rows))
         day = coded.pop("date").take(row)
         melted = {role: column.take(row) for role, column in coded.items()}

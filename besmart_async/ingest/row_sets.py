@@ -41,7 +41,7 @@ class RowSet:
         if not self._blocks:
             return found
         block = rows // BLOCK
-        for number in np.unique(block).tolist():
+        for number in set(block[np.flatnonzero(np.diff(block, prepend=-1))].tolist()):
             if number in self._blocks:
                 here = block == number
                 found[here] = flags(self._blocks[number])[rows[here] % BLOCK]
@@ -56,10 +56,13 @@ def flags(bits: Bits) -> NDArray[np.bool_]:
 
 
 def by_block(rows: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield each block that these rows touch, with their places in it."""
+    """Yield each block that these rows touch, with their places in it: ascending, each once."""
+    if not (rows[1:] > rows[:-1]).all():
+        rows = np.unique(rows)
     block = rows // BLOCK
-    for number in np.unique(block).tolist():
-        yield number, rows[block == number] % BLOCK
+    for part in np.split(rows, np.flatnonzero(block[1:] != block[:-1]) + 1):
+        if len(part):
+            yield int(part[0]) // BLOCK, part % BLOCK
 
 
 def with_rows(bits: Bits, places: NDArray[np.int64]) -> Bits:

@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.ingest.arrow import as_numpy, pa, pc
 from besmart_async.ingest.columns import Column
 from besmart_async.models.times import MAX_MS, MIN_MS
 
@@ -117,6 +118,8 @@ def read_stamps(texts: Column, patterns: Mapping[int, Pattern], *, unix: bool) -
             continue
         chosen: Any = slice(None)
         if (widths == width).all():
+            if pattern is not None and pattern is ISO.get(width) and (ms := _by_arrow(texts, pattern)) is not None:
+                return Stamps(ms, (ms >= MIN_MS) & (ms <= MAX_MS), np.full(rows, pattern.zone is not None))
             matrix = content[bounds[0] : bounds[-1]].reshape(rows, width)
         else:
             chosen = np.flatnonzero(widths == width)
@@ -126,6 +129,18 @@ def read_stamps(texts: Column, patterns: Mapping[int, Pattern], *, unix: bool) -
         stamps.known[chosen] = good
         stamps.moment[chosen] = pattern is None or pattern.zone is not None
     return stamps
+
+
+def _by_arrow(texts: Column, pattern: Pattern) -> NDArray[np.int64] | None:
+    """Let arrow read texts of a width that ISO 8601 has; None if one of them is not what it would write so.
+
+    It knows less than we do (no decimal comma, no microseconds), and takes a third of the time for what it knows.
+    """
+    try:
+        moments = pc.cast(texts, pa.timestamp("ms", None if pattern.zone is None else "UTC"))
+    except pa.ArrowInvalid:
+        return None
+    return as_numpy(moments.cast(pa.int64()))
 
 
 def _digits(matrix: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

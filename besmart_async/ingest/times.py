@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.arrow import pa, pc
+from besmart_async.ingest.arrow import as_numpy, pa, pc
 from besmart_async.ingest.columns import Coded, Column, as_column, as_texts
 from besmart_async.ingest.stamps import ISO, Pattern, pattern_of, read_stamps
 from besmart_async.ingest.time_texts import EMPTY, NO_ZONE, NOT_A_TIME, OUT_OF_RANGE, Problem, parse_time, unix_time
@@ -144,6 +144,7 @@ class TimeParser:
         clock_rows = np.flatnonzero(stamps.known & ~stamps.moment)
         if len(clock_rows):
             found, wrong, open_ = self._moments(moments[clock_rows], zones.take(clock_rows) if zones else None)
+            moments = moments.copy()
             moments[clock_rows] = found
             problems |= {int(clock_rows[row]): problem for row, problem in wrong.items()}
             doubtful |= {int(clock_rows[row]): local for row, local in open_.items()}
@@ -161,12 +162,12 @@ class TimeParser:
     def _timestamps(
         self, column: Column, zones: Coded | None, series: SeriesOf
     ) -> tuple[NDArray[Any], dict[int, Problem]]:
-        empty = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist() if column.null_count else []
+        empty = np.flatnonzero(as_numpy(column.is_null())).tolist() if column.null_count else []
         if pa.types.is_date(column.type):
             column = pc.cast(column, pa.timestamp("ms"))
         per_ms = _PER_SECOND[column.type.unit] / 1000
-        counts = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
-        whole = (counts // int(per_ms)) if per_ms >= 1 else counts * 1000
+        counts = as_numpy(_filled(column.cast(pa.int64())))
+        whole = counts if per_ms == 1 else counts // int(per_ms) if per_ms > 1 else counts * 1000
         rest = counts - whole * int(per_ms) if per_ms > 1 else np.zeros(1, np.int64)
         problems: dict[int, Problem]
         if column.type.tz is None:
@@ -227,8 +228,8 @@ def _one(clock_ms: Milliseconds, clock: Clock) -> Milliseconds | Local | Problem
 
 
 def _numbers(column: Column) -> tuple[NDArray[Any], dict[int, Problem]]:
-    empty = column.is_null().to_numpy(zero_copy_only=False)
-    numbers = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+    empty = as_numpy(column.is_null())
+    numbers = as_numpy(_filled(column))
     good = (numbers >= MIN_MS) & (numbers <= MAX_MS) & (np.abs(numbers) >= 1e11) & ~empty
     problems: dict[int, Problem] = {}
     for row in np.flatnonzero(~good).tolist():
@@ -237,6 +238,10 @@ def _numbers(column: Column) -> tuple[NDArray[Any], dict[int, Problem]]:
     kept = np.where(good, numbers, 0)
     whole = kept.astype(np.int64)
     return (whole if (whole == kept).all() else kept), problems
+
+
+def _filled(column: Column) -> Column:
+    return pc.fill_null(column, 0) if column.null_count else column
 
 
 def _by_zone(zones: Coded | None, rows: int) -> list[tuple[str | None, Any]]:
@@ -252,8 +257,8 @@ def _placed(
     moments: NDArray[Any], decided: dict[int, Milliseconds], problems: dict[int, Problem]
 ) -> tuple[NDArray[Any], dict[int, Problem]]:
     if decided:
-        if any(isinstance(moment, float) for moment in decided.values()):
-            moments = moments.astype(np.float64)
+        fraction = any(isinstance(moment, float) for moment in decided.values())
+        moments = moments.astype(np.float64 if fraction else moments.dtype)
         moments[list(decided)] = list(decided.values())
     if problems:
         moments = moments.copy()

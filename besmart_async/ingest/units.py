@@ -7,6 +7,7 @@ the length of a period, and is not the conversion of a unit.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import attrs
 import numpy as np
@@ -86,6 +87,7 @@ class Conversion:
         return values * factor if self.exponent > 0 else values / factor
 
 
+@lru_cache(maxsize=1000)
 def conversion(text: str, symbol: str | None) -> Conversion | str:
     """Return how to convert from a file's unit to a signal type's, or why that cannot be done.
 

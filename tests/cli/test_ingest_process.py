@@ -1,5 +1,6 @@
 """`besmart ingest` as processes that are killed, interrupted and started again, against a service on a port."""
 
+import itertools
 import json
 import os
 import signal
@@ -165,15 +166,26 @@ def test_killed_again_and_again_it_completes_and_sends_little_twice(
 def test_interrupted_it_records_and_the_next_run_sends_the_rest(
     service: Service, big_file: Path, presses: int, word: str, number: signal.Signals
 ) -> None:
-    pressed = threading.Semaphore(presses)
+    reached, calls = threading.Event(), itertools.count(1)
+    released = threading.Event()
 
-    def press(_: int) -> None:
-        if pressed.acquire(blocking=False):
-            process.send_signal(number)
+    def hold(_: int) -> None:
+        if next(calls) > 2:  # two are under way at most: the first has been acknowledged
+            reached.set()
+            released.wait(60)
 
-    service.on_write = press
+    service.on_write = hold
     with start(big_file, "--rate-limit", 200_000) as process:
-        out, err = process.communicate(timeout=60)
+        assert process.stderr is not None
+        assert reached.wait(60)
+        err = ""
+        for _ in range(presses):
+            process.send_signal(number)
+            err += process.stderr.readline()  # the next signal would be the same one until this one is noticed
+        if presses == 1:
+            released.set()
+        out = process.communicate(timeout=60)[0]
+    released.set()
     assert process.returncode == Exit.INTERRUPTED
     assert word in err
     assert "accepted" in out

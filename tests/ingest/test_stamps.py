@@ -47,6 +47,27 @@ def test_whatever_the_text_it_is_read_as_alone_or_not_at_all(texts: list[str]) -
         assert found is None or found == parse_time(text, "UTC")
 
 
+ISO_TEXTS = st.builds(
+    lambda moment, spec, end: (
+        moment.isoformat(timespec=spec)[: {"minutes": 16, "seconds": 19, "milliseconds": 23}.get(spec, 26)] + end
+    ),
+    MOMENTS,
+    st.sampled_from(["minutes", "seconds", "milliseconds", "microseconds"]),
+    st.sampled_from(["", "Z", "+05:30", "-23:59"]),
+)
+MUTATED = st.builds(
+    lambda text, place, character: text[:place] + character + text[place + 1 :],
+    ISO_TEXTS,
+    st.integers(0, 31),
+    st.sampled_from("0123456789-:.,TZtz+ x/"),
+)
+
+
+@given(ISO_TEXTS | MUTATED)
+def test_a_text_is_read_the_same_whatever_else_is_in_its_column(text: str) -> None:
+    assert read(text)[0] == read(text, "of another width")[0]
+
+
 @pytest.mark.parametrize(
     "text",
     [

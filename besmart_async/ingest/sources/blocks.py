@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Generator, Iterable, Iterator
+from functools import cached_property
 from typing import Final
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from besmart_async.ingest.sources.source import SourceError
 
@@ -36,10 +38,15 @@ class Block:
     text: bytes
     broken: dict[int, bytes]
 
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """Where its lines end; much faster than `count` and `find`."""
+        return np.flatnonzero(np.frombuffer(self.text, np.uint8) == ord("\n"))
+
     @property
     def lines(self) -> int:
         """How many lines it has."""
-        return self.text.count(b"\n")
+        return len(self.ends)
 
 
 def blocks(pieces: Iterable[bytes], encoding: str, name: str, size: int = BLOCK_BYTES) -> Generator[Block, None, None]:
@@ -55,7 +62,8 @@ def blocks(pieces: Iterable[bytes], encoding: str, name: str, size: int = BLOCK_
         SourceError: it is not text of that encoding, or what `pieces` raises, after the lines before.
     """
     row = 1
-    rest = bytearray()
+    rest: list[bytes] = []
+    length = 0
     failure: SourceError | None = None
     utf8 = encoding.casefold().replace("_", "-").removesuffix("-sig") in ("utf-8", "utf8")
     source = iter(_decoded(pieces, encoding, name) if not utf8 else _unmarked(pieces, name))
@@ -65,13 +73,15 @@ def blocks(pieces: Iterable[bytes], encoding: str, name: str, size: int = BLOCK_
         except SourceError as error:
             piece, failure = None, error
         if piece is not None:
-            rest += piece
-            if len(rest) < size:
+            rest.append(piece)
+            length += len(piece)
+            if length < size:
                 continue
         end = piece is None
+        text = b"".join(rest)
         # The second half of an end of line may be still to come.
-        held = b"\r" if rest.endswith(b"\r") and not end else b""
-        text = _one_line_end(bytes(rest[: len(rest) - len(held)]))
+        held = b"\r" if text.endswith(b"\r") and not end else b""
+        text = _one_line_end(text.removesuffix(held))
         if end and failure is None and text and not text.endswith(b"\n"):
             text += b"\n"
         cut = _cut(text, end=end)
@@ -81,7 +91,8 @@ def blocks(pieces: Iterable[bytes], encoding: str, name: str, size: int = BLOCK_
             yield block
         elif len(text) > LONGEST_LINE:
             raise SourceError(name, f"row {row} does not end; this is no table")
-        rest = bytearray(text[cut:] + held)
+        rest = [text[cut:] + held]
+        length = len(rest[0])
         if end:
             break
     if failure is not None:
@@ -122,7 +133,7 @@ def _one_line_end(text: bytes) -> bytes:
 def _cut(text: bytes, *, end: bool) -> int:
     """Where to end the block: after the last line, but before a record that may go on in the next block."""
     cut = text.rfind(b"\n") + 1
-    if end or b'"' not in text[:cut]:
+    if end or text.find(b'"', 0, cut) < 0:
         return cut
     odd = odd_lines(text[:cut])
     if len(odd) % 2 == 0:

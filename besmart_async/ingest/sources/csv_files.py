@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from besmart_async.ingest.arrow import pa
-from besmart_async.ingest.layout import CODED, FileForm, Layout
+from besmart_async.ingest.layout import FileForm, Layout
 from besmart_async.ingest.paging import Paging
 from besmart_async.ingest.rejected_rows import TOLD, form_of_rejects
 from besmart_async.ingest.report import Reject
@@ -73,10 +73,7 @@ class CsvSource:
         with self._blocks(self.block_bytes) as (raw, found):
             block: Block | None
             layout, delimiter, block = self._headed(next(found, None))
-            coded = frozenset(layout.positions[role] for role in (*CODED, "date") if role in layout.positions)
-            if not layout.slots:
-                coded -= {layout.positions.get("date", -1)}
-            reader = _Reader(self.name, layout, TableReader(layout.width, delimiter, layout.used, coded))
+            reader = _Reader(self.name, layout, TableReader(layout.width, delimiter, layout.used))
             while block is not None:
                 yield from reader.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
                 block = next(found, None)

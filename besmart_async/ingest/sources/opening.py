@@ -15,8 +15,10 @@ PACKED = {".gz": "gzip", ".zst": "zstd"}
 """Endings of packed files, and what they are packed with."""
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_READ_BYTES = 16 << 10
+_UNPACKED_BYTES = 16 << 10
 """Bytes unpacked at a time: so many before damage are lost at most."""
+_READ_BYTES = 256 << 10
+"""Bytes of a plain file read at a time."""
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def pieces(raw: BinaryIO, path: Path | None, name: str) -> Generator[bytes, None
         raise SourceError(name, f"is not {named} data, in spite of its name; rename it if it is plain text")
     try:
         stream = pa.CompressedInputStream(pa.PythonFile(_Lent(raw), mode="r"), kind) if kind else raw
-        while piece := stream.read(_READ_BYTES):
+        while piece := stream.read(_UNPACKED_BYTES if kind else _READ_BYTES):
             yield piece
     except (OSError, EOFError, pa.ArrowInvalid) as error:
         if kind is None:

@@ -14,8 +14,6 @@ from besmart_async.ingest.arrow import pa, pa_csv
 from besmart_async.ingest.columns import Column, as_column
 from besmart_async.ingest.sources.blocks import LONGEST_RECORD, Block, odd_lines
 
-_CODED = pa.dictionary(pa.int32(), pa.string())
-
 
 @attrs.frozen(eq=False)
 class Table:
@@ -42,13 +40,11 @@ class TableReader:
         width: fields of a row.
         delimiter: between them.
         used: indexes of the columns to read.
-        coded: those with few distinct texts.
     """
 
     width: int
     delimiter: str
     used: tuple[int, ...]
-    coded: frozenset[int] = frozenset()
 
     def read(self, block: Block) -> Table:
         """Read a block; rows that arrow would misread are read one by one."""
@@ -72,13 +68,16 @@ class TableReader:
 
         names = [str(index) for index in range(self.width)]
         used = [str(index) for index in self.used]
-        types = {str(index): _CODED if index in self.coded else pa.string() for index in self.used}
         found = pa_csv.read_csv(
             pa.BufferReader(text),
             pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
             pa_csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=misfit, ignore_empty_lines=False),
             pa_csv.ConvertOptions(
-                check_utf8=False, column_types=types, include_columns=used, null_values=[], strings_can_be_null=False
+                check_utf8=False,
+                column_types=dict.fromkeys(used, pa.string()),
+                include_columns=used,
+                null_values=[],
+                strings_can_be_null=False,
             ),
         )
         if found.num_rows + len(misfits) != len(lines):
@@ -147,7 +146,7 @@ class TableReader:
 def _without_blank_lines(block: Block) -> tuple[bytes, NDArray[np.int64]]:
     """Return a block's text without its empty lines, and the numbers of the others."""
     rows = np.arange(block.first_row, block.first_row + block.lines, dtype=np.int64)
-    if b"\n\n" not in block.text and not block.text.startswith(b"\n"):
+    if (np.diff(block.ends, prepend=-1) > 1).all():
         return block.text, rows
     lines = block.text.split(b"\n")[:-1]
     kept = [place for place, line in enumerate(lines) if line]

@@ -1,0 +1,140 @@
+"""Files in: `besmart ingest` as a user calls it, and a loop by hand over the same Parquet file. Whole processes.
+
+`python -m benchmarks.clients.ingest CONTENDER --url URL FILE`
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_IN_FLIGHT = 4
+_RESUMABLE = 10_000
+"""Readings of a call where a checkpoint is kept."""
+_LARGEST = 32_000
+"""Readings of a call without one: some 900 KB."""
+Item = dict[str, Any]
+
+
+def ours(url: str, file: str) -> None:
+    """The command as it is, with its checkpoint, which is new."""
+    with tempfile.TemporaryDirectory() as folder:
+        _command(url, file, "--checkpoint", str(Path(folder) / "ingest.sqlite3"))
+
+
+def ours_forgetful(url: str, file: str) -> None:
+    """Without a checkpoint."""
+    _command(url, file, "--no-checkpoint")
+
+
+def _command(url: str, file: str, *options: str) -> None:
+    from besmart_async.cli import main as besmart  # noqa: PLC0415 - one contender's
+
+    account = {"BASE_URL": url, "API_KEY": "key", "LOGIN": "login", "PASSWORD": "password"}
+    os.environ.update({f"BESMART_{name}": value for name, value in account.items()})
+    try:
+        besmart(["ingest", file, "--no-chart", *options])
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
+def by_hand(url: str, file: str) -> None:
+    """Calls of the same size as with a checkpoint."""
+    asyncio.run(_by_hand(url, file, _RESUMABLE))
+
+
+def by_hand_large(url: str, file: str) -> None:
+    """Calls of the same size as without one."""
+    asyncio.run(_by_hand(url, file, _LARGEST))
+
+
+async def _by_hand(url: str, file: str, readings: int) -> None:
+    """Send a file whose meters, signal type and unit are known to be as they should; what fails ends it."""
+    import aiohttp  # noqa: PLC0415 - one contender's
+    import orjson  # noqa: PLC0415 - as above
+
+    async def worker(session: aiohttp.ClientSession, batches: Iterator[list[Item]]) -> None:
+        for batch in batches:
+            body = orjson.dumps(batch, option=orjson.OPT_SERIALIZE_NUMPY)
+            async with session.put(f"{url}/sensors/signals/data", data=body) as answer:
+                answer.raise_for_status()
+                await answer.read()
+
+    headers = {"Authorization": "Bearer token", "Content-Type": "application/json"}
+    async with aiohttp.ClientSession(headers=headers) as session, asyncio.TaskGroup() as tasks:
+        shared = _batches(file, readings)
+        for _ in range(_IN_FLIGHT):
+            tasks.create_task(worker(session, shared))
+
+
+def _batches(file: str, readings: int) -> Iterator[list[Item]]:
+    """Fill each call up to `readings`, cutting the columns of a meter where it must be."""
+    batch: list[Item] = []
+    room = readings
+    for name, times, values in _meters(file):
+        client, meter = map(int, name.split("."))
+        start = 0
+        while start < len(times):
+            stop = min(len(times), start + room)
+            rows = stop - start
+            data = {
+                "time": times[start:stop],
+                "value": values[start:stop],
+                "type": ["DBL"] * rows,
+                "origin": [1] * rows,
+            }
+            key = {"client_cid": client, "sensor_mid": meter, "signal_type_moid": 32}
+            batch.append({**key, "data": data, "unit": "kW.h"})
+            room, start = room - rows, stop
+            if not room:
+                yield batch
+                batch, room = [], readings
+    if batch:
+        yield batch
+
+
+def _meters(file: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (meter, times, values), row group by row group; the file is sorted by meter."""
+    import pyarrow as pa  # noqa: PLC0415 - one contender's
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
+    opened = pq.ParquetFile(file, read_dictionary=["meter"])
+    for number in range(opened.num_row_groups):
+        table = opened.read_row_group(number, columns=["meter", "time", "value"]).combine_chunks()
+        meter = table["meter"].chunk(0)
+        codes, names = meter.indices.to_numpy(), meter.dictionary.to_pylist()
+        times, values = table["time"].cast(pa.int64()).to_numpy(), table["value"].to_numpy()
+        bounds = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist(), len(codes)]
+        for start, stop in pairwise(bounds):
+            yield names[codes[start]], times[start:stop], values[start:stop]
+
+
+CONTENDERS: dict[str, Callable[[str, str], None]] = {
+    "ours": ours,
+    "ours-forgetful": ours_forgetful,
+    "by-hand": by_hand,
+    "by-hand-large": by_hand_large,
+}
+
+
+def main() -> None:
+    """Run one contender."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.clients.ingest", description=__doc__)
+    parser.add_argument("contender", choices=CONTENDERS)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("file")
+    given = parser.parse_args()
+    CONTENDERS[given.contender](given.url, given.file)
+
+
+if __name__ == "__main__":
+    main()
