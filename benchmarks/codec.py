@@ -9,7 +9,8 @@ import orjson
 
 from benchmarks.measuring import Row, compare
 from besmart_async import Response, SignalData, SignalKey
-from besmart_async.wire.columns import decode_series, encode_item, join_items
+from besmart_async.wire.columns import encode_item, join_items
+from besmart_async.wire.series import decode_series
 
 
 def rows(*, readings: int, rounds: int) -> list[Row]:

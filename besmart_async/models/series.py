@@ -85,7 +85,7 @@ class SignalData:
     ) -> None:
         for column in (time, value, type_, origin):
             if isinstance(column, np.ndarray):
-                column.flags.writeable = False
+                column.setflags(write=False)
         self.__attrs_init__(key, time, value, type_, origin, unit, absent)  # pyright: ignore[reportAttributeAccessIssue]
 
     @classmethod

@@ -15,9 +15,10 @@ from besmart_async.models.series import SignalData
 from besmart_async.models.signal_types import SignalType
 from besmart_async.models.times import TimeLike
 from besmart_async.wire import codec
-from besmart_async.wire.columns import decode_series, encode_columns, encode_item, encode_query, join_items
+from besmart_async.wire.columns import encode_columns, encode_item, encode_query, join_items
 from besmart_async.wire.operation import Operation, Sender
 from besmart_async.wire.parameters import query
+from besmart_async.wire.series import decode_series
 
 T = TypeVar("T")
 

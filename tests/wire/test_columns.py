@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from besmart_async import DecodeError, InvalidInputError, Response, SignalData, SignalKey
-from besmart_async.wire.columns import decode_series, encode_columns, encode_item, encode_rows, join_items
+from besmart_async.wire.columns import encode_columns, encode_item, encode_rows, join_items
+from besmart_async.wire.series import decode_series
 from tests import document
 
 KEY = SignalKey(12, 122, 32)
