@@ -1,32 +1,41 @@
-"""`python -m benchmarks [codec | imports | journal | soak] [--smoke]`; without a name all but the soak."""
+"""`python -m benchmarks [NAME] [--smoke] [--json FILE]`; without a name all but the soak."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from benchmarks import codec, imports, journal, parsing
-from benchmarks.measuring import show, show_machine, show_rates
+import attrs
 
-
-def _codec(smoke: bool) -> None:
-    show(codec.rows(readings=10_000 if smoke else 200_000, rounds=_rounds(smoke)))
-
-
-def _imports(smoke: bool) -> None:
-    show(imports.rows(rounds=_rounds(smoke)))
+from benchmarks import codec, imports, journal, parsing, writes
+from benchmarks.measuring import Table, machine, show
 
 
-def _parsing(smoke: bool) -> None:
-    show(parsing.rows(readings=50_000 if smoke else 1_000_000, rounds=_rounds(smoke)))
+def _writes(smoke: bool) -> Sequence[Table]:
+    return writes.standings(readings=40_000 if smoke else 4_000_000, rounds=1 if smoke else 5)
 
 
-def _journal(smoke: bool) -> None:
-    show_rates(journal.rates(readings=100_000 if smoke else 2_000_000, rounds=1 if smoke else 5))
+def _codec(smoke: bool) -> Sequence[Table]:
+    return codec.rows(readings=10_000 if smoke else 200_000, rounds=_rounds(smoke))
 
 
-COMPARISONS: dict[str, Callable[[bool], None]] = {
+def _imports(smoke: bool) -> Sequence[Table]:
+    return imports.rows(rounds=_rounds(smoke))
+
+
+def _parsing(smoke: bool) -> Sequence[Table]:
+    return parsing.rows(readings=50_000 if smoke else 1_000_000, rounds=_rounds(smoke))
+
+
+def _journal(smoke: bool) -> Sequence[Table]:
+    return [journal.rates(readings=100_000 if smoke else 2_000_000, rounds=1 if smoke else 5)]
+
+
+COMPARISONS: dict[str, Callable[[bool], Sequence[Table]]] = {
+    "writes": _writes,
     "codec": _codec,
     "parsing": _parsing,
     "imports": _imports,
@@ -39,6 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", choices=[*COMPARISONS, "soak"], help="all but the soak by default")
     parser.add_argument("--smoke", action="store_true", help="small sizes and few rounds: does it run at all?")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--minutes", type=float, default=3.0, help="how long to soak")
     parser.add_argument("--seed", type=int, help="seed of the soak; drawn and printed by default")
     asked = parser.parse_args()
@@ -46,10 +56,15 @@ def main() -> int:
         from benchmarks.soak.run import main as soak  # noqa: PLC0415 - the others do without the tests
 
         return soak(asked.minutes, asked.seed)
-    show_machine()
+    print(f"machine: {machine()}\n", flush=True)
+    figures: dict[str, object] = {"machine": machine()}
     for name, run in COMPARISONS.items():
         if asked.what in (name, None):
-            run(asked.smoke)
+            tables = run(asked.smoke)
+            show(tables)
+            figures[name] = [attrs.asdict(table) for table in tables]
+    if asked.json is not None:
+        asked.json.write_text(json.dumps(figures, indent=1))
     return 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from benchmarks.measuring import Rate
+from benchmarks.measuring import Rate, Rates
 from benchmarks.sink import sink
 from besmart_async import BesmartClient, SignalKey, Writer
 
@@ -52,20 +52,20 @@ def cases(readings: int) -> list[Case]:
     return found
 
 
-def rates(*, readings: int, rounds: int) -> list[Rate]:
+def rates(*, readings: int, rounds: int) -> Rates:
     """Measure every case, unjournaled and journaled in turn."""
     everything = cases(readings)
     ways = ("unjournaled", "journaled")
     taken: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    with sink() as base_url, tempfile.TemporaryDirectory(prefix="besmart-journal-") as folder:
+    with sink() as service, tempfile.TemporaryDirectory(prefix="besmart-journal-") as folder:
         for round_number, case, way in product(range(rounds + 1), everything, ways):
             path = Path(folder) / f"{round_number}" if way == "journaled" else None
-            measured = asyncio.run(_measured(base_url, path, case.load))
+            measured = asyncio.run(_measured(service.base_url, path, case.load))
             if round_number:  # the first round warms up
                 taken.setdefault((case.work, way), []).append(measured)
         wait_ms = _sync_ms(Path(folder))
     note = f"one fsync of 4 KiB takes {wait_ms:.2f} ms here; one process sends, the other throws away"
-    return [
+    rates = [
         Rate(
             work=case.work,
             way=way,
@@ -73,10 +73,10 @@ def rates(*, readings: int, rounds: int) -> list[Rate]:
             per_s=case.units / statistics.median(wall for wall, _ in taken[case.work, way]),
             cpu_s=statistics.median(cpu for _, cpu in taken[case.work, way]) / case.units,
             bar=case.bar if way == "journaled" else None,
-            note=note,
         )
         for case, way in product(everything, ways)
     ]
+    return Rates(rates, note)
 
 
 async def _measured(base_url: str, journal: Path | None, load: Load) -> tuple[float, float]:

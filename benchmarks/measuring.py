@@ -5,21 +5,38 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
 
 import attrs
 import numpy as np
+import orjson
+
+
+class Table(attrs.AttrsInstance, Protocol):
+    """What a comparison ends with: an attrs class."""
+
+    def lines(self) -> Iterator[str]:
+        """The lines of the table."""
+        ...
 
 
 @attrs.frozen
 class Row:
-    """One line of a table: the median cost of each alternative, per unit of work."""
+    """Alternatives of one work: the median cost of each, per unit. A ratio above 1 says that ours is faster."""
 
     work: str
     unit: str
     medians: dict[str, float]
+
+    def lines(self) -> Iterator[str]:
+        """The table."""
+        ours = next(iter(self.medians.values()))
+        for name, median in self.medians.items():
+            ratio = "" if median is ours else f"{median / ours:17.2f}x"
+            yield f"{self.work:44} {name:34} {scaled(median, self.unit):>12} {ratio:>18}"
 
 
 def compare(work: str, unit: str, units: int, alternatives: Mapping[str, Callable[[], object]], rounds: int) -> Row:
@@ -34,25 +51,30 @@ def compare(work: str, unit: str, units: int, alternatives: Mapping[str, Callabl
     return Row(work, unit, {name: statistics.median(times) for name, times in taken.items()})
 
 
-def show_machine() -> None:
-    """Print what everything was measured on."""
-    processors = f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    print(f"machine: {platform.machine()}, {processors}, Python {platform.python_version()}, numpy {np.__version__}")
+def machine() -> str:
+    """Tell what everything is measured on."""
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    python = f"Python {platform.python_version()}, numpy {np.__version__}, orjson {orjson.__version__}"
+    return f"{platform.machine()}, {_processor()}, {os.cpu_count()} processors{load}, {python}"
 
 
-def show(rows: list[Row]) -> None:
-    """Print the rows as a table; a ratio above 1 says that ours is faster."""
-    print()
-    print(f"{'work':44} {'alternative':34} {'median':>12} {'ours is faster by':>18}")
-    for row in rows:
-        ours = next(iter(row.medians.values()))
-        for name, median in row.medians.items():
-            ratio = "" if median is ours else f"{median / ours:17.2f}x"
-            print(f"{row.work:44} {name:34} {_scaled(median, row.unit):>12} {ratio:>18}")
-    sys.stdout.flush()
+def _processor() -> str:
+    """The processor's name, where Linux tells it."""
+    try:
+        told = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(": ")[2] for line in told.splitlines() if line.startswith("model name")), "")
 
 
-def _scaled(seconds: float, unit: str) -> str:
+def show(tables: Iterable[Table]) -> None:
+    """Print tables."""
+    for table in tables:
+        print(*table.lines(), "", sep="\n", flush=True)
+
+
+def scaled(seconds: float, unit: str) -> str:
+    """Write a duration per unit of work."""
     for factor, name in ((1e9, "ns"), (1e6, "us"), (1e3, "ms")):
         if seconds * factor < 1000:
             return f"{seconds * factor:.1f} {name}/{unit}"
@@ -67,7 +89,6 @@ class Rate:
         per_s: units a second, a median.
         cpu_s: CPU seconds per unit of the measuring process, all threads.
         bar: what it must reach.
-        note: what else to know about the table.
     """
 
     work: str
@@ -76,19 +97,23 @@ class Rate:
     per_s: float
     cpu_s: float
     bar: float | None = None
-    note: str = ""
 
 
-def show_rates(rates: list[Rate]) -> None:
-    """Print the rates as a table; the ratio is to the first way of the same work."""
-    print(f"\n{'work':32} {'way':14} {'rate':>20} {'CPU':>16} {'ratio':>7}  bar")
-    first: dict[str, float] = {}
-    for rate in rates:
-        ratio = rate.per_s / first.setdefault(rate.work, rate.per_s)
-        bar = "" if rate.bar is None else f"{rate.bar:,.0f} {'reached' if rate.per_s >= rate.bar else 'MISSED'}"
-        speed = f"{rate.per_s:,.0f} {rate.unit}/s"
-        cpu = _scaled(rate.cpu_s, rate.unit.removesuffix("s"))
-        print(f"{rate.work:32} {rate.way:14} {speed:>20} {cpu:>16} {ratio:7.2f}  {bar}")
-    if rates:
-        print(rates[0].note)
-    sys.stdout.flush()
+@attrs.frozen
+class Rates:
+    """Rates of several works; the ratio of each is to the first way of the same work."""
+
+    rates: list[Rate]
+    note: str
+
+    def lines(self) -> Iterator[str]:
+        """The table."""
+        yield f"{'work':32} {'way':14} {'rate':>20} {'CPU':>16} {'ratio':>7}  bar"
+        first: dict[str, float] = {}
+        for rate in self.rates:
+            ratio = rate.per_s / first.setdefault(rate.work, rate.per_s)
+            bar = "" if rate.bar is None else f"{rate.bar:,.0f} {'reached' if rate.per_s >= rate.bar else 'MISSED'}"
+            speed = f"{rate.per_s:,.0f} {rate.unit}/s"
+            cpu = scaled(rate.cpu_s, rate.unit.removesuffix("s"))
+            yield f"{rate.work:32} {rate.way:14} {speed:>20} {cpu:>16} {ratio:7.2f}  {bar}"
+        yield self.note

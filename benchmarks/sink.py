@@ -1,8 +1,9 @@
 """A service that takes everything and keeps nothing, in a process of its own: what is left is the client's own cost.
 
-It answers logins with a token, questions after signal types with one, and every other request with 200. Run
-`python -m benchmarks.sink [--port 0]` for one by hand, which prints its address; with `--count`, `GET /count` tells how
-many readings have arrived, with `--distinct` how many of them did so once.
+It answers logins with a token, questions after signal types with one, questions of QuestDB's client after settings, and
+every other request with 200 or 204. Run `python -m benchmarks.sink [--port 0]` for one by hand, which prints its
+address; with `--count`, `GET /count` tells how many readings have arrived, with `--distinct` how many of them did so
+once. Bodies are kept until somebody asks, so that counting takes no time of what is measured.
 """
 
 from __future__ import annotations
@@ -13,40 +14,53 @@ import gc
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 
+import attrs
 import orjson
 
 _ROOT = Path(__file__).parents[1]
+_BUFFER_BYTES = 1 << 20
 _DONE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+_NOTHING = b"HTTP/1.1 204 No Content\r\n\r\n"
 _TYPES = [{"signal_type_moid": 32, "symbol": "A+", "obis_mapping": "1.8.0", "unit_id": 1, "unit_symbol": "kW.h"}]
+_SETTINGS = {"config": {"line.proto.support.versions": [1, 2, 3], "cairo.max.file.name.length": 127}}
+_MARKS = {
+    b"put": b'"DBL"',  # ours: every reading has its type
+    b"post /write": b"readings,",  # the lines of QuestDB and InfluxDB, which begin with the name of the table
+    b"post /api/v2/write": b"readings,",
+    b"post /api/v1/projects": b'"timestamp"',  # Cognite's points
+}
+"""What there is once in every reading, by the beginning of the request: it is counted without decoding anything."""
 
 
 class Tally:
-    """Counts readings by their types; keeps the distinct ones only if asked to."""
+    """Counts readings; keeps the distinct ones only if asked to."""
 
     def __init__(self, *, distinct: bool) -> None:
         self._requests = self._readings = self._body_bytes = 0
         self._distinct: dict[int, set[int]] | None = {} if distinct else None
+        self._kept: list[tuple[bytes, bytes]] = []
 
-    def put(self, body: bytes) -> None:
-        """Count the readings of one bulk write."""
-        self._requests += 1
-        self._body_bytes += len(body)
-        if self._distinct is None:
-            self._readings += body.count(b'"DBL"')  # without decoding it: every reading has its type
-            return
-        for item in orjson.loads(body):
-            times = item["data"]["time"]
-            self._readings += len(times)
-            self._distinct.setdefault(item["sensor_mid"], set()).update(times)
+    def put(self, mark: bytes, body: bytes) -> None:
+        """Keep the body of one write, in which `mark` is there once for every reading."""
+        self._kept.append((mark, body))
 
     def counts(self) -> dict[str, int]:
         """What has arrived."""
+        kept, self._kept = self._kept, []
+        for mark, body in kept:
+            self._requests += 1
+            self._body_bytes += len(body)
+            self._readings += body.count(mark)
+            if self._distinct is not None:
+                for item in orjson.loads(body):
+                    self._distinct.setdefault(item["sensor_mid"], set()).update(item["data"]["time"])
         distinct = -1 if self._distinct is None else sum(map(len, self._distinct.values()))
         return {
             "requests": self._requests,
@@ -56,33 +70,39 @@ class Tally:
         }
 
 
-class _Connection(asyncio.Protocol):
-    """HTTP/1.1 with Content-Length and keep-alive, as much of it as our client speaks."""
+class _Connection(asyncio.BufferedProtocol):
+    """HTTP/1.1 with Content-Length and keep-alive, as much of it as clients speak here."""
 
     def __init__(self, tally: Tally | None) -> None:
         self._tally = tally
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._head = b""
         self._left = 0  # bytes of the body that are still to come
         self._body: list[bytes] = []
-        self._counted = False
+        self._mark = b""
         self._answer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = self._buffer[:nbytes]
         while data:
             if not self._answer:
-                head, end, data = (self._head + data).partition(b"\r\n\r\n")
+                head, end, rest = (self._head + bytes(data)).partition(b"\r\n\r\n")
                 if not end:
                     self._head = head
                     return
                 self._head = b""
+                data = data[len(data) - len(rest) :]
                 self._begin(head)
             taken = min(self._left, len(data))
-            if self._counted:
-                self._body.append(data[:taken])
+            if self._mark:
+                self._body.append(bytes(data[:taken]))
             self._left, data = self._left - taken, data[taken:]
             if not self._left:
                 self._end()
@@ -91,12 +111,13 @@ class _Connection(asyncio.Protocol):
         lines = head.lower().split(b"\r\n")
         lengths = [line[15:] for line in lines if line.startswith(b"content-length:")]
         self._left = int(lengths[0]) if lengths else 0
-        self._counted = self._tally is not None and lines[0].startswith(b"put ")
+        marks = [] if self._tally is None else [mark for line, mark in _MARKS.items() if lines[0].startswith(line)]
+        self._mark = marks[0] if marks else b""
         self._answer = self._answer_to(lines[0])
 
     def _end(self) -> None:
-        if self._counted and self._tally is not None:
-            self._tally.put(b"".join(self._body))
+        if self._mark and self._tally is not None:
+            self._tally.put(self._mark, b"".join(self._body))
             self._body = []
         self._transport.write(self._answer)
         self._answer = b""
@@ -108,9 +129,11 @@ class _Connection(asyncio.Protocol):
             return _json({"token": "a-token-of-the-sink", "expiration": expiration, "user_id": 1})
         if target.endswith(b"/types"):
             return _json(_TYPES)
+        if target.endswith(b"/settings"):
+            return _json(_SETTINGS)
         if target.endswith(b"/count") and self._tally is not None:
             return _json(self._tally.counts())
-        return _DONE
+        return _NOTHING if b"/write?" in target else _DONE
 
 
 def _json(answer: object) -> bytes:
@@ -119,14 +142,26 @@ def _json(answer: object) -> bytes:
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+@attrs.frozen
+class Sink:
+    """One that runs in a process of its own. `base_url`: where."""
+
+    base_url: str
+
+    def readings(self) -> int:
+        """How many readings have come so far; one that counts tells it."""
+        with urllib.request.urlopen(f"{self.base_url}/count") as answer:
+            return int(orjson.loads(answer.read())["readings"])
+
+
 @contextmanager
-def sink() -> Iterator[str]:
-    """Run one in a process of its own; yield its base URL."""
-    command = [sys.executable, "-m", "benchmarks.sink"]
+def sink(*options: str) -> Iterator[Sink]:
+    """Run one in a process of its own, with options such as `--count`."""
+    command = [sys.executable, "-m", "benchmarks.sink", *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().strip()
+            yield Sink(process.stdout.readline().strip())
         finally:
             process.kill()
 

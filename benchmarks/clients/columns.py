@@ -1,0 +1,243 @@
+"""Columns in: readings of many signals, from numpy columns (or whatever a contender likes best) to the service.
+
+`python -m benchmarks.clients.columns CONTENDER --url URL --signals N --rows N`
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import orjson
+
+from benchmarks.clients.clock import timed
+from benchmarks.clients.series import BODY_BYTES, Series
+from besmart_async import BesmartClient, Writer, aiohttp_transport
+
+_PATH = "/api/sensors/signals/data"
+_IN_FLIGHT = 8
+Item = dict[str, Any]
+
+
+def ours(url: str, series: Series) -> None:
+    """Our writer with the default transport."""
+    asyncio.run(_ours(url, series, None))
+
+
+def ours_aiohttp(url: str, series: Series) -> None:
+    """Our writer over aiohttp."""
+    asyncio.run(_ours(url, series, aiohttp_transport()))
+
+
+async def _ours(url: str, series: Series, transport: Any) -> None:
+    keys, times, columns = series.keys, series.times, list(series.values)
+
+    async def write(writer: Writer, signals: int) -> None:
+        for key, values in zip(keys[:signals], columns[:signals], strict=True):
+            await writer.write(key, times, values)
+        await writer.flush()
+
+    async with (
+        BesmartClient(api_key="key", login="login", password="password", base_url=url, transport=transport) as client,
+        client.writer() as writer,
+    ):
+        warm_up = _warm_up(series)
+        await write(writer, warm_up)
+        with timed(series.readings, warm_up=warm_up * len(times)):
+            await write(writer, len(keys))
+
+
+def lists(url: str, series: Series) -> None:
+    """A loop by hand: aiohttp, and orjson over lists that are there already."""
+    times = series.times.tolist()
+    rows = len(times)
+    types, origins = ["DBL"] * rows, [1] * rows
+    columns = [(key.sensor_mid, values) for key, values in zip(series.keys, series.values.tolist(), strict=True)]
+
+    def encode(some: slice) -> bytes:
+        return orjson.dumps([_item(mid, times, values, types, origins) for mid, values in columns[some]])
+
+    asyncio.run(_by_hand(url, series, encode))
+
+
+def arrays(url: str, series: Series) -> None:
+    """The same with orjson's numpy option."""
+    times, rows = series.times, len(series.times)
+    types, origins = ["DBL"] * rows, np.ones(rows, np.int64)
+    columns = [(key.sensor_mid, values) for key, values in zip(series.keys, series.values, strict=True)]
+
+    def encode(some: slice) -> bytes:
+        items = [_item(mid, times, values, types, origins) for mid, values in columns[some]]
+        return orjson.dumps(items, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    asyncio.run(_by_hand(url, series, encode))
+
+
+def _item(mid: int, times: object, values: object, types: object, origins: object) -> Item:
+    data = {"time": times, "value": values, "type": types, "origin": origins}
+    return {"client_cid": 12, "sensor_mid": mid, "signal_type_moid": 32, "data": data}
+
+
+async def _by_hand(url: str, series: Series, encode: Callable[[slice], bytes]) -> None:
+    import aiohttp  # noqa: PLC0415 - one contender's
+
+    bodies = _slices(series, encode)
+
+    async def worker(session: aiohttp.ClientSession, todo: Iterator[slice]) -> None:
+        for some in todo:
+            async with session.put(_PATH, data=encode(some), headers={"Content-Type": "application/json"}) as answer:
+                answer.raise_for_status()
+                await answer.read()
+
+    async def all_of(session: aiohttp.ClientSession, todo: Sequence[slice]) -> None:
+        shared = iter(todo)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_IN_FLIGHT):
+                tasks.create_task(worker(session, shared))
+
+    parts = urlsplit(url)
+    headers = {"Authorization": "Bearer token", "Accept": "application/json"}
+    async with aiohttp.ClientSession(f"{parts.scheme}://{parts.netloc}", headers=headers) as session:
+        warm_up = bodies[:_IN_FLIGHT]
+        await all_of(session, warm_up)
+        with timed(series.readings, warm_up=_rows(series, warm_up)):
+            await all_of(session, bodies)
+
+
+def sockets(url: str, series: Series) -> None:
+    """The limit: bare sockets; encoded from arrays, with the constant columns from prepared bytes."""
+    encode = _fastest(series)
+    bodies = _slices(series, encode)
+    warm_up = bodies[:4]
+    with _Sockets(url) as several:
+        several.put_all(map(encode, warm_up))
+        with timed(series.readings, warm_up=_rows(series, warm_up)):
+            several.put_all(map(encode, bodies))
+
+
+def encoded(url: str, series: Series) -> None:
+    """Further than the limit: bare sockets and bodies that are there already."""
+    encode = _fastest(series)
+    bodies = list(map(encode, _slices(series, encode)))
+    with _Sockets(url) as several:
+        several.put_all([])
+        with timed(series.readings):
+            several.put_all(bodies)
+
+
+def _fastest(series: Series) -> Callable[[slice], bytes]:
+    times, rows = series.times, len(series.times)
+    types, origins = (orjson.Fragment(orjson.dumps([constant] * rows)) for constant in ("DBL", 1))
+    columns = [(key.sensor_mid, values) for key, values in zip(series.keys, series.values, strict=True)]
+
+    def encode(some: slice) -> bytes:
+        items = [_item(mid, times, values, types, origins) for mid, values in columns[some]]
+        return orjson.dumps(items, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    return encode
+
+
+class _Sockets:
+    """Connections in turn: each is asked for its answer only when it is to be used again."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._sockets = [socket.create_connection((parts.hostname, parts.port)) for _ in range(4)]
+        self._waiting: set[socket.socket] = set()
+        self._head = (
+            f"PUT {_PATH} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer token\r\n"
+            "Content-Type: application/json\r\nContent-Length: "
+        ).encode()
+
+    def __enter__(self) -> _Sockets:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._sockets:
+            one.close()
+
+    def put_all(self, bodies: Iterator[bytes] | Sequence[bytes]) -> None:
+        """Send all and read every answer."""
+        for one, body in zip(cycle(self._sockets), bodies, strict=False):
+            self._answer(one)
+            one.sendall(b"%s%d\r\n\r\n%s" % (self._head, len(body), body))
+            self._waiting.add(one)
+        for one in self._sockets:
+            self._answer(one)
+
+    def _answer(self, one: socket.socket) -> None:
+        if one in self._waiting:
+            self._waiting.remove(one)
+            answer = one.recv(65_536)
+            if not answer.startswith(b"HTTP/1.1 200 "):
+                raise ConnectionError(answer)
+
+
+def questdb(url: str, series: Series) -> None:
+    """QuestDB's client: a data frame with the signals as categories."""
+    import pandas as pd  # noqa: PLC0415 - one contender's
+    from questdb import Sender  # noqa: PLC0415 - as above
+
+    names = [str(key) for key in series.keys]
+    frame = pd.DataFrame(
+        {
+            "signal": pd.Categorical.from_codes(np.repeat(np.arange(len(names)), len(series.times)), pd.Index(names)),
+            "value": series.values.ravel(),
+            "time": np.tile(series.times, len(names)).astype("M8[ms]").astype("M8[ns]"),
+        }
+    )
+    with Sender.from_conf(f"http::addr={urlsplit(url).netloc};auto_flush_interval=off;") as sender:
+        few = frame.head(1000)
+        sender.dataframe(few, table_name="readings", symbols=["signal"], at="time")
+        sender.flush()
+        with timed(len(frame), warm_up=len(few)):
+            sender.dataframe(frame, table_name="readings", symbols=["signal"], at="time")
+            sender.flush()
+
+
+def _slices(series: Series, encode: Callable[[slice], bytes]) -> list[slice]:
+    """Cut the signals into bodies as large as ours."""
+    signals = BODY_BYTES // len(encode(slice(1)))
+    return [slice(first, first + signals) for first in range(0, len(series.keys), signals)]
+
+
+def _rows(series: Series, slices: Sequence[slice]) -> int:
+    return sum(len(series.keys[some]) for some in slices) * len(series.times)
+
+
+def _warm_up(series: Series) -> int:
+    """How many signals make eight bodies."""
+    return min(len(series.keys), math.ceil(8 * 32_000 / len(series.times)))
+
+
+CONTENDERS: dict[str, Callable[[str, Series], None]] = {
+    "ours": ours,
+    "ours-aiohttp": ours_aiohttp,
+    "lists": lists,
+    "arrays": arrays,
+    "questdb": questdb,
+    "sockets": sockets,
+    "encoded": encoded,
+}
+
+
+def main() -> None:
+    """Run one contender."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.clients.columns", description=__doc__)
+    parser.add_argument("contender", choices=CONTENDERS)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--signals", type=int, required=True)
+    parser.add_argument("--rows", type=int, required=True)
+    given = parser.parse_args()
+    CONTENDERS[given.contender](given.url, Series.made(given.signals, given.rows))
+
+
+if __name__ == "__main__":
+    main()

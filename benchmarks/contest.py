@@ -1,0 +1,159 @@
+"""Contenders in processes of their own, in turn, round by round: A B C A B C ...; medians, ratios, bars.
+
+A contender is a program that does the work once. Either it prepares itself untimed and prints what it took (as
+`clients.clock.timed` does), or the whole process is measured, from start to end.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import attrs
+
+from benchmarks.measuring import scaled
+
+ROOT = Path(__file__).parents[1]
+
+
+@attrs.frozen
+class Contender:
+    """One way of doing the work.
+
+    Attributes:
+        name: what the table calls it.
+        arguments: what follows `python`.
+        needs: the distribution without which it is skipped; the extra `bench` has them all.
+        bar: how many times our cost its cost must be; None if it is only shown.
+        aim: what we are out for.
+        whole: how many units the whole process does, if that is what is measured; None if it measures itself.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    needs: str = ""
+    bar: float | None = None
+    aim: float | None = None
+    whole: int | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether what it needs is installed."""
+        try:
+            return not self.needs or bool(distribution(self.needs))
+        except PackageNotFoundError:
+            return False
+
+
+@attrs.frozen
+class Contest:
+    """Ways to do one work. Of `ours`, the better one counts against each of `others`."""
+
+    work: str
+    unit: str
+    ours: Sequence[Contender]
+    others: Sequence[Contender]
+
+
+@attrs.frozen
+class Cost:
+    """What one unit takes, wall clock and CPU of all threads; and the most memory that the process had."""
+
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
+
+    def ratio(self, ours: Cost) -> float:
+        """How many times ours it is, by wall clock or CPU: the smaller."""
+        return min(self.wall_s / ours.wall_s, self.cpu_s / ours.cpu_s)
+
+
+@attrs.frozen
+class Standing:
+    """How a contest ended: the median costs by the contenders' names."""
+
+    contest: Contest
+    costs: dict[str, Cost]
+
+    def ratio(self, other: Contender) -> float:
+        """How many times ours the cost of another is."""
+        return max(self.costs[other.name].ratio(self.costs[way.name]) for way in self.contest.ours if way.runs)
+
+    def lines(self) -> Iterator[str]:
+        """The table."""
+        yield f"{self.contest.work:44} {'wall':>18} {'CPU':>18} {'peak':>8} {'x ours':>8}   bar           aim"
+        for way in [*self.contest.ours, *self.contest.others]:
+            if not way.runs:
+                yield f"  {way.name:42} skipped: pip install {way.needs}"
+                continue
+            cost = self.costs[way.name]
+            unit = self.contest.unit
+            line = f"  {way.name:42} {scaled(cost.wall_s, unit):>18} {scaled(cost.cpu_s, unit):>18}"
+            line += f" {cost.peak_bytes / 2**20:5.0f} MB"
+            if way in self.contest.others:
+                ratio = self.ratio(way)
+                line += f" {ratio:8.2f}"
+                if way.bar is not None:
+                    line += f"   {way.bar:<5g} {'reached' if ratio >= way.bar else 'MISSED'}"
+                if way.aim is not None:
+                    line += f" {way.aim:5g} {'reached' if ratio >= way.aim else 'not yet'}"
+            yield line
+
+
+@attrs.frozen
+class _Run:
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
+    units: int
+    sent: int
+
+
+def hold(contest: Contest, rounds: int, arrived: Callable[[], int] | None = None) -> Standing:
+    """Run everybody in turn, `rounds` times.
+
+    Args:
+        contest: who runs.
+        rounds: how often.
+        arrived: tells how many units have come to the service so far, to check that each contender did its work.
+
+    Raises:
+        RuntimeError: a contender failed, or did not do its work.
+    """
+    present = [way for way in (*contest.ours, *contest.others) if way.runs]
+    runs: dict[str, list[_Run]] = {way.name: [] for way in present}
+    for _ in range(rounds):
+        for way in present:
+            before = arrived() if arrived else 0
+            run = _run(way)
+            came = arrived() - before if arrived else run.sent
+            if came != run.sent:
+                raise RuntimeError(f"{contest.work}, {way.name}: sent {run.sent:,}, but {came:,} came")
+            runs[way.name].append(run)
+    return Standing(contest, {name: _median(of_one) for name, of_one in runs.items()})
+
+
+def _median(runs: Sequence[_Run]) -> Cost:
+    return Cost(
+        statistics.median(run.wall_s / run.units for run in runs),
+        statistics.median(run.cpu_s / run.units for run in runs),
+        int(statistics.median(run.peak_bytes for run in runs)),
+    )
+
+
+def _run(way: Contender) -> _Run:
+    launcher = [sys.executable, "-I", "-S", str(ROOT / "benchmarks" / "launcher.py")]
+    ended = subprocess.run([*launcher, sys.executable, *way.arguments], stdout=subprocess.PIPE, cwd=ROOT, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"{way.name} ended with {ended.returncode}: {' '.join(way.arguments)}")
+    *said, last = ended.stdout.splitlines()
+    taken = json.loads(last)
+    if way.whole is not None:
+        return _Run(taken["wall_s"], taken["cpu_s"], taken["peak_bytes"], way.whole, way.whole)
+    told = json.loads(next(line for line in reversed(said) if line))
+    return _Run(told["wall_s"], told["cpu_s"], taken["peak_bytes"], told["units"], told["sent"])
