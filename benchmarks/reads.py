@@ -31,9 +31,7 @@ def standings(*, signals: int, rounds: int) -> list[Standing]:
 
 
 def _contests(url: str, signals: int, generated: Path) -> list[Contest]:
-    def way(
-        name: str, contender: str, needs: str = "", bar: float | None = None, aim: float | None = None
-    ) -> Contender:
+    def way(name: str, contender: str, needs: str = "", *goal: float) -> Contender:
         options = [contender, "--url", url, "--signals", f"{signals}"]
         return Contender(name, ["-m", "benchmarks.clients.reads", *options], needs, *goal)
 
