@@ -194,10 +194,10 @@ class Gatherer(Generic[W]):
             batch: a batch of `poll`'s; one that has ended before settles nothing.
             answers: the answer's items in any order.
         """
-        found, twice, extra = sorted_out(batch.flights, answers)
         if batch not in self._under_way:
             return []
         self._under_way.remove(batch)
+        found, twice, extra = sorted_out(batch.flights, answers)
         self._extra += extra
         landed: Landed[W] = []
         for key, flight in batch.flights.items():

@@ -229,7 +229,10 @@ class Reader:
         return loop
 
     def _ask(self, query: SignalQuery, waiter: Waiter) -> Flight[Waiter]:
-        return self._offer(query, waiter, self._home())
+        """Offer what a stream asks, whose own task runs where the reader is at home."""
+        if self._closing or self._loop is None:
+            raise BesmartError("this reader is closed")
+        return self._offer(query, waiter, self._loop)
 
     def _offer(self, query: SignalQuery, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> Flight[Waiter]:
         flight = self._gatherer.offer(query, loop.time(), waiter)

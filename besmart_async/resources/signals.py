@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from besmart_async.errors import DecodeError, InvalidInputError, Response
@@ -36,7 +37,7 @@ def bulk_read(queries: Sequence[SignalQuery]) -> Operation[list[SignalData]]:
         content_type="application/json",
         replay=True,
         writes=False,
-        decode=decode_series,
+        decode=partial(decode_series, asked=[query.key for query in queries]),
     )
 
 

@@ -14,8 +14,9 @@ no wheels for Python 3.14, and it takes the first of two equal names in an objec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -32,16 +33,17 @@ from besmart_async.wire.found import found, integer
 
 _IDS = ("client_cid", "sensor_mid", "signal_type_moid")
 _COLUMNS = ("time", "value", "type", "origin")
+_ids = attrgetter(*_IDS)
 
 
-class _Columns(msgspec.Struct):
+class _Columns(msgspec.Struct, gc=False):
     time: msgspec.Raw = msgspec.Raw(b"[]")
     value: msgspec.Raw = msgspec.Raw(b"[]")
     type: msgspec.Raw = msgspec.Raw(b"null")
     origin: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     client_cid: int | None = None
     sensor_mid: int | None = None
     signal_type_moid: int | None = None
@@ -53,18 +55,21 @@ _DOCUMENTED = msgspec.json.Decoder(list[_Item] | _Item | None)
 _NO_COLUMNS = _Columns()
 
 
-def decode_series(response: Response, key: SignalKey | None = None) -> list[SignalData]:
+def decode_series(
+    response: Response, key: SignalKey | None = None, *, asked: Iterable[SignalKey] = ()
+) -> list[SignalData]:
     """Decode an answer with readings: one `SignalData` per element, in the answer's order.
 
     Args:
         response: the answer.
         key: which signal was asked for, where the answer need not say; None if each element must.
+        asked: which signals were asked for. It makes no difference but that these keys need not be made once more.
 
     Raises:
         DecodeError: naming the element and column, such as `$[3].data.value`.
     """
     try:
-        return _documented(response.content, key)
+        return _documented(response.content, key, asked)
     except (msgspec.MsgspecError, ValueError, DecodeError):
         pass  # another form, or a fault
     try:
@@ -92,7 +97,7 @@ def _is_series(data: object) -> bool:
     return isinstance(data, Mapping) and "time" in data
 
 
-def _documented(content: bytes, key: SignalKey | None) -> list[SignalData]:
+def _documented(content: bytes, key: SignalKey | None, asked: Iterable[SignalKey]) -> list[SignalData]:
     """Decode the documented form.
 
     Raises:
@@ -104,29 +109,26 @@ def _documented(content: bytes, key: SignalKey | None) -> list[SignalData]:
         content.decode()  # of texts that nobody wants, msgspec would not notice if they are not UTF-8
     answer = _DOCUMENTED.decode(content)
     items = answer if isinstance(answer, list) else [] if answer is None else [answer]
-    times, kinds = lru_cache(column_texts.times), lru_cache(column_texts.kinds)
+    known = {_ids(key): key for key in asked}
+    times, kinds, values = lru_cache(column_texts.times), lru_cache(column_texts.kinds), column_texts.values
     series: list[SignalData] = []
     for item in items:
         data = item.data or _NO_COLUMNS
         time = times(bytes(data.time))
         rows = len(time)
-        series.append(
-            SignalData.trusted(
-                _key_of(item, key),
-                time,
-                column_texts.values(bytes(data.value), rows),
-                kinds(bytes(data.type), rows, column_lists.types),
-                kinds(bytes(data.origin), rows, column_lists.origins),
-                item.unit or None,
-            )
-        )
+        value = values(bytes(data.value), rows)
+        type_ = kinds(bytes(data.type), rows, column_lists.types)
+        origin = kinds(bytes(data.origin), rows, column_lists.origins)
+        named = known.get(_ids(item)) or _named(item, key)
+        series.append(SignalData.trusted(named, time, value, type_, origin, item.unit or None))
     return series
 
 
-def _key_of(item: _Item, asked: SignalKey | None) -> SignalKey:
-    if asked is None:
-        return SignalKey(item.client_cid, item.sensor_mid, item.signal_type_moid)  # type: ignore[arg-type] # it checks
-    return SignalKey(*(getattr(asked if getattr(item, name) is None else item, name) for name in _IDS))
+def _named(item: _Item, key: SignalKey | None) -> SignalKey:
+    ids = _ids(item)
+    if key is not None:
+        ids = tuple(asked if told is None else told for asked, told in zip(_ids(key), ids, strict=True))
+    return SignalKey(*ids)
 
 
 def _elements(value: object) -> list[tuple[str, Any]]:
