@@ -1,4 +1,4 @@
-"""Columns in: readings of many signals, from numpy columns (or whatever a contender likes best) to the service.
+"""Columns in: readings of many signals, from numpy columns (or a data frame) to the service.
 
 `python -m benchmarks.clients.columns CONTENDER --url URL --signals N --rows N`
 """
@@ -55,14 +55,14 @@ async def _ours(url: str, series: Series, transport: Any) -> None:
 
 
 def lists(url: str, series: Series) -> None:
-    """A loop by hand: aiohttp, and orjson over lists that are there already."""
-    times = series.times.tolist()
-    rows = len(times)
+    """A loop by hand: aiohttp, and orjson over lists."""
+    times, rows = series.times, len(series.times)
     types, origins = ["DBL"] * rows, [1] * rows
-    columns = [(key.sensor_mid, values) for key, values in zip(series.keys, series.values.tolist(), strict=True)]
+    columns = [(key.sensor_mid, values) for key, values in zip(series.keys, series.values, strict=True)]
 
     def encode(some: slice) -> bytes:
-        return orjson.dumps([_item(mid, times, values, types, origins) for mid, values in columns[some]])
+        items = [_item(mid, times.tolist(), values.tolist(), types, origins) for mid, values in columns[some]]
+        return orjson.dumps(items)
 
     asyncio.run(_by_hand(url, series, encode))
 

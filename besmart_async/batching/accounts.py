@@ -24,10 +24,10 @@ class Accounts:
 
     def deliver(self, items: Sequence[Item]) -> None:
         """Note that the service stored some items."""
-        for item in items:
-            self.ledger.delivered += item.credit.readings
-            self._intake.settle(item.credit)
-        refs = [item.credit for item in items if item.credit.ref is not NO_REF]
+        credits_ = [item.credit for item in items]
+        self.ledger.delivered += sum([credit.readings for credit in credits_])
+        self._intake.settle(credits_)
+        refs = [credit for credit in credits_ if credit.ref is not NO_REF]
         self.events += [Settled(ref, delivered=count) for ref, count in by_ref(refs)]
         self.events += [LabelsStored(labels=credit.labels) for credit in refs if len(credit.labels)]
 
@@ -38,7 +38,7 @@ class Accounts:
             return
         credit = segment.credit
         self.ledger.kept += credit.readings
-        self._intake.settle(credit)
+        self._intake.settle([credit])
         why = told(error, "not_sent" if outcome == "rejected" else outcome)
         self.events += [Settled(ref, kept=count, error=why.clone()) for ref, count in by_ref([credit])]
 
@@ -49,7 +49,7 @@ class Accounts:
             self.ledger.in_doubt += credit.readings
         else:
             self.ledger.rejected += credit.readings
-        self._intake.settle(credit)
+        self._intake.settle([credit])
         refs = frozenset() if credit.ref is NO_REF else credit.refs
         if refs:
             self._tell_refs(credit, error, outcome)

@@ -9,19 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
-from besmart_async.batching.door import Reading
+from besmart_async.batching.door import Reading, plain_values
 from besmart_async.batching.engine import Engine
+from besmart_async.batching.grids import Grids
 from besmart_async.batching.intake import TURN
 from besmart_async.batching.lanes import READING_BYTES, columns_cost
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import WriterTimeoutError
+from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
+from besmart_async.models.values import DOUBLE
 
 
 class Admission:
@@ -33,6 +37,22 @@ class Admission:
         self._engine = engine
         self._intake = core.intake
         self._line = engine.line
+        self._grids = Grids()
+
+    def took_columns(self, key: Any, time: Any, value: Any, type_: Any, origin: Any, unit: str | None) -> bool:
+        """Accept columns without a `SignalData` made of them, if they are plain and there is room; False: `accept`."""
+        if (
+            key.__class__ is not SignalKey
+            or type_ is not DOUBLE
+            or origin.__class__ is not int
+            or not 0 <= origin < 1 << 63
+            or not (unit is None or (unit.__class__ is str and unit and unit.isascii()))
+            or (values := plain_values(time, value)) is None
+            or (grid := self._grids.of(time)) is None
+        ):
+            return False
+        now = self._engine.time()
+        return self._intake.offer_columns(key, grid, values, type_, origin, unit, NO_REF, now)
 
     async def accept(self, what: Reading | SignalData, ref: int | NDArray[np.int64] = NO_REF) -> None:
         """Return once all of it is accepted.

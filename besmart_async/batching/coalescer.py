@@ -5,7 +5,7 @@ Rules
 - Nothing here awaits, sleeps, logs or reads a clock: `now` (seconds, monotonic) is an argument, `rng` gives randomness.
 - `accepted == delivered + rejected + in_doubt + pending`, in readings, after every call.
 - At most one unsettled item set per signal: while a signal's readings are frozen, its newer ones wait.
-- What is frozen never changes. It is encoded once, when a slot is free for it, and sent again as the same bytes.
+- What is frozen never changes. It is encoded when a slot is free for it, and sent again as the same bytes.
 - "Full" and "nothing to send" are answers, not exceptions.
 
 Theory of operation
@@ -77,6 +77,7 @@ class Coalescer:
         self._settlement = Settlement(policy, rng, self._intake, self._traffic, self._accounts, self._salvage)
         self.offer_one = self._intake.offer_one
         self.offer_odd = self._intake.offer_odd
+        self.offer_columns = self._intake.offer_columns
         self.room = self._intake.room
 
     # -- in ----------------------------------------------------------------------------------------------------------
@@ -149,14 +150,13 @@ class Coalescer:
         )
 
     def _launch(self, shipment: Shipment, now: float) -> Batch:
-        body = shipment.body()
+        body = shipment.body
         shipment.attempts += 1
         shipment.sent_at = now
         if shipment.first_sent_at is None:
             shipment.first_sent_at = now
         shipment.fly(True)
         self._traffic.flying[shipment.number] = shipment
-        self._intake.used += len(body)
         self._ledger.requests += 1
         self._ledger.retries += shipment.attempts > 1
         self._ledger.bytes += len(body)
@@ -176,7 +176,6 @@ class Coalescer:
         shipment = self._traffic.flying.pop(number, None)
         if shipment is not None:
             shipment.fly(False)
-            self._intake.used -= shipment.body_bytes
         return shipment
 
     # -- outcomes ----------------------------------------------------------------------------------------------------

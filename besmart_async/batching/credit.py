@@ -18,9 +18,9 @@ Rows = slice | NDArray[Any]
 _NO_LABELS = np.empty(0, np.int64)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Credit:
-    """Which accepted readings the rows of some columns stand for.
+    """Which accepted readings the rows of some columns stand for. Only its cost ever changes.
 
     Attributes:
         rows: number of rows.
@@ -45,10 +45,6 @@ class Credit:
     def places(self) -> NDArray[Any]:
         """For each accepted reading its row."""
         return np.arange(self.rows) if self.row_of is None else self.row_of
-
-    def costing(self, cost: int) -> Credit:
-        """Return the same at another cost."""
-        return self if cost == self.cost else Credit(self.rows, self.row_of, self.ref, self.epoch, cost)
 
     def take(self, rows: Rows) -> Credit:
         """Return the credit of some of the rows, in that order."""

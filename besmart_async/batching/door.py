@@ -10,11 +10,14 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.batching.grids import all_true
 from besmart_async.errors import InvalidInputError
 from besmart_async.models.keys import SignalKey, checked_id, checked_key
 from besmart_async.models.series import SignalData, checked_unit
 from besmart_async.models.times import TimeColumn, TimeLike, plain_array, time_column, to_ms
 from besmart_async.models.values import REMOVED, JsonValue, checked_json, checked_unicode
+
+_INT, _FLOAT = np.dtype(np.int64), np.dtype(np.float64)
 
 TypeColumn = str | Sequence[str] | NDArray[Any]
 OriginColumn = int | Sequence[int] | NDArray[Any]
@@ -47,6 +50,23 @@ class Reading:
         """Return it as columns of one row."""
         time, value = plain_array([self.time]), plain_array([self.value])
         return SignalData.trusted(self.key, time, value, self.type, self.origin, self.unit)
+
+
+def plain_values(time: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return a copy of the values if both columns are plain: int64 times and finite float64 values, as many, not none.
+
+    Anything else is for `admitted` to bring into normal form, or to refuse.
+    """
+    if (
+        value.__class__ is not np.ndarray
+        or time.dtype is not _INT
+        or value.dtype is not _FLOAT
+        or time.ndim != 1
+        or time.shape != value.shape
+        or not len(time)
+    ):
+        return None
+    return value.copy() if all_true(np.isfinite(value)) else None
 
 
 def admitted(

@@ -6,6 +6,9 @@ flush waits for what was accepted before it and for nothing that came after.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from besmart_async.batching.credit import Credit
 
 
@@ -38,11 +41,15 @@ class Flushes:
         """Whether everything that the flush waited for has its final outcome."""
         return next(iter(self._unsettled), ticket + 1) > ticket
 
-    def settle(self, credit: Credit) -> None:
+    def settle(self, credits_: Iterable[Credit]) -> None:
         """Note that accepted readings have their final outcome."""
         if not self._unsettled:
             return
-        for epoch, readings in credit.by_epoch():
+        settled = Counter[int]()
+        for credit in credits_:
+            for epoch, readings in credit.by_epoch():
+                settled[epoch] += readings
+        for epoch, readings in settled.items():
             if epoch in self._unsettled:
                 self._unsettled[epoch] -= readings
                 if not self._unsettled[epoch]:

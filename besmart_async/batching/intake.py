@@ -21,9 +21,20 @@ from numpy.typing import NDArray
 
 from besmart_async.batching.credit import NO_REF, Credit
 from besmart_async.batching.flushes import Flushes
+from besmart_async.batching.grids import Grid
 from besmart_async.batching.holds import Holds, withheld_apart
 from besmart_async.batching.lane_queue import LaneQueue, Limits
-from besmart_async.batching.lanes import READING_BYTES, SEGMENT_BYTES, Lane, Segment, Tail, columns_cost
+from besmart_async.batching.lanes import (
+    READING_BYTES,
+    SEGMENT_BYTES,
+    VALUE_BYTES,
+    Columns,
+    Lane,
+    Part,
+    Segment,
+    Tail,
+    columns_cost,
+)
 from besmart_async.batching.packing import Item, merge
 from besmart_async.batching.report import Ledger
 from besmart_async.config import BatchPolicy
@@ -131,14 +142,42 @@ class Intake:
         self.admit(data, ref, now)
         return True
 
+    def offer_columns(
+        self,
+        key: SignalKey,
+        grid: Grid,
+        value: NDArray[np.float64],
+        type_: str,
+        origin: int,
+        unit: str | None,
+        ref: int,
+        now: float,
+    ) -> bool:
+        """Accept plain columns, checked already, of which `value` is ours to keep. False: no room now."""
+        rows = len(value)
+        cost = SEGMENT_BYTES + VALUE_BYTES * rows
+        if self._granted != self._quick:
+            self.reconcile()
+        if self._closed or self.crowded or (self.used + cost > self._memory and self.used > 0):
+            return False
+        columns = Columns(key, grid, value, type_, origin, unit, ref, self.flushes.epoch)
+        self._add(key, columns, rows, cost, now)
+        return True
+
     def admit(self, data: SignalData, ref: int | NDArray[Any], now: float, *, recovered: bool = False) -> None:
         """Accept columns for which there is room, or was; `recovered`: an earlier writer may have sent them."""
         rows, cost = len(data), columns_cost(data)
-        lane = self._lanes.get(data.key) or self._new_lane(data.key)
-        fresh = not lane.rows
-        lane.add(Segment(data, Credit(rows, None, ref, self.flushes.epoch, cost), recovered=recovered))
-        if fresh:
+        segment = Segment(data, Credit(rows, None, ref, self.flushes.epoch, cost), recovered=recovered)
+        self._add(data.key, segment, rows, cost, now)
+
+    def _add(self, key: SignalKey, part: Part, rows: int, cost: int, now: float) -> None:
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key)
             lane.since = now
+        elif not lane.rows:
+            lane.since = now
+        lane.add(part, rows)
         self.used += cost
         self._ledger.accepted += rows
         self._owed += 1 + rows // 100
@@ -146,8 +185,9 @@ class Intake:
             self._owed = 0
             self.attention = self.breathe = True
         self.queue.count(rows)
-        self._enqueue(lane)
-        self.attention |= self.queue.full()
+        if not lane.queued and not lane.busy:
+            self.attention |= self.queue.append(lane)
+        self.attention |= self.queue.filled()
 
     def reserve(self, cost: int) -> None:
         """Set memory aside for readings that are on their way to the journal; a negative cost gives it back."""
@@ -188,7 +228,7 @@ class Intake:
         room = 0 if self._closed or self.crowded else max(0, (self._memory - self.used) // READING_BYTES)
         turn = QUANTUM if 2 * self.used < self._memory else TURN
         self._quick = self._granted = self._dealt = min(turn, room)
-        self.attention |= self.queue.full()
+        self.attention |= self.queue.filled()
         return self._quick > 0
 
     def _open(self, key: SignalKey, type_: str, origin: int, unit: str | None, ref: int, now: float) -> Tail:
@@ -237,14 +277,14 @@ class Intake:
             self.attention = True
         return self.flushes.last_ticket
 
-    def settle(self, credit: Credit) -> None:
+    def settle(self, credits_: Sequence[Credit]) -> None:
         """Note that accepted readings have their final outcome."""
-        self.used -= credit.cost
+        self.used -= sum([credit.cost for credit in credits_])
         if not self.holds:
             self.reconcile()
             if not self._ledger.open:
                 self.used = self._reserved  # costs are divided in whole bytes: here the remainders go
-        self.flushes.settle(credit)
+        self.flushes.settle(credits_)
 
     # -- for the packer ----------------------------------------------------------------------------------------------
 
@@ -290,7 +330,8 @@ class Intake:
     def release(self, lane: Lane) -> None:
         """Note that one frozen item of the lane has its outcome."""
         lane.busy -= 1
-        self._enqueue(lane)
+        if not lane.busy:
+            self._enqueue(lane)
 
     def hold(self, items: Sequence[Item], until: float) -> None:
         """Let newer values of these readings wait until then."""

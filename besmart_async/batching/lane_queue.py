@@ -10,6 +10,7 @@ They are recounted only when that bound says that a batch might be full.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import attrs
@@ -48,9 +49,9 @@ class Limits:
         """How many readings fill a batch, by number or by size."""
         return min(self.readings.value, int(self.bytes.value / self.bytes_per_row))
 
-    def learn_width(self, encoded: int, rows: int) -> None:
-        """Note the size of an encoded item."""
-        width = max(1.0, (encoded - ITEM_BYTES) / rows)
+    def learn_width(self, size: int, items: int, rows: int) -> None:
+        """Note the size of a body."""
+        width = max(1.0, (size - items * ITEM_BYTES) / rows)
         self.bytes_per_row += min(1.0, 0.1 + rows / 1000) * (width - self.bytes_per_row)
 
 
@@ -69,6 +70,7 @@ class LaneQueue:
         self._urgent = 0
         self._rows = 0
         self._recount_at = 0
+        self._look_at = 0.0
 
     @property
     def first(self) -> Lane | None:
@@ -87,6 +89,7 @@ class LaneQueue:
         lane = self._lanes.popleft()
         lane.queued = False
         self._urgent -= lane.urgent
+        self._look_at = 0.0
         return lane
 
     def clear(self) -> None:
@@ -110,12 +113,20 @@ class LaneQueue:
             return float("-inf")
         return self._lanes[0].since + self._linger_s if self._lanes else None
 
+    def filled(self) -> bool:
+        """Whether the queue has come to hold a full batch since `full` last looked, or a lane was taken from it."""
+        if self._rows < self._look_at or not self.full():
+            return False
+        self._look_at = math.inf  # whoever was told will send it, as soon as it may be sent
+        return True
+
     def full(self) -> bool:
         """Whether the queue holds a full batch."""
         if not self._lanes:
             return False
         enough = self._limits.rows
-        if self._rows < max(enough, self._recount_at):
+        self._look_at = max(enough, self._recount_at)
+        if self._rows < self._look_at:
             return False
         if len(self._lanes) >= self._limits.items.value:
             return True

@@ -1,7 +1,8 @@
 """Where accepted readings wait: one lane per signal, holding columns in the order of acceptance.
 
-A lane holds parts: `Segment`s (columns) and `Tail`s (lists that single readings are appended to). Whose readings they
-are is told by a `Credit`, so that every accepted reading is accounted for even after a later one has replaced it.
+A lane holds parts: `Segment`s, and what becomes one when it is taken: `Columns` (plain arrays) and `Tail`s (lists that
+single readings are appended to). Whose readings they are is told by a `Credit`, so that every accepted reading is
+accounted for even after a later one has replaced it.
 """
 
 from __future__ import annotations
@@ -15,52 +16,103 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.batching.credit import Credit, Rows
+from besmart_async.batching.grids import Grid
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import plain_array
 from besmart_async.models.values import JsonValue
+from besmart_async.wire.columns import JsonItem, item_of, plain_item
 
 READING_BYTES = 80
 """Estimate for one buffered single reading: a float, an int and two list slots."""
 SEGMENT_BYTES = 400
 """Estimate for the objects around a segment's columns."""
 
-
-FEW_ROWS = 16
-"""Up to so many single readings are encoded from their lists: arrays would take longer to make than to use."""
+VALUE_BYTES = 16
+"""A time and a value in a column."""
 
 
 class Segment:
-    """Columns of one signal with their credit.
+    """Readings of one signal with their credit.
 
     Attributes:
         credit: which accepted readings they stand for.
         recovered: an earlier writer left them in its journal, and may have sent them: see `Intake.recovered_until`.
-        few: the same readings as lists, if they are few plain ones of distinct times: columns are then made only if
-            somebody asks for `data`, which hardly ever happens to what is delivered.
+        source: the same readings as they were accepted, if they are plain ones of distinct times. They are encoded as
+            they are; a `SignalData` is then made only if somebody asks for `data`, which hardly ever happens to what is
+            delivered.
     """
 
-    __slots__ = ("_data", "credit", "few", "recovered")
+    __slots__ = ("_data", "credit", "recovered", "source")
 
     def __init__(
-        self, data: SignalData | None, credit: Credit, few: Tail | None = None, *, recovered: bool = False
+        self,
+        data: SignalData | None,
+        credit: Credit,
+        source: Columns | Tail | None = None,
+        *,
+        recovered: bool = False,
     ) -> None:
         self._data = data
         self.credit = credit
-        self.few = few
+        self.source = source
         self.recovered = recovered
 
     @property
     def data(self) -> SignalData:
         """The readings."""
         if self._data is None:
-            assert self.few is not None  # noqa: S101 - one of them is given
-            self._data = self.few.columns()
+            assert self.source is not None  # noqa: S101 - one of them is given
+            self._data = self.source.columns()
         return self._data
 
     def take(self, rows: Rows) -> Segment:
         """Return some of the rows."""
         return Segment(self.data.take(rows), self.credit.take(rows), recovered=self.recovered)
+
+    def item(self) -> JsonItem:
+        """Return them as one element of the body of a bulk write."""
+        return item_of(self.data) if self.source is None else self.source.item()
+
+
+class Columns:
+    """Plain columns of one write: ascending int times, finite float values, one type and origin."""
+
+    __slots__ = ("_epoch", "_grid", "_key", "_origin", "_ref", "_type", "_unit", "_value")
+
+    def __init__(
+        self,
+        key: SignalKey,
+        grid: Grid,
+        value: NDArray[np.float64],
+        type_: str,
+        origin: int,
+        unit: str | None,
+        ref: int,
+        epoch: int,
+    ) -> None:
+        self._key = key
+        self._grid = grid
+        self._value = value
+        self._type = type_
+        self._origin = origin
+        self._unit = unit
+        self._ref = ref
+        self._epoch = epoch
+
+    def segment(self) -> Segment:
+        """Return the readings with their credit."""
+        rows = len(self._value)
+        return Segment(None, Credit(rows, None, self._ref, self._epoch, SEGMENT_BYTES + VALUE_BYTES * rows), self)
+
+    def columns(self) -> SignalData:
+        """Return the readings as `SignalData`."""
+        return SignalData.trusted(self._key, self._grid.time, self._value, self._type, self._origin, self._unit)
+
+    def item(self) -> JsonItem:
+        """Return them as one element of the body of a bulk write."""
+        rows = len(self._value)
+        return plain_item(self._key, self._grid.encodable(), self._value, rows, self._type, self._origin, self._unit)
 
 
 _MIXED: Any = object()
@@ -121,9 +173,12 @@ class Tail:
         rows = len(self.times)
         ref: int | NDArray[Any] = self.ref if self.refs is None else _one_or_all(self.refs, np.int64)
         credit = Credit(rows, None, ref, self.epoch, rows * READING_BYTES + self.extra)
-        if rows <= FEW_ROWS and self.plain and self.types is None and (rows == 1 or len(set(self.times)) == rows):
-            return Segment(None, credit, few=self)
-        return Segment(self.columns(), credit)
+        plain = self.plain and self.types is None and (rows == 1 or len(set(self.times)) == rows)
+        return Segment(None, credit, self) if plain else Segment(self.columns(), credit)
+
+    def item(self) -> JsonItem:
+        """Return them as one element of the body of a bulk write: their lists, which are faster than arrays made."""
+        return plain_item(self.key, self.times, self.values, len(self.times), self.type, self.origin, self.unit)
 
     def columns(self) -> SignalData:
         """Return the readings as columns."""
@@ -134,6 +189,9 @@ class Tail:
             return SignalData.trusted(self.key, time, value, self.type, self.origin, self.unit)
         type_, origin = _one_or_all(self.types, object), _one_or_all(self.origins, np.int64)
         return SignalData.trusted(self.key, time, value, type_, origin, self.unit)
+
+
+Part = Segment | Columns | Tail
 
 
 class Lane:
@@ -169,7 +227,7 @@ class Lane:
 
     def __init__(self, key: SignalKey) -> None:
         self.key = key
-        self.parts: list[Tail | Segment] = []
+        self.parts: list[Part] = []
         self.tail: Tail | None = None
         self.sealed_rows = 0
         self.since = 0.0
@@ -192,11 +250,12 @@ class Lane:
             self.parts.append(self.tail)
             self.tail = None
 
-    def add(self, segment: Segment) -> None:
-        """Append columns."""
-        self.seal()
-        self.parts.append(segment)
-        self.sealed_rows += segment.credit.rows
+    def add(self, part: Part, rows: int) -> None:
+        """Append a part with so many readings."""
+        if self.tail is not None:
+            self.seal()
+        self.parts.append(part)
+        self.sealed_rows += rows
 
     def put_back(self, segments: Sequence[Segment]) -> None:
         """Put what was taken, and could not be sent, to the front again."""
@@ -212,6 +271,10 @@ class Lane:
                 return [segment]
             self.seal()
         parts, self.parts = self.parts, []
+        if len(parts) == 1 and self.sealed_rows <= rows:
+            self.sealed_rows = 0
+            part = parts[0]
+            return [part if isinstance(part, Segment) else part.segment()]
         taken: list[Segment] = []
         left = rows
         for number, part in enumerate(parts):

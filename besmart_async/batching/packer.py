@@ -1,7 +1,7 @@
-"""Filling batches: lanes from the intake's queue, frozen and encoded one by one until a limit is reached.
+"""Filling batches: lanes from the intake's queue, frozen one by one until a limit is reached, and encoded together.
 
-Each item is encoded once. One that turns out not to fit is carried: it begins the next batch. How wide a reading is in
-bytes is learned on the way, so that seldom much is encoded in vain.
+How wide a reading is in bytes is learned on the way, so that seldom more is frozen than fits. What turns out not to fit
+is carried: it begins the next batch.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from besmart_async.batching.credit import Credit
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.lane_queue import ITEM_BYTES
 from besmart_async.batching.lanes import Lane, Segment
-from besmart_async.batching.packing import Item, frozen_item
+from besmart_async.batching.packing import Item
 from besmart_async.models.keys import SignalKey
+from besmart_async.wire.columns import encode_items, join_items
 
 
 class Packer:
@@ -23,64 +24,85 @@ class Packer:
         self._intake = intake
         self._carried: list[Item] = []
 
-    def pack(self, now: float) -> list[Item]:
-        """Freeze one batch of lanes in the order of the queue; empty if all that is due is withheld."""
-        intake = self._intake
+    def pack(self, now: float) -> tuple[list[Item], bytes]:
+        """Freeze one batch of lanes in the order of the queue, and encode it; empty if all that is due is withheld."""
+        limits = self._intake.limits
+        items = self._frozen(now)
+        if not items:
+            return [], b""
+        body = encode_items([item.segment.item() for item in items])
+        limits.learn_width(len(body), len(items), sum([item.rows for item in items]))
+        if len(body) > limits.bytes.value:
+            items, body = self._cut(items, limits.bytes.value)
+        self._intake.queue.carried = bool(self._carried)
+        rows = sum([item.rows for item in items])
+        for item in items:
+            share = len(body) * item.rows // rows
+            item.credit.cost += share
+            self._intake.used += share
+        return items, body
+
+    def _frozen(self, now: float) -> list[Item]:
+        """Take from the queue what fills a batch, going by the width of readings so far."""
+        intake, queue, limits = self._intake, self._intake.queue, self._intake.limits
         intake.reconcile()
-        frozen, self._carried = self._carried, []
-        items: list[Item] = []
-        rows, size = 0, 1
-        limits = intake.limits
-        max_items, max_rows, max_bytes = limits.items.value, limits.readings.value, limits.bytes.value
-        while frozen or (intake.queue.first is not None and len(items) < max_items and not self._carried):
-            if not frozen:
-                lane = intake.queue.first
-                assert lane is not None  # noqa: S101 - the loop's condition
-                room = min(max_rows - rows, int((max_bytes - size - ITEM_BYTES) / (1.01 * limits.bytes_per_row)))
-                if items and lane.rows > room:
+        items, self._carried = self._carried, []
+        width = 1.01 * limits.bytes_per_row
+        max_items = limits.items.value
+        rows = sum([item.rows for item in items])
+        rows_left = limits.readings.value - rows
+        bytes_left = limits.bytes.value - len(items) * ITEM_BYTES - width * rows
+        while queue.first is not None and len(items) < max_items:
+            bytes_left -= ITEM_BYTES
+            taken = queue.first.rows
+            if taken > rows_left or width * taken > bytes_left:
+                if items:
                     break
-                lane, segments = intake.take_first(max(1, room), now)
-                frozen = [self._encode(lane, segment) for segment in segments]
-            for number, item in enumerate(frozen):
-                rows, size = rows + item.rows, size + len(item.encoded) + 1
-                if items and (len(items) >= max_items or rows > max_rows or size > max_bytes):
-                    self._set_aside(items, frozen[number:])
-                    intake.queue.carried = bool(self._carried)
-                    return items
-                items.append(item)
-            frozen = []
-        intake.queue.carried = bool(self._carried)
+                taken = max(1, min(rows_left, int(bytes_left / width)))
+            lane, segments = intake.take_first(taken, now)
+            rows_left -= taken
+            bytes_left -= width * taken
+            lane.busy += len(segments)
+            items += [Item(lane, segment) for segment in segments]
+        if len(items) > max_items:
+            items = self._kept(items, max_items)
         return items
 
-    def _set_aside(self, items: list[Item], frozen: list[Item]) -> None:
-        """Carry what did not fit; but one call per signal: what has company in this batch, or among these, thaws."""
-        lanes = {items[-1].lane}
-        for item in reversed(frozen):
-            if item.lane in lanes or any(other.lane is item.lane for other in frozen if other is not item):
+    def _cut(self, items: list[Item], max_bytes: int) -> tuple[list[Item], bytes]:
+        """Set aside the last items, since the readings are wider than expected; of one item, its last rows."""
+        encoded = [items[0].encoded()]
+        while len(encoded[0]) + 2 > max_bytes and items[0].rows > 1:
+            lane, segment = items[0].lane, items[0].segment
+            keep = max(1, int(0.97 * items[0].rows * max_bytes / len(encoded[0])))
+            self._intake.put_back(lane, segment.take(slice(keep, None)))
+            items[0] = Item(lane, segment.take(slice(None, keep)))
+            encoded = [items[0].encoded()]
+        size = len(encoded[0]) + 2
+        for item in items[1:]:
+            one = item.encoded()
+            size += len(one) + 1
+            if size > max_bytes:
+                break
+            encoded.append(one)
+        return self._kept(items, len(encoded)), join_items(encoded)
+
+    def _kept(self, items: list[Item], count: int) -> list[Item]:
+        """Keep the first items and carry the others; but one call per signal: what has company of its lane, thaws."""
+        kept, others = items[:count], items[count:]
+        for item in reversed(others):
+            if item.lane is kept[-1].lane or any(other.lane is item.lane for other in others if other is not item):
                 item.lane.busy -= 1
-                self._intake.put_back(item.lane, Segment(item.data, item.credit))
+                self._intake.put_back(item.lane, item.segment)
             else:
                 self._carried.insert(0, item)
+        return kept
 
     def drain(self) -> list[tuple[Lane, Segment]]:
         """Give up what was carried."""
         carried, self._carried = self._carried, []
         self._intake.queue.carried = False
-        return [(item.lane, Segment(item.data, item.credit)) for item in carried]
+        return [(item.lane, item.segment) for item in carried]
 
     def pending(self) -> Iterator[tuple[SignalKey, Credit]]:
         """Yield what is carried."""
         return ((item.lane.key, item.credit) for item in self._carried)
-
-    def _encode(self, lane: Lane, segment: Segment) -> Item:
-        item = frozen_item(lane, segment)
-        max_bytes = self._intake.limits.bytes.value
-        self._intake.limits.learn_width(len(item.encoded), item.rows)
-        while len(item.encoded) + 2 > max_bytes and item.rows > 1:
-            keep = max(1, int(0.97 * item.rows * max_bytes / len(item.encoded)))
-            self._intake.put_back(lane, segment.take(slice(keep, None)))
-            segment = segment.take(slice(None, keep))
-            item = frozen_item(lane, segment)
-        self._intake.used += len(item.encoded)
-        lane.busy += 1
-        return item

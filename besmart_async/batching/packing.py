@@ -1,9 +1,9 @@
 """From what waits in a lane to the encoded items of one bulk call.
 
 Theory of operation: what is taken from a lane is merged per form (unit; whether type and origin are told), later
-readings of the same (time, origin) replacing earlier ones across all forms; what no hold covers is encoded, each item
-once. `Shipment`s are what goes out in one call, with the history of that call. A shipment is
-taken apart without encoding again, except where a single item has to be cut by its rows.
+readings of the same (time, origin) replacing earlier ones across all forms; what no hold covers is encoded, all items
+of a batch at once. `Shipment`s are what goes out in one call, with the history of that call. Only when a shipment is
+taken apart, which is rare, its parts are encoded again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from besmart_async.batching.isolation import Family
 from besmart_async.batching.lanes import Lane, Segment, origins_of
 from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
-from besmart_async.wire.columns import encode_item, encode_rows, join_items
+from besmart_async.wire.columns import encode_items
 
 
 class Item:
@@ -30,18 +30,16 @@ class Item:
     Attributes:
         lane: where it came from.
         segment: the readings as they were taken from the lane.
-        credit: which accepted readings they stand for; its cost includes the encoded bytes.
-        encoded: the element as bytes.
+        credit: which accepted readings they stand for; its cost includes their share of the body.
         rows: how many readings.
     """
 
-    __slots__ = ("credit", "encoded", "lane", "rows", "segment")
+    __slots__ = ("credit", "lane", "rows", "segment")
 
-    def __init__(self, lane: Lane, segment: Segment, encoded: bytes, cost: int) -> None:
+    def __init__(self, lane: Lane, segment: Segment) -> None:
         self.lane = lane
         self.segment = segment
-        self.credit = segment.credit.costing(cost)
-        self.encoded = encoded
+        self.credit = segment.credit
         self.rows = segment.credit.rows
 
     @property
@@ -49,20 +47,13 @@ class Item:
         """The readings."""
         return self.segment.data
 
+    def encoded(self) -> bytes:
+        """Encode it alone."""
+        return encode_items([self.segment.item()])[1:-1]
+
     def take(self, rows: Rows) -> Item:
         """Return an item with some of the rows, at its share of the cost."""
-        segment = Segment(self.data.take(rows), self.credit.take(rows), recovered=self.segment.recovered)
-        return Item(self.lane, segment, encode_item(segment.data), segment.credit.cost)
-
-
-def frozen_item(lane: Lane, segment: Segment) -> Item:
-    """Encode what has been taken from a lane."""
-    few = segment.few
-    if few is None:
-        encoded = encode_item(segment.data)
-    else:
-        encoded = encode_rows(few.key, few.times, few.values, few.type, few.origin, few.unit)
-    return Item(lane, segment, encoded, segment.credit.cost + len(encoded))
+        return Item(self.lane, self.segment.take(rows))
 
 
 @attrs.define(eq=False)
@@ -72,9 +63,9 @@ class Shipment:
     Attributes:
         number: identifies it in events and outcomes.
         items: what is in it.
+        body: the body of the call.
         family: the search for refused readings it is a probe of.
         readings: rows in it.
-        body_bytes: size of its body.
         attempts: calls so far.
         first_sent_at: when the first of them (or of the shipment it is a part of) left.
         sent_at: when the last one left.
@@ -88,9 +79,9 @@ class Shipment:
 
     number: int
     items: tuple[Item, ...]
+    body: bytes = attrs.field(repr=False)
     family: Family | None = None
     readings: int = attrs.field(init=False)
-    body_bytes: int = attrs.field(init=False)
     attempts: int = 0
     first_sent_at: float | None = None
     sent_at: float = 0.0
@@ -103,7 +94,11 @@ class Shipment:
 
     def __attrs_post_init__(self) -> None:
         self.readings = sum([item.rows for item in self.items])
-        self.body_bytes = 1 + sum([len(item.encoded) + 1 for item in self.items])
+
+    @property
+    def body_bytes(self) -> int:
+        """Size of the body."""
+        return len(self.body)
 
     @property
     def free(self) -> bool:
@@ -115,15 +110,12 @@ class Shipment:
         for item in self.items:
             item.lane.flying = flying
 
-    def body(self) -> bytes:
-        """Join the request body."""
-        return join_items([item.encoded for item in self.items])
-
     def part(self, number: int, items: Sequence[Item], family: Family | None = None) -> Shipment:
         """Return a shipment of some of the items that inherits this one's history."""
         return Shipment(
             number,
             tuple(items),
+            encode_items([item.segment.item() for item in items]),
             family,
             first_sent_at=self.first_sent_at,
             maybe_applied=self.maybe_applied,
@@ -136,7 +128,7 @@ class Shipment:
 def merge(parts: Sequence[Segment]) -> list[Segment]:
     """Join parts of one lane, in order of acceptance: one segment per form, each (time, origin) once, the last wins."""
     if len(parts) == 1:
-        if parts[0].few is not None:
+        if parts[0].source is not None:
             return list(parts)
         winner = last_wins(parts[0].data.time, parts[0].data.origin)
         if winner is None:
@@ -217,7 +209,7 @@ def fitted(items: Sequence[Item], max_bytes: int) -> list[list[Item]]:
     todo = list(reversed(items))
     while todo:
         item = todo.pop()
-        bytes_ = len(item.encoded) + 1
+        bytes_ = len(item.encoded()) + 1
         if bytes_ + 1 > max_bytes and item.rows > 1:
             todo += reversed(halves(item, bytes_ // max_bytes + 1))
         elif size + bytes_ > max_bytes:

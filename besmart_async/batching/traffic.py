@@ -84,9 +84,9 @@ class Traffic:
             due_at = self._intake.queue.due_at()
             if due_at is None or due_at > now:
                 return None
-            items = self.packer.pack(now)
+            items, body = self.packer.pack(now)
             if items:
-                return Shipment(self.new_number(), tuple(items))
+                return Shipment(self.new_number(), tuple(items), body)
         return None
 
     def _may_freeze(self) -> bool:

@@ -163,6 +163,15 @@ class Writer:
                 if self._intake.attention:
                     await self._admission.attend()
                 return
+        elif (
+            at_home
+            and self._journaled is None
+            and time.__class__ is np.ndarray
+            and self._admission.took_columns(key, time, value, type, origin, unit)
+        ):
+            if self._intake.attention:
+                await self._admission.attend()
+            return
         what = admitted(key, time, value, type, origin, unit)
         self._home()
         await self._admission.accept(what)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _KEEPALIVE_S = 4.0
 """As in `sharded`: less than servers keep idle connections."""
 
-_LARGE_BYTES = 1 << 18
+_LARGE_BYTES = 1 << 20
 """Larger bodies go out piece by piece, so that the event loop gets a turn in between."""
 
 _trace: ContextVar[Callable[[str, dict[str, Any]], Any] | None] = ContextVar("besmart_trace", default=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -70,6 +71,7 @@ class HttpExchange:
         self._admission = admission
         self._hooks = hooks
         self._secrets = secrets
+        self._parsed_url = lru_cache(maxsize=32)(httpx.URL)  # of the bulk calls, mostly
 
     async def attempt(self, call: Call, credentials: Mapping[str, str]) -> Response:
         """Send once and return the answer, whatever its status.
@@ -85,15 +87,16 @@ class HttpExchange:
             call.under_way = True
             loop = asyncio.get_running_loop()
             started = loop.time()
-            self._hooks(
-                RequestStarted(
-                    operation=operation.name,
-                    method=operation.method,
-                    path=operation.path,
-                    attempt=call.attempt,
-                    body_bytes=operation.body_bytes,
+            if self._hooks:
+                self._hooks(
+                    RequestStarted(
+                        operation=operation.name,
+                        method=operation.method,
+                        path=operation.path,
+                        attempt=call.attempt,
+                        body_bytes=operation.body_bytes,
+                    )
                 )
-            )
             try:
                 response = await self._exchange(call, credentials, started)
             except TransportError as error:
@@ -102,15 +105,16 @@ class HttpExchange:
                     RequestFailed(operation=operation.name, attempt=call.attempt, error=error, elapsed_s=took_s)
                 )
                 raise
-            self._hooks(
-                ResponseReceived(
-                    operation=operation.name,
-                    attempt=call.attempt,
-                    status=response.status,
-                    elapsed_s=loop.time() - started,
-                    body_bytes=len(response.content),
+            if self._hooks:
+                self._hooks(
+                    ResponseReceived(
+                        operation=operation.name,
+                        attempt=call.attempt,
+                        status=response.status,
+                        elapsed_s=loop.time() - started,
+                        body_bytes=len(response.content),
+                    )
                 )
-            )
             return response
 
     async def aclose(self) -> None:
@@ -124,7 +128,7 @@ class HttpExchange:
             async with asyncio.timeout_at(until):
                 answer = await self._transport.handle_async_request(request)
                 try:
-                    content = await answer.aread()
+                    content = await _content(answer)
                 finally:
                     await answer.aclose()
             headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -135,9 +139,11 @@ class HttpExchange:
         raise self._typed(failed, call, until - started) from self._shown(failed)
 
     def _request(self, operation: Operation[Any], credentials: Mapping[str, str], progress: Progress) -> httpx.Request:
-        url = self._base_url + operation.target
+        url: str | httpx.URL = self._base_url + operation.target
         if operation.query:
-            url += "?" + urlencode(operation.query, quote_via=quote)
+            url = f"{url}?{urlencode(operation.query, quote_via=quote)}"
+        elif not operation.path_params:
+            url = self._parsed_url(str(url))
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
         headers.update(credentials)
         if operation.content_type is not None:
@@ -158,3 +164,10 @@ class HttpExchange:
     def _shown(self, error: Exception) -> Exception | None:
         """Return the cause to show; None where it quotes a secret that the service sent back."""
         return error if self._secrets.hide(str(error)) == str(error) else None
+
+
+async def _content(answer: httpx.Response) -> bytes:
+    """Return the body, past httpx's decoders where there is nothing to decode."""
+    if "content-encoding" in answer.headers or not isinstance(answer.stream, httpx.AsyncByteStream):
+        return await answer.aread()
+    return b"".join([part async for part in answer.stream])

@@ -67,7 +67,7 @@ class Retrier:
         try:
             async with scope:
                 self._running.add(scope)
-                return await self._retrying(call, attempts)(once, call)
+                return await self._repeated(call, once, attempts)
         except TimeoutError as error:
             ended = error if isinstance(error, RequestTimeoutError) else self._cut_short(call)
             _tell_outcome(ended, call)
@@ -78,6 +78,20 @@ class Retrier:
         finally:
             self._running.discard(scope)
             self._note_end()
+
+    async def _repeated(self, call: Call, once: Callable[[Call], Awaitable[T]], attempts: int | None) -> T:
+        """Try; tenacity, which takes longer than all else here, is asked only once that has failed."""
+        try:
+            return await once(call)
+        except BesmartError as error:
+            failed: list[BesmartError] = [error]
+
+        async def again(call: Call) -> T:
+            if failed:
+                raise failed.pop()
+            return await once(call)
+
+        return await self._retrying(call, attempts)(again, call)
 
     async def aclose(self) -> None:
         """End every call that is under way or waits to be tried again; each raises a `TransportError`."""

@@ -1,7 +1,7 @@
 """Columns from the JSON text of a list, without a look at each element from Python.
 
 A column that says one thing throughout is compared with that thing repeated. Numbers are parsed by `orjson` and packed
-by `struct`, which takes a quarter of the time numpy needs for a list of floats, and is as particular about what is none.
+by `struct`, which takes a quarter of the time that numpy needs for a list of floats and takes nothing else for one.
 Whatever is unusual raises a ValueError: the same column as a parsed list (`column_lists`) decodes, or is told what is
 wrong with it.
 """

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
-from besmart_async.models.values import JsonValue
 
 _SHORT = 16
 """Below this many rows a list encodes faster than an array, whose set-up costs orjson some 450 ns."""
+
+JsonItem = dict[str, Any]
+"""An element of a bulk write for orjson: it may hold arrays and prepared text."""
 
 
 def encode_columns(data: SignalData) -> bytes:
@@ -30,35 +32,40 @@ def encode_columns(data: SignalData) -> bytes:
 
 def encode_item(data: SignalData) -> bytes:
     """Encode one element of the body of `PUT /sensors/signals/data`."""
-    key = data.key
-    item: dict[str, Any] = {
-        "client_cid": key.client_cid,
-        "sensor_mid": key.sensor_mid,
-        "signal_type_moid": key.signal_type_moid,
-        "data": _columns(data),
-    }
-    if data.unit is not None:
-        item["unit"] = data.unit
-    return orjson.dumps(item, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps(item_of(data), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def encode_rows(
-    key: SignalKey, times: list[int | float], values: list[JsonValue], type_: str, origin: int, unit: str | None
-) -> bytes:
-    """Encode what `encode_item` does, byte for byte, from a few checked readings of one type and origin.
+def encode_items(items: list[JsonItem]) -> bytes:
+    """Encode that body from what `item_of` and `plain_item` return, at once: faster than one by one."""
+    return orjson.dumps(items, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    Times are ints and values floats. One reading takes 2 us so, and 5 by way of columns, making the arrays included.
+
+def item_of(data: SignalData) -> JsonItem:
+    """Return one element of that body as orjson takes it, with its numpy option."""
+    return _item(data.key, _columns(data), data.unit)
+
+
+def plain_item(
+    key: SignalKey, time: object, value: object, rows: int, type_: str, origin: int, unit: str | None
+) -> JsonItem:
+    """Return what `item_of` does, of checked readings of one type and origin.
+
+    `time` (ints) and `value` (floats) are lists or contiguous arrays, `time` may be prepared text as well.
     """
-    rows = len(times)
-    item: dict[str, Any] = {
+    types, origins = (_constants if rows <= 1024 else _long_constants)(type_, origin, rows)
+    return _item(key, {"time": time, "value": value, "type": types, "origin": origins}, unit)
+
+
+def _item(key: SignalKey, columns: dict[str, Any], unit: str | None) -> JsonItem:
+    item: JsonItem = {
         "client_cid": key.client_cid,
         "sensor_mid": key.sensor_mid,
         "signal_type_moid": key.signal_type_moid,
-        "data": {"time": times, "value": values, "type": [type_] * rows, "origin": [origin] * rows},
+        "data": columns,
     }
     if unit is not None:
         item["unit"] = unit
-    return orjson.dumps(item)
+    return item
 
 
 def join_items(items: Iterable[bytes]) -> bytes:
@@ -95,11 +102,13 @@ def _plain(column: NDArray[Any]) -> Any:
 
 
 def _constant(value: str | int, rows: int) -> orjson.Fragment:
-    return orjson.Fragment(_repeated(value, rows) if rows <= 4096 else _repeat(value, rows))
+    text = orjson.dumps(value)
+    return orjson.Fragment(b"[" + (text + b",") * (rows - 1) + (text if rows else b"") + b"]")
 
 
-def _repeat(value: str | int, rows: int) -> bytes:
-    return b"[" + (orjson.dumps(value) + b",") * (rows - 1) + (orjson.dumps(value) if rows else b"") + b"]"
+def _both_constants(type_: str, origin: int, rows: int) -> tuple[orjson.Fragment, orjson.Fragment]:
+    return _constant(type_, rows), _constant(origin, rows)
 
 
-_repeated = lru_cache(maxsize=1024)(_repeat)
+_constants = lru_cache(maxsize=1024)(_both_constants)
+_long_constants = lru_cache(maxsize=8)(_both_constants)  # some bytes a row: few of them

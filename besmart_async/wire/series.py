@@ -4,10 +4,10 @@ Per signal `{"client_cid", "sensor_mid", "signal_type_moid", "data": {"time": [.
 "origin": [...]}, "unit"}`, and the forms of earlier texts of 0.1.5: `data` as a list of rows `{time, value, type,
 origin}`, one object instead of a list of one.
 
-The documented form goes from text to arrays: msgspec checks all of the JSON and finds the columns in it, which stay text
-(`msgspec.Raw`) until `column_texts` makes arrays of them. That takes a third of the time of parsing it all. A column
-that an answer holds several times, as meters are read at the same moments, is decoded once and shared. Whatever has
-another form or a fault is parsed as a whole, which decides what it is. Of the parsers that go from text to arrays
+The documented form goes from text to arrays: msgspec checks all of the JSON and finds the columns in it, which stay
+text (`msgspec.Raw`) until `column_texts` makes arrays of them. That takes a third of the time of parsing it all. A
+column that an answer holds several times, as meters are read at the same moments, is decoded once and shared. Whatever
+has another form or a fault is parsed as a whole, which decides what it is. Of the parsers that can make arrays
 themselves, pysimdjson takes as long as this does. It was not taken: a year and a half after its latest release it has
 no wheels for Python 3.14, and it takes the first of two equal names in an object where all others take the last.
 """

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from besmart_async.batching.lanes import FEW_ROWS, Lane, Segment, Tail
-from besmart_async.batching.packing import frozen_item, merge
+from besmart_async.batching.lanes import Lane, Segment, Tail
+from besmart_async.batching.packing import Item, merge
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.wire.columns import encode_item
@@ -23,26 +23,21 @@ def tail(times: list[Any], values: list[Any], *, unit: str | None = None) -> Tai
 
 
 @pytest.mark.parametrize("unit", [None, "kW"])
-@pytest.mark.parametrize("rows", [1, 2, FEW_ROWS])
-def test_a_few_plain_readings_are_encoded_from_their_lists_and_read_as_columns(rows: int, unit: str | None) -> None:
+@pytest.mark.parametrize("rows", [1, 2, 1000, 2000])
+def test_plain_readings_are_encoded_from_their_lists_and_read_as_columns(rows: int, unit: str | None) -> None:
     times, values = list(range(rows, 0, -1)), [row / 3 for row in range(rows)]
     (segment,) = merge([tail(times, values, unit=unit).segment()])
-    assert segment.few is not None
+    assert segment.source is not None
     columns = SignalData(KEY, times, values, unit=unit)
-    item = frozen_item(Lane(KEY), segment)
-    assert item.encoded == encode_item(columns)
+    item = Item(Lane(KEY), segment)
+    assert item.encoded() == encode_item(columns)
     assert item.data == columns
     assert item.take(slice(0, 1)).data == columns.take(slice(0, 1))
 
 
-def test_many_readings_are_columns() -> None:
-    rows = FEW_ROWS + 1
-    assert tail(list(range(rows)), [1.0] * rows).segment().few is None
-
-
 def test_readings_of_the_same_time_are_columns_and_the_last_wins() -> None:
     segment = tail([1, 2, 1], [1.0, 2.0, 3.0]).segment()
-    assert segment.few is None
+    assert segment.source is None
     (merged,) = merge([segment])
     assert merged.data == SignalData(KEY, [2, 1], [2.0, 3.0])
     assert merged.credit.readings == 3
@@ -56,11 +51,11 @@ def test_readings_that_differ_in_type_or_are_no_floats_are_columns() -> None:
     odd = tail([1], ["text"])
     odd.plain = False
     for segment in (mixed.segment(), odd.segment()):
-        assert segment.few is None
-        assert frozen_item(Lane(KEY), segment).encoded == encode_item(segment.data)
+        assert segment.source is None
+        assert Item(Lane(KEY), segment).encoded() == encode_item(segment.data)
 
 
-def test_a_few_readings_merge_with_columns() -> None:
+def test_single_readings_merge_with_columns() -> None:
     older = Segment(SignalData(KEY, [1, 2], [1.0, 2.0]), tail([1, 2], [0.0, 0.0]).segment().credit)
     (merged,) = merge([older, tail([2], [9.0]).segment()])
     assert merged.data == SignalData(KEY, [1, 2], [1.0, 9.0])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from besmart_async import DecodeError, InvalidInputError, Response, SignalData, SignalKey
-from besmart_async.wire.columns import encode_columns, encode_item, encode_rows, join_items
+from besmart_async.wire.columns import encode_columns, encode_item, encode_items, join_items, plain_item
 from besmart_async.wire.series import decode_series
 from tests import document
 
@@ -122,7 +122,8 @@ def test_rows_are_encoded_as_columns_are_byte_for_byte(
 ) -> None:
     times, values = [time for time, _ in rows], [value for _, value in rows]
     columns = SignalData(KEY, times, values, type_, origin, unit)
-    assert encode_rows(KEY, list(times), list(values), type_, origin, unit) == encode_item(columns)
+    item = plain_item(KEY, list(times), list(values), len(times), type_, origin, unit)
+    assert encode_items([item, item]) == join_items([encode_item(columns)] * 2)
 
 
 @pytest.mark.parametrize("kind", COLUMN_KINDS)
