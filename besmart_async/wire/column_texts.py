@@ -27,7 +27,7 @@ def times(text: bytes) -> NDArray[Any]:
     Raises:
         ValueError: there is something else among them.
     """
-    column = _array(text)
+    column = _array(text, _list(text))
     if not len(column):
         return np.empty(0, np.int64)
     if column.dtype.kind == "i" and column.min() >= MIN_MS and column.max() <= MAX_MS:
@@ -43,10 +43,10 @@ def values(text: bytes, rows: int) -> NDArray[Any]:
     Raises:
         ValueError: no list of `rows` elements.
     """
-    column = _array(text)
+    column = _list(text)
     if len(column) != rows:
         raise ValueError("not as many as moments")
-    return column if rows else np.empty(0, np.float64)
+    return _array(text, column) if rows else np.empty(0, np.float64)
 
 
 def kinds(text: bytes, rows: int, decode: Callable[[list[Any], str], K]) -> K | None:
@@ -67,16 +67,15 @@ def kinds(text: bytes, rows: int, decode: Callable[[list[Any], str], K]) -> K | 
     return decode(column, "")
 
 
-def _array(text: bytes) -> NDArray[Any]:
-    column = _list(text)
-    if b"u" in text or b"s" in text:  # true, false and null: a bool would pass for a number
-        return plain_array(column)
+def _array(text: bytes, column: list[Any]) -> NDArray[Any]:
+    """Return what `plain_array` makes of a parsed column; its text shows what it holds before each element is seen."""
+    rows = len(column)
     points = text.count(b".")
     try:
-        if points == len(column):  # one in each, unless one is a text: that cannot be packed
-            return np.frombuffer(struct.pack(f"{points}d", *column), np.float64)
-        if not points:
-            return np.frombuffer(struct.pack(f"{len(column)}q", *column), np.int64)
+        if points == rows:  # one in each, unless one is a text or a list: those cannot be packed
+            return np.frombuffer(struct.pack(f"{rows}d", *column), np.float64)
+        if not points and b"u" not in text and b"s" not in text:  # no true and false, which would pass for numbers
+            return np.frombuffer(struct.pack(f"{rows}q", *column), np.int64)
     except struct.error:
         pass
     return plain_array(column)

@@ -15,7 +15,6 @@ no wheels for Python 3.14, and it takes the first of two equal names in an objec
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -110,18 +109,25 @@ def _documented(content: bytes, key: SignalKey | None, asked: Iterable[SignalKey
     answer = _DOCUMENTED.decode(content)
     items = answer if isinstance(answer, list) else [] if answer is None else [answer]
     known = {_ids(key): key for key in asked}
-    times, kinds, values = lru_cache(column_texts.times), lru_cache(column_texts.kinds), column_texts.values
+    before, told = (b"", b"", b""), _told(b"[]", b"null", b"null")
     series: list[SignalData] = []
     for item in items:
         data = item.data or _NO_COLUMNS
-        time = times(bytes(data.time))
-        rows = len(time)
-        value = values(bytes(data.value), rows)
-        type_ = kinds(bytes(data.type), rows, column_lists.types)
-        origin = kinds(bytes(data.origin), rows, column_lists.origins)
+        texts = bytes(data.time), bytes(data.type), bytes(data.origin)
+        if texts != before:  # meters are read at the same moments: most often, all but the values is as before
+            before, told = texts, _told(*texts)
+        time, type_, origin = told
+        value = column_texts.values(bytes(data.value), len(time))
         named = known.get(_ids(item)) or _named(item, key)
         series.append(SignalData.trusted(named, time, value, type_, origin, item.unit or None))
     return series
+
+
+def _told(time: bytes, type_: bytes, origin: bytes) -> tuple[NDArray[Any], Any, Any]:
+    times = column_texts.times(time)
+    rows = len(times)
+    types = column_texts.kinds(type_, rows, column_lists.types)
+    return times, types, column_texts.kinds(origin, rows, column_lists.origins)
 
 
 def _named(item: _Item, key: SignalKey | None) -> SignalKey:
