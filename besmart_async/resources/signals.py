@@ -16,7 +16,7 @@ from besmart_async.models.series import SignalData
 from besmart_async.models.signal_types import SignalType
 from besmart_async.models.times import TimeLike
 from besmart_async.wire import codec
-from besmart_async.wire.columns import encode_columns, encode_item, encode_query, join_items
+from besmart_async.wire.columns import encode_columns, encode_item, encode_queries, join_items
 from besmart_async.wire.operation import Operation, Sender
 from besmart_async.wire.parameters import query
 from besmart_async.wire.series import decode_series
@@ -33,7 +33,7 @@ def bulk_read(queries: Sequence[SignalQuery]) -> Operation[list[SignalData]]:
         name="signals.read_bulk",
         method="POST",
         path="/sensors/signals/data",
-        body=join_items(map(encode_query, queries)),
+        body=encode_queries(queries),
         content_type="application/json",
         replay=True,
         writes=False,

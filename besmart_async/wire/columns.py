@@ -73,8 +73,12 @@ def join_items(items: Iterable[bytes]) -> bytes:
     return b"[" + b",".join(items) + b"]"
 
 
-def encode_query(query: SignalQuery) -> bytes:
-    """Encode one element of the body of `POST /sensors/signals/data`; what is None is left out."""
+def encode_queries(queries: Iterable[SignalQuery]) -> bytes:
+    """Encode the body of `POST /sensors/signals/data`; what is None is left out."""
+    return orjson.dumps([_asked(query) for query in queries])
+
+
+def _asked(query: SignalQuery) -> dict[str, Any]:
     key = query.key
     asked: dict[str, Any] = {
         "client_cid": key.client_cid,
@@ -83,7 +87,8 @@ def encode_query(query: SignalQuery) -> bytes:
         "since": query.since,
         "till": query.till,
     }
-    return orjson.dumps(asked | query.options)
+    asked.update(query.options)
+    return asked
 
 
 def _columns(data: SignalData) -> dict[str, Any]:
