@@ -23,6 +23,10 @@ def _till(value: TimeLike) -> int | float:
     return to_ms(value, "till")
 
 
+def _filters(value: Mapping[str, object] | str | None) -> Mapping[str, JsonValue] | None:
+    return None if value is None else checked_object("filters", value)
+
+
 def _delta_t(field: str, value: object) -> int:
     minutes = checked_id(field, value)
     if minutes == 0:
@@ -36,11 +40,11 @@ _CHECKS: dict[str, Callable[[str, Any], JsonValue]] = {
     "raw": checked_flag,
     "output_unit_id": checked_id,
     "signal_origin_id": checked_id,
-    "filters": checked_object,
     "is_chart": checked_flag,
 }
-_options = attrgetter(*_CHECKS)
-_NO_OPTIONS = (None,) * len(_CHECKS)
+_OPTIONS = (*_CHECKS, "filters")
+_options = attrgetter(*_OPTIONS)
+_NO_OPTIONS = (None,) * len(_OPTIONS)
 
 
 @attrs.frozen(cache_hash=True)
@@ -73,7 +77,7 @@ class SignalQuery:
     raw: bool | None = None
     output_unit_id: int | None = None
     signal_origin_id: int | None = None
-    filters: Mapping[str, JsonValue] | None = None
+    filters: Mapping[str, JsonValue] | None = attrs.field(default=None, converter=_filters)
     is_chart: bool | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -81,7 +85,8 @@ class SignalQuery:
         if self.since > self.till:
             raise InvalidInputError("since", self.since, f"after till={self.till}")
         for name, value in self.options.items():
-            object.__setattr__(self, name, _CHECKS[name](name, value))
+            if name in _CHECKS:
+                object.__setattr__(self, name, _CHECKS[name](name, value))
 
     @property
     def options(self) -> dict[str, JsonValue]:
@@ -89,7 +94,7 @@ class SignalQuery:
         options = _options(self)
         if options == _NO_OPTIONS:
             return {}
-        return {name: value for name, value in zip(_CHECKS, options, strict=True) if value is not None}
+        return {name: value for name, value in zip(_OPTIONS, options, strict=True) if value is not None}
 
     def within(self, since: TimeLike, till: TimeLike) -> Self:
         """Return the same query for another window."""

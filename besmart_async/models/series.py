@@ -83,11 +83,11 @@ class SignalData:
         unit: str | None,
         absent: bool = False,
     ) -> None:
-        time.setflags(False)  # write: by its name it takes twice as long
-        value.setflags(False)
+        time.setflags(write=False)
+        value.setflags(write=False)
         for kind in (type_, origin):
             if isinstance(kind, np.ndarray):
-                kind.setflags(False)
+                kind.setflags(write=False)
         self.__attrs_init__(key, time, value, type_, origin, unit, absent)  # pyright: ignore[reportAttributeAccessIssue]
 
     @classmethod
