@@ -42,7 +42,7 @@ _CHECKS: dict[str, Callable[[str, Any], JsonValue]] = {
     "signal_origin_id": checked_id,
     "is_chart": checked_flag,
 }
-_OPTIONS = (*_CHECKS, "filters")
+_OPTIONS = ("get_last", "delta_t", "raw", "output_unit_id", "signal_origin_id", "filters", "is_chart")
 _options = attrgetter(*_OPTIONS)
 _NO_OPTIONS = (None,) * len(_OPTIONS)
 
