@@ -37,10 +37,13 @@ def _contests(url: str, signals: int, generated: Path) -> list[Contest]:
         options = [contender, "--url", url, "--signals", f"{signals}"]
         return Contender(name, ["-m", "benchmarks.clients.reads", *options], needs, *goal)
 
-    def one_by_one(name: str, contender: str, needs: str, *more: str) -> Contender:
+    def one_by_one(
+        name: str, contender: str, *more: str, needs: str = "", goal: tuple[float | None, float | None] = (35, 50)
+    ) -> Contender:
         options = [contender, "--url", url, "--signals", f"{signals // _SHARE}", *more]
-        return Contender(name, ["-m", "benchmarks.clients.reads", *options], needs, 35, 50)
+        return Contender(name, ["-m", "benchmarks.clients.reads", *options], needs, *goal)
 
+    where = ["--generated", f"{generated}"]
     bulk = "aiohttp + orjson + numpy, bulk reads by hand"
     return [
         Contest(
@@ -48,8 +51,9 @@ def _contests(url: str, signals: int, generated: Path) -> list[Contest]:
             "read",
             [way("ours, default transport", "ours"), way("ours, aiohttp transport", "ours-aiohttp", "httpx-aiohttp")],
             [
-                one_by_one("httpx, one GET each", "gets", ""),
-                one_by_one("openapi-python-client, one GET each", "generated", _PACKAGE, "--generated", f"{generated}"),
+                one_by_one("httpx, one GET each, 20 at a time", "gets"),
+                one_by_one("httpx, one GET each, 4 at a time", "gets-few", goal=(None, None)),
+                one_by_one("openapi-python-client, 20 at a time", "generated", *where, needs=_PACKAGE),
                 way(bulk, "bulk", "aiohttp", (0.7, 0.9)),
             ],
         ),

@@ -47,7 +47,7 @@ _options = attrgetter(*_OPTIONS)
 _NO_OPTIONS = (None,) * len(_OPTIONS)
 
 
-@attrs.frozen(cache_hash=True)
+@attrs.frozen
 class SignalQuery:
     """One request for readings (`POST /sensors/signals/data`, `GET .../signals/{signal_type_moid}/data`).
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -69,12 +70,17 @@ def _array(text: bytes, column: list[Any]) -> NDArray[Any]:
     points = text.count(b".")
     try:
         if points == rows:  # one in each, unless one is a text or a list: those cannot be packed
-            return np.frombuffer(struct.pack(f"{rows}d", *column), np.float64)
+            return np.frombuffer(_packing("d", rows)(*column), np.float64)
         if not points and b"u" not in text and b"s" not in text:  # no true and false, which would pass for numbers
-            return np.frombuffer(struct.pack(f"{rows}q", *column), np.int64)
+            return np.frombuffer(_packing("q", rows)(*column), np.int64)
     except struct.error:
         pass
     return plain_array(column)
+
+
+@lru_cache(maxsize=64)
+def _packing(kind: str, rows: int) -> Callable[..., bytes]:
+    return struct.Struct(f"{rows}{kind}").pack
 
 
 def _list(text: bytes) -> list[Any]:
