@@ -85,9 +85,10 @@ class SignalData:
     ) -> None:
         time.setflags(write=False)
         value.setflags(write=False)
-        for kind in (type_, origin):
-            if isinstance(kind, np.ndarray):
-                kind.setflags(write=False)
+        if isinstance(type_, np.ndarray):
+            type_.setflags(write=False)
+        if isinstance(origin, np.ndarray):
+            origin.setflags(write=False)
         self.__attrs_init__(key, time, value, type_, origin, unit, absent)  # pyright: ignore[reportAttributeAccessIssue]
 
     @classmethod
