@@ -10,12 +10,16 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import codec, growth, imports, ingest, journal, parsing, writes
+from benchmarks import codec, growth, imports, ingest, journal, parsing, reads, writes
 from benchmarks.measuring import Table, machine, show
 
 
 def _writes(smoke: bool) -> Sequence[Table]:
     return writes.standings(readings=40_000 if smoke else 4_000_000, rounds=1 if smoke else 5)
+
+
+def _reads(smoke: bool) -> Sequence[Table]:
+    return reads.standings(signals=1_000 if smoke else 10_000, rounds=1 if smoke else 5)
 
 
 def _codec(smoke: bool) -> Sequence[Table]:
@@ -46,6 +50,7 @@ def _journal(smoke: bool) -> Sequence[Table]:
 
 COMPARISONS: dict[str, Callable[[bool], Sequence[Table]]] = {
     "writes": _writes,
+    "reads": _reads,
     "codec": _codec,
     "parsing": _parsing,
     "ingest": _ingest,

@@ -25,18 +25,27 @@ class Table(attrs.AttrsInstance, Protocol):
 
 @attrs.frozen
 class Row:
-    """Alternatives of one work: the median cost of each, per unit. A ratio above 1 says that ours is faster."""
+    """Alternatives of one work: the median cost of each, per unit. A ratio above 1 says that ours is faster.
+
+    `goals` are bar and aim of such ratios, by the alternative's name.
+    """
 
     work: str
     unit: str
     medians: dict[str, float]
+    goals: Mapping[str, tuple[float, float]] = attrs.field(factory=dict[str, tuple[float, float]])
 
     def lines(self) -> Iterator[str]:
         """The table."""
         ours = next(iter(self.medians.values()))
         for name, median in self.medians.items():
             ratio = "" if median is ours else f"{median / ours:17.2f}x"
-            yield f"{self.work:44} {name:34} {scaled(median, self.unit):>12} {ratio:>18}"
+            line = f"{self.work:44} {name:34} {scaled(median, self.unit):>12} {ratio:>18}"
+            if name in self.goals:
+                bar, aim = self.goals[name]
+                line += f"   bar {bar:g} {'reached' if median / ours >= bar else 'MISSED'}"
+                line += f", aim {aim:g} {'reached' if median / ours >= aim else 'not yet'}"
+            yield line
 
 
 def compare(work: str, unit: str, units: int, alternatives: Mapping[str, Callable[[], object]], rounds: int) -> Row:

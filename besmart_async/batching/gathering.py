@@ -13,9 +13,9 @@ Rules:
 - A flight whose waiters have all withdrawn is not asked (any more); one under way goes on and its answer is dropped.
 
 Theory of operation: `_queued` holds every flight that has not left, oldest first. The first flight of each key is in
-`_heads`, the ready line; those behind it are in `_behind[key]`. A batch takes the front of the line, each taken key
-lines up at the back with its next flight, so keys take turns and every step costs O(1). What is asked again goes to
-`_again`; it takes turns with the queue, so that a flood of repetitions cannot hold up everyone else.
+`_heads`, the ready line; those behind it are in `_behind[key]`, by their identity. A batch takes the front of the line,
+each taken key lines up at the back with its next flight, so keys take turns and every step costs O(1). What is asked
+again goes to `_again`; it takes turns with the queue, so that a flood of repetitions cannot hold up everyone else.
 Each of the two ends of a call, `settle` and `fail`, returns what to tell whom; telling is the shell's part.
 """
 
@@ -46,14 +46,12 @@ class Flight(Generic[W]):
 
     Attributes:
         query: what is asked.
-        identity: equal for requests that may share an answer.
         offered_s: when it was first offered.
         waiters: whoever is to be told, those who withdrew included.
         waiting: how many have not withdrawn and have not been answered.
     """
 
     query: SignalQuery
-    identity: Hashable
     offered_s: float
     waiters: list[W]
     waiting: int = 1
@@ -93,7 +91,7 @@ class Gatherer(Generic[W]):
         """Start empty: batches of up to `max_items` flights that wait up to `linger_s` for company."""
         self._max_items = max_items
         self._linger_s = linger_s
-        self._queued: OrderedDict[Hashable, Flight[W]] = OrderedDict()
+        self._queued: OrderedDict[Flight[W], None] = OrderedDict()
         self._heads: OrderedDict[SignalKey, Flight[W]] = OrderedDict()
         self._behind: dict[SignalKey, OrderedDict[Hashable, Flight[W]]] = {}
         self._again: deque[list[Flight[W]]] = deque()
@@ -140,16 +138,16 @@ class Gatherer(Generic[W]):
     def offer(self, query: SignalQuery, now: float, waiter: W) -> Flight[W]:
         """Let `waiter` wait for the answer to `query`; an equal request that is still queued is joined."""
         self._requested += 1
-        identity = identity_of(query)
-        flight = self._queued.get(identity)
+        flight = self._queued_like(query)
         if flight is not None:
             flight.waiters.append(waiter)
             flight.waiting += 1
             self._shared += 1
             return flight
-        flight = self._queued[identity] = Flight(query, identity, now, [waiter])
+        flight = Flight(query, now, [waiter])
+        self._queued[flight] = None
         if self._heads.setdefault(query.key, flight) is not flight:
-            self._behind.setdefault(query.key, OrderedDict())[identity] = flight
+            self._behind.setdefault(query.key, OrderedDict())[identity_of(query)] = flight
         return flight
 
     def withdraw(self, flight: Flight[W]) -> None:
@@ -158,7 +156,7 @@ class Gatherer(Generic[W]):
             return
         flight.waiting -= 1
         self._cancelled += 1
-        if not flight.waiting and self._queued.get(flight.identity) is flight:
+        if not flight.waiting and flight in self._queued:
             self._drop(flight)
 
     def hurry(self) -> None:
@@ -194,7 +192,7 @@ class Gatherer(Generic[W]):
             batch: a batch of `poll`'s; one that has ended before settles nothing.
             answers: the answer's items in any order.
         """
-        found, twice, extra = sorted_out(batch.flights, answers)
+        found, twice, extra = sorted_out(batch.flights, answers)  # first: if it fails, the call has not ended
         if batch not in self._under_way:
             return []
         self._under_way.remove(batch)
@@ -226,7 +224,7 @@ class Gatherer(Generic[W]):
 
     def abandon(self, error: BesmartError) -> Landed[W]:
         """End everything at once with `error`: what is queued, to be repeated and under way."""
-        flights = list(self._queued.values())
+        flights = list(self._queued)
         flights += [flight for again in self._again for flight in again]
         flights += [flight for batch in self._under_way for flight in batch.flights.values()]
         self._queued.clear()
@@ -236,14 +234,24 @@ class Gatherer(Generic[W]):
         self._under_way.clear()
         return self._ended([(flight, error) for flight in flights if flight.waiting])
 
+    def _queued_like(self, query: SignalQuery) -> Flight[W] | None:
+        head = self._heads.get(query.key)
+        if head is None:
+            return None
+        identity = identity_of(query)
+        if identity_of(head.query) == identity:
+            return head
+        line = self._behind.get(query.key)
+        return None if line is None else line.get(identity)
+
     def _oldest_due_s(self) -> float:
-        return next(iter(self._queued.values())).offered_s + self._linger_s
+        return next(iter(self._queued)).offered_s + self._linger_s
 
     def _front(self) -> list[Flight[W]]:
         flights: list[Flight[W]] = []
         for _ in range(min(self._max_items, len(self._heads))):  # keys that line up again are behind these
             key, flight = self._heads.popitem(last=False)
-            del self._queued[flight.identity]
+            del self._queued[flight]
             self._step_up(key)
             flights.append(flight)
         return flights
@@ -257,13 +265,13 @@ class Gatherer(Generic[W]):
 
     def _drop(self, flight: Flight[W]) -> None:
         key = flight.query.key
-        del self._queued[flight.identity]
+        del self._queued[flight]
         if self._heads[key] is flight:
             del self._heads[key]
             self._step_up(key)
             return
         line = self._behind[key]
-        del line[flight.identity]
+        del line[identity_of(flight.query)]
         if not line:
             del self._behind[key]
 

@@ -100,9 +100,15 @@ class Reader:
             UnprocessableError: the service refuses this read; others that travelled with it are not affected.
             BesmartError: the call failed, or the reader is closed or of another process or event loop.
         """
-        return await self.read_query(
-            SignalQuery(key, since, till, get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart)
+        query = SignalQuery(
+            key, since, till, get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart
         )
+        future, flight = self._join(query)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._gatherer.withdraw(flight)
+            raise
 
     async def read_query(self, query: SignalQuery) -> SignalData:
         """Like `read`, for a query made beforehand.
@@ -112,9 +118,7 @@ class Reader:
         """
         if not isinstance(query, SignalQuery):
             raise InvalidInputError("query", query, "give SignalQuery(key, since, till, ...)")
-        loop = self._home()
-        future: asyncio.Future[SignalData] = loop.create_future()
-        flight = self._offer(query, future, loop)
+        future, flight = self._join(query)  # as `read` does, which a coroutine inside a coroutine would slow down
         try:
             return await future
         except asyncio.CancelledError:
@@ -228,8 +232,16 @@ class Reader:
         self._pid = os.getpid()
         return loop
 
+    def _join(self, query: SignalQuery) -> tuple[asyncio.Future[SignalData], Flight[Waiter]]:
+        loop = self._home()
+        future: asyncio.Future[SignalData] = loop.create_future()
+        return future, self._offer(query, future, loop)
+
     def _ask(self, query: SignalQuery, waiter: Waiter) -> Flight[Waiter]:
-        return self._offer(query, waiter, self._home())
+        """Offer what a stream asks, whose own task runs where the reader is at home."""
+        if self._closing or self._loop is None:
+            raise BesmartError("this reader is closed")
+        return self._offer(query, waiter, self._loop)
 
     def _offer(self, query: SignalQuery, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> Flight[Waiter]:
         flight = self._gatherer.offer(query, loop.time(), waiter)

@@ -81,7 +81,14 @@ def parts_of(query: SignalQuery, max_window_ms: float) -> Iterator[Part]:
 
 def in_turns(queries: Iterable[SignalQuery], max_window_ms: float) -> Iterator[Part]:
     """Cut several queries and take their pieces in turns: neighbours are of different signals and share a bulk call."""
-    cut = [parts_of(query, max_window_ms) for query in queries]
+    cut: list[Iterator[Part]] = []
+    for query in queries:
+        if query.till - query.since <= max_window_ms:
+            yield Part(query, query)
+            continue
+        parts = parts_of(query, max_window_ms)
+        yield next(parts)
+        cut.append(parts)
     while cut:
         unfinished: list[Iterator[Part]] = []
         for parts in cut:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Self
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, Self
 
 import attrs
 
 from besmart_async.errors import InvalidInputError
-from besmart_async.models.checks import checked_flag, checked_object, optional
+from besmart_async.models.checks import checked_flag, checked_object
 from besmart_async.models.keys import SignalKey, checked_id, checked_key
 from besmart_async.models.times import TimeLike, to_ms
 from besmart_async.models.values import JsonValue
@@ -26,23 +27,24 @@ def _filters(value: Mapping[str, object] | str | None) -> Mapping[str, JsonValue
     return None if value is None else checked_object("filters", value)
 
 
-def _delta_t(value: int | None) -> int | None:
-    minutes = optional(checked_id, "delta_t", value)
+def _delta_t(field: str, value: object) -> int:
+    minutes = checked_id(field, value)
     if minutes == 0:
-        raise InvalidInputError("delta_t", value, "give whole minutes of at least 1")
+        raise InvalidInputError(field, value, "give whole minutes of at least 1")
     return minutes
 
 
-def _output_unit_id(value: int | None) -> int | None:
-    return optional(checked_id, "output_unit_id", value)
-
-
-def _signal_origin_id(value: int | None) -> int | None:
-    return optional(checked_id, "signal_origin_id", value)
-
-
-def _flag(_: object, field: attrs.Attribute[bool | None], value: bool | None) -> None:
-    optional(checked_flag, field.name, value)
+_CHECKS: dict[str, Callable[[str, Any], JsonValue]] = {
+    "get_last": checked_flag,
+    "delta_t": _delta_t,
+    "raw": checked_flag,
+    "output_unit_id": checked_id,
+    "signal_origin_id": checked_id,
+    "is_chart": checked_flag,
+}
+_OPTIONS = ("get_last", "delta_t", "raw", "output_unit_id", "signal_origin_id", "filters", "is_chart")
+_options = attrgetter(*_OPTIONS)
+_NO_OPTIONS = (None,) * len(_OPTIONS)
 
 
 @attrs.frozen
@@ -70,18 +72,29 @@ class SignalQuery:
     key: SignalKey = attrs.field(converter=checked_key)
     since: int | float = attrs.field(converter=_since)
     till: int | float = attrs.field(converter=_till)
-    get_last: bool | None = attrs.field(default=None, validator=_flag)
-    delta_t: int | None = attrs.field(default=None, converter=_delta_t)
-    raw: bool | None = attrs.field(default=None, validator=_flag)
-    output_unit_id: int | None = attrs.field(default=None, converter=_output_unit_id)
-    signal_origin_id: int | None = attrs.field(default=None, converter=_signal_origin_id)
+    get_last: bool | None = None
+    delta_t: int | None = None
+    raw: bool | None = None
+    output_unit_id: int | None = None
+    signal_origin_id: int | None = None
     filters: Mapping[str, JsonValue] | None = attrs.field(default=None, converter=_filters)
-    is_chart: bool | None = attrs.field(default=None, validator=_flag)
+    is_chart: bool | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a window that ends before it starts."""
+        """Check the options, most often none, and refuse a window that ends before it starts."""
         if self.since > self.till:
             raise InvalidInputError("since", self.since, f"after till={self.till}")
+        for name, value in self.options.items():
+            if name in _CHECKS:
+                object.__setattr__(self, name, _CHECKS[name](name, value))
+
+    @property
+    def options(self) -> dict[str, JsonValue]:
+        """The options that are given, by name."""
+        options = _options(self)
+        if options == _NO_OPTIONS:
+            return {}
+        return {name: value for name, value in zip(_OPTIONS, options, strict=True) if value is not None}
 
     def within(self, since: TimeLike, till: TimeLike) -> Self:
         """Return the same query for another window."""

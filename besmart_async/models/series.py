@@ -83,9 +83,12 @@ class SignalData:
         unit: str | None,
         absent: bool = False,
     ) -> None:
-        for column in (time, value, type_, origin):
-            if isinstance(column, np.ndarray):
-                column.flags.writeable = False
+        time.setflags(write=False)
+        value.setflags(write=False)
+        if isinstance(type_, np.ndarray):
+            type_.setflags(write=False)
+        if isinstance(origin, np.ndarray):
+            origin.setflags(write=False)
         self.__attrs_init__(key, time, value, type_, origin, unit, absent)  # pyright: ignore[reportAttributeAccessIssue]
 
     @classmethod

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from besmart_async.errors import DecodeError, InvalidInputError, Response
@@ -15,9 +16,10 @@ from besmart_async.models.series import SignalData
 from besmart_async.models.signal_types import SignalType
 from besmart_async.models.times import TimeLike
 from besmart_async.wire import codec
-from besmart_async.wire.columns import decode_series, encode_columns, encode_item, encode_query, join_items
+from besmart_async.wire.columns import encode_columns, encode_item, encode_queries, join_items
 from besmart_async.wire.operation import Operation, Sender
 from besmart_async.wire.parameters import query
+from besmart_async.wire.series import decode_series
 
 T = TypeVar("T")
 
@@ -31,11 +33,11 @@ def bulk_read(queries: Sequence[SignalQuery]) -> Operation[list[SignalData]]:
         name="signals.read_bulk",
         method="POST",
         path="/sensors/signals/data",
-        body=join_items(map(encode_query, queries)),
+        body=encode_queries(queries),
         content_type="application/json",
         replay=True,
         writes=False,
-        decode=decode_series,
+        decode=partial(decode_series, asked=[query.key for query in queries]),
     )
 
 

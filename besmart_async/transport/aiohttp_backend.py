@@ -47,6 +47,7 @@ def aiohttp_transport(max_connections: int = 64) -> httpx.AsyncBaseTransport:
                 limit=max_connections, keepalive_timeout=_KEEPALIVE_S, ssl=httpx.create_ssl_context()
             ),
             cookie_jar=aiohttp.DummyCookieJar(),  # the service has none to keep
+            read_bufsize=_LARGE_BYTES,  # with less, it stops and goes while a large answer comes
             skip_auto_headers=["Content-Type"],  # else it invents one for requests without a body
             trace_configs=[_tracing()],
         )

@@ -7,8 +7,8 @@ import orjson
 from besmart_async.errors import DecodeError, Response
 from besmart_async.models.tasks import GraphResult
 from besmart_async.models.values import JsonValue
-from besmart_async.wire.columns import decode_outputs
 from besmart_async.wire.literals import parse_literal
+from besmart_async.wire.series import decode_outputs
 
 
 def decode_graph_result(response: Response) -> GraphResult:

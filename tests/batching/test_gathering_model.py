@@ -87,8 +87,8 @@ class Gathering(RuleBasedStateMachine):
         assert 1 <= len(batch) <= self.MAX_ITEMS
         assert len({query.key for query in batch.queries}) == len(batch)
         for flight in batch.flights.values():
-            if self.queued.get(flight.identity) is flight:
-                del self.queued[flight.identity]
+            if self.queued.get(identity_of(flight.query)) is flight:
+                del self.queued[identity_of(flight.query)]
             assert flight.waiting, "nobody waits for it"
         self.under_way.append((batch, self.now))
 
