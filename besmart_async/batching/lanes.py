@@ -1,8 +1,8 @@
 """Where accepted readings wait: one lane per signal, holding columns in the order of acceptance.
 
-A lane holds parts: `Segment`s, and what becomes one when it is taken: `Columns` (plain arrays) and `Tail`s (lists that
-single readings are appended to). Whose readings they are is told by a `Credit`, so that every accepted reading is
-accounted for even after a later one has replaced it.
+A lane holds parts: `Segment`s (columns, mostly plain ones) and `Tail`s (lists that single readings are appended to, and
+that become segments when they are taken). Whose readings they are is told by a `Credit`, so that every accepted reading
+is accounted for even after a later one has replaced it.
 """
 
 from __future__ import annotations
@@ -38,32 +38,22 @@ class Segment:
     Attributes:
         credit: which accepted readings they stand for.
         recovered: an earlier writer left them in its journal, and may have sent them: see `Intake.recovered_until`.
-        source: the same readings as they were accepted, if they are plain ones of distinct times. They are encoded as
-            they are; a `SignalData` is then made only if somebody asks for `data`, which hardly ever happens to what is
-            delivered.
+        distinct: whether no two are known to share their time and origin.
     """
 
-    __slots__ = ("_data", "credit", "recovered", "source")
+    __slots__ = ("_data", "credit", "recovered")
+    distinct = False
 
-    def __init__(
-        self,
-        data: SignalData | None,
-        credit: Credit,
-        source: Columns | Tail | None = None,
-        *,
-        recovered: bool = False,
-    ) -> None:
+    def __init__(self, data: SignalData | None, credit: Credit, *, recovered: bool = False) -> None:
         self._data = data
         self.credit = credit
-        self.source = source
         self.recovered = recovered
 
     @property
     def data(self) -> SignalData:
         """The readings."""
         if self._data is None:
-            assert self.source is not None  # noqa: S101 - one of them is given
-            self._data = self.source.columns()
+            self._data = self._columns()
         return self._data
 
     def take(self, rows: Rows) -> Segment:
@@ -72,13 +62,21 @@ class Segment:
 
     def item(self) -> JsonItem:
         """Return them as one element of the body of a bulk write."""
-        return item_of(self.data) if self.source is None else self.source.item()
+        return item_of(self.data)
+
+    def _columns(self) -> SignalData:
+        raise NotImplementedError  # a segment without data knows how to make it
 
 
-class Columns:
-    """Plain columns of one write: ascending int times, finite float values, one type and origin."""
+class Columns(Segment):
+    """Plain columns of one write: ascending int times, finite float values, one type and origin.
 
-    __slots__ = ("_epoch", "_grid", "_key", "_origin", "_ref", "_type", "_unit", "_value")
+    They are encoded as they are; a `SignalData` is made only if somebody asks for `data`, which hardly ever happens to
+    what is delivered.
+    """
+
+    __slots__ = ("_grid", "_key", "_origin", "_type", "_unit", "_value")
+    distinct = True
 
     def __init__(
         self,
@@ -88,31 +86,44 @@ class Columns:
         type_: str,
         origin: int,
         unit: str | None,
-        ref: int,
-        epoch: int,
+        credit: Credit,
     ) -> None:
+        self._data = None
+        self.credit = credit
+        self.recovered = False
         self._key = key
         self._grid = grid
         self._value = value
         self._type = type_
         self._origin = origin
         self._unit = unit
-        self._ref = ref
-        self._epoch = epoch
-
-    def segment(self) -> Segment:
-        """Return the readings with their credit."""
-        rows = len(self._value)
-        return Segment(None, Credit(rows, None, self._ref, self._epoch, SEGMENT_BYTES + VALUE_BYTES * rows), self)
-
-    def columns(self) -> SignalData:
-        """Return the readings as `SignalData`."""
-        return SignalData.trusted(self._key, self._grid.time, self._value, self._type, self._origin, self._unit)
 
     def item(self) -> JsonItem:
         """Return them as one element of the body of a bulk write."""
         rows = len(self._value)
         return plain_item(self._key, self._grid.encodable(), self._value, rows, self._type, self._origin, self._unit)
+
+    def _columns(self) -> SignalData:
+        return SignalData.trusted(self._key, self._grid.time, self._value, self._type, self._origin, self._unit)
+
+
+class Listed(Segment):
+    """Plain single readings of distinct times; encoded from their lists, which is faster than making arrays."""
+
+    __slots__ = ("_tail",)
+    distinct = True
+
+    def __init__(self, tail: Tail, credit: Credit) -> None:
+        super().__init__(None, credit)
+        self._tail = tail
+
+    def item(self) -> JsonItem:
+        """Return them as one element of the body of a bulk write."""
+        tail = self._tail
+        return plain_item(tail.key, tail.times, tail.values, len(tail.times), tail.type, tail.origin, tail.unit)
+
+    def _columns(self) -> SignalData:
+        return self._tail.columns()
 
 
 _MIXED: Any = object()
@@ -174,11 +185,7 @@ class Tail:
         ref: int | NDArray[Any] = self.ref if self.refs is None else _one_or_all(self.refs, np.int64)
         credit = Credit(rows, None, ref, self.epoch, rows * READING_BYTES + self.extra)
         plain = self.plain and self.types is None and (rows == 1 or len(set(self.times)) == rows)
-        return Segment(None, credit, self) if plain else Segment(self.columns(), credit)
-
-    def item(self) -> JsonItem:
-        """Return them as one element of the body of a bulk write: their lists, which are faster than arrays made."""
-        return plain_item(self.key, self.times, self.values, len(self.times), self.type, self.origin, self.unit)
+        return Listed(self, credit) if plain else Segment(self.columns(), credit)
 
     def columns(self) -> SignalData:
         """Return the readings as columns."""
@@ -191,7 +198,7 @@ class Tail:
         return SignalData.trusted(self.key, time, value, type_, origin, self.unit)
 
 
-Part = Segment | Columns | Tail
+Part = Segment | Tail
 
 
 class Lane:
@@ -235,8 +242,8 @@ class Lane:
         self.flying = False
         self.queued = False
         self.urgent = False
-        self.holds: list[Hold] = []
-        self.withheld: list[Segment] = []
+        self.holds: Sequence[Hold] = ()
+        self.withheld: Sequence[Segment] = ()
 
     @property
     def rows(self) -> int:
@@ -300,7 +307,7 @@ class Lane:
         kept = [hold for hold in self.holds if hold.until > now]
         if len(kept) < len(self.holds):
             self.holds = kept
-            withheld, self.withheld = self.withheld, []
+            withheld, self.withheld = self.withheld, ()
             self.put_back(withheld)
 
 

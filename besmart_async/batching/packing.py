@@ -128,7 +128,7 @@ class Shipment:
 def merge(parts: Sequence[Segment]) -> list[Segment]:
     """Join parts of one lane, in order of acceptance: one segment per form, each (time, origin) once, the last wins."""
     if len(parts) == 1:
-        if parts[0].source is not None:
+        if parts[0].distinct:
             return list(parts)
         winner = last_wins(parts[0].data.time, parts[0].data.origin)
         if winner is None:
