@@ -68,7 +68,9 @@ class Admission:
         """Send what has become due, and after many readings in a row let others run."""
         intake = self._intake
         intake.attention = False
-        self._engine.pump()
+        if intake.due:
+            intake.due = False
+            self._engine.pump()
         if intake.breathe:
             intake.breathe = False
             await asyncio.sleep(0)

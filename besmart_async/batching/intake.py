@@ -12,7 +12,7 @@ date.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from sys import getsizeof
 from typing import Any
 
@@ -53,7 +53,8 @@ class Intake:
     """The lanes, and the memory they take.
 
     Attributes:
-        attention: look at `breathe` and `next_wakeup`, which may have moved forward; whoever does so resets it.
+        attention: look at `due` and `breathe`; whoever does so resets it.
+        due: `next_wakeup` may have moved forward; whoever looks resets it.
         breathe: many readings were accepted in a row; whoever lets others run resets it.
         crowded: others stand in line: no more single readings than were granted already.
         used: bytes buffered, frozen and in flight (an estimate).
@@ -66,6 +67,7 @@ class Intake:
 
     def __init__(self, policy: BatchPolicy, ledger: Ledger) -> None:
         self.attention = False
+        self.due = False
         self.breathe = False
         self.crowded = False
         self.used = 0
@@ -205,7 +207,7 @@ class Intake:
             self._owed = 0
             self.attention = self.breathe = True
         if self.queue.add(lane, rows):
-            self.attention = True
+            self.attention = self.due = True
 
     def reserve(self, cost: int) -> None:
         """Set memory aside for readings that are on their way to the journal; a negative cost gives it back."""
@@ -246,7 +248,8 @@ class Intake:
         room = 0 if self._closed or self.crowded else max(0, (self._memory - self.used) // READING_BYTES)
         turn = QUANTUM if 2 * self.used < self._memory else TURN
         self._quick = self._granted = self._dealt = min(turn, room)
-        self.attention |= self.queue.filled()
+        if self.queue.filled():
+            self.attention = self.due = True
         return self._quick > 0
 
     def _open(self, key: SignalKey, type_: str, origin: int, unit: str | None, ref: int, now: float) -> Tail:
@@ -258,7 +261,7 @@ class Intake:
         tail.extra = SEGMENT_BYTES
         self.used += SEGMENT_BYTES
         if not lane.queued and not lane.busy:
-            self.attention |= self.queue.append(lane)
+            self._stand(lane)
         return tail
 
     def _reopen(
@@ -274,11 +277,15 @@ class Intake:
         lane = self._lanes[key] = Lane(key)
         return lane
 
+    def _stand(self, lane: Lane) -> None:
+        if self.queue.append(lane):
+            self.attention = self.due = True
+
     def _enqueue(self, lane: Lane) -> None:
         if lane.queued or lane.busy:
             return
         if lane.rows:
-            self.attention |= self.queue.append(lane)
+            self._stand(lane)
         elif not lane.holds and not lane.withheld and self._lanes.get(lane.key) is lane:
             del self._lanes[lane.key]
 
@@ -292,7 +299,7 @@ class Intake:
                 lane.seal()
                 if lane.rows:
                     self.queue.hurry(lane)
-            self.attention = True
+            self.attention = self.due = True
         return self.flushes.last_ticket
 
     def settle(self, credits_: Sequence[Credit]) -> None:
@@ -312,10 +319,12 @@ class Intake:
         if lane.holds:
             lane.release(now)
         before = lane.rows
-        parts = lane.take(rows)
-        segments = merge(parts)
-        if parts[0].recovered and now < self.recovered_until:
-            segments = self._latest_withheld(lane, segments)
+        segments = lane.take(rows)
+        if len(segments) > 1 or not segments[0].distinct:
+            recovered = segments[0].recovered
+            segments = merge(segments)
+            if recovered and now < self.recovered_until:
+                segments = self._latest_withheld(lane, segments)
         left = lane.rows
         self.queue.count(left - before)
         lane.urgent = lane.urgent and left > 0
@@ -345,11 +354,13 @@ class Intake:
 
     # -- after sending -----------------------------------------------------------------------------------------------
 
-    def release(self, lane: Lane) -> None:
-        """Note that one frozen item of the lane has its outcome."""
-        lane.busy -= 1
-        if not lane.busy:
-            self._enqueue(lane)
+    def release(self, items: Iterable[Item]) -> None:
+        """Note that frozen items have their outcome."""
+        for item in items:
+            lane = item.lane
+            lane.busy -= 1
+            if not lane.busy:
+                self._enqueue(lane)
 
     def hold(self, items: Sequence[Item], until: float) -> None:
         """Let newer values of these readings wait until then."""

@@ -178,7 +178,7 @@ class JournaledAdmission(Admission):
             self._core.give_up_late()
         elif self._engine.closing:
             self._core.flush()
-        self._intake.attention = self._intake.breathe = False
+        self._intake.attention = self._intake.due = self._intake.breathe = False
         self._engine.pump()
 
     def _offer(self, what: Reading | SignalData, ref: int, now: float) -> None:

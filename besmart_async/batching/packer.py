@@ -35,11 +35,7 @@ class Packer:
         if len(body) > limits.bytes.value:
             items, body = self._cut(items, limits.bytes.value)
         self._intake.queue.carried = bool(self._carried)
-        rows = sum([item.rows for item in items])
-        for item in items:
-            share = len(body) * item.rows // rows
-            item.credit.cost += share
-            self._intake.used += share
+        self._charge(items, len(body))
         return items, body
 
     def _frozen(self, now: float) -> list[Item]:
@@ -62,11 +58,22 @@ class Packer:
             lane, segments = intake.take_first(taken, now)
             rows_left -= taken
             bytes_left -= width * taken
-            lane.busy += len(segments)
-            items += [Item(lane, segment) for segment in segments]
+            for segment in segments:
+                lane.busy += 1
+                items.append(Item(lane, segment))
         if len(items) > max_items:
             items = self._kept(items, max_items)
         return items
+
+    def _charge(self, items: list[Item], size: int) -> None:
+        """Account for a body: each item bears its share."""
+        per_row = size / sum([item.rows for item in items])
+        charged = 0
+        for item in items:
+            share = int(per_row * item.rows)
+            item.credit.cost += share
+            charged += share
+        self._intake.used += charged
 
     def _cut(self, items: list[Item], max_bytes: int) -> tuple[list[Item], bytes]:
         """Set aside the last items, since the readings are wider than expected; of one item, its last rows."""

@@ -38,9 +38,8 @@ class Salvage:
         """Note a shipment that was stored; return what to send next of the same family."""
         family = shipment.family
         self._accounts.deliver(shipment.items)
-        for item in shipment.items:
-            if family is None or not family.by_rows:
-                self._intake.release(item.lane)
+        if family is None or not family.by_rows:
+            self._intake.release(shipment.items)
         self._intake.limits.items.passed(len(shipment.items))
         self._intake.limits.readings.passed(shipment.readings)
         self._intake.limits.bytes.passed(shipment.body_bytes)
@@ -94,7 +93,7 @@ class Salvage:
             for item in items:
                 self._accounts.give_up(item, error, outcome)
                 if family is None or not family.by_rows:
-                    self._intake.release(item.lane)
+                    self._intake.release([item])
             return items
         return self._abandon(family, error, outcome, keep=())
 
@@ -130,11 +129,11 @@ class Salvage:
             elif not family.by_rows:
                 for piece in chosen:
                     self._accounts.give_up(family.items[piece], error, final)
-                    self._intake.release(family.items[piece].lane)
+                    self._intake.release([family.items[piece]])
         if not family.by_rows:
             return [family.items[piece] for piece in pieces]
         if not keep:
-            self._intake.release(family.items[0].lane)
+            self._intake.release(family.items[:1])
         return (family.items[0],)
 
     def _culprit(
@@ -143,7 +142,7 @@ class Salvage:
         if item.rows > 1:
             return self._opened(Family.of_rows(item, error, family), shipment)
         self._accounts.lose(item, error, "rejected")
-        self._intake.release(item.lane)
+        self._intake.release([item])
         self.guard.rejected()
         if family is None:
             self.guard.ended(1, any_passed=False)
@@ -172,7 +171,7 @@ class Salvage:
     def _close(self, family: Family) -> None:
         del self._cases[family]
         if family.by_rows:
-            self._intake.release(family.items[0].lane)
+            self._intake.release(family.items[:1])
             if not family.any_passed:
                 self.guard.rejected()
             if family.parent is not None:
