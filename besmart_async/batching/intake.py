@@ -34,7 +34,7 @@ from besmart_async.batching.lanes import (
     Tail,
     columns_cost,
 )
-from besmart_async.batching.packing import Item, merge
+from besmart_async.batching.packing import merge
 from besmart_async.batching.report import Ledger
 from besmart_async.config import BatchPolicy
 from besmart_async.models.keys import SignalKey
@@ -354,7 +354,7 @@ class Intake:
 
     # -- after sending -----------------------------------------------------------------------------------------------
 
-    def release(self, items: Iterable[Item]) -> None:
+    def release(self, items: Iterable[Segment]) -> None:
         """Note that frozen items have their outcome."""
         for item in items:
             lane = item.lane
@@ -362,7 +362,7 @@ class Intake:
             if not lane.busy:
                 self._enqueue(lane)
 
-    def hold(self, items: Sequence[Item], until: float) -> None:
+    def hold(self, items: Sequence[Segment], until: float) -> None:
         """Let newer values of these readings wait until then."""
         self.used += self.holds.begin([(item.lane, item.data) for item in items], until)
 

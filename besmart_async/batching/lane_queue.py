@@ -106,8 +106,7 @@ class LaneQueue:
     def count(self, rows: int) -> None:
         """Note readings that came to lanes, or (negative) left them."""
         self._rows += rows
-        if self._rows < 0:
-            self._rows = 0
+        self._rows = max(self._rows, 0)
 
     def hurry(self, lane: Lane) -> None:
         """Note that a flush waits for a lane, in the queue or not yet."""

@@ -21,7 +21,7 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import plain_array
 from besmart_async.models.values import JsonValue
-from besmart_async.wire.columns import JsonItem, item_of, plain_item
+from besmart_async.wire.columns import JsonItem, encode_items, item_of, plain_item
 
 READING_BYTES = 80
 """Estimate for one buffered single reading: a float, an int and two list slots."""
@@ -39,10 +39,13 @@ class Segment:
         credit: which accepted readings they stand for.
         recovered: an earlier writer left them in its journal, and may have sent them: see `Intake.recovered_until`.
         distinct: whether no two are known to share their time and origin.
+        lane: the lane it was taken from, once it is frozen: it is an item of a bulk call then, and its credit's cost
+            includes its share of the body.
     """
 
-    __slots__ = ("_data", "credit", "recovered")
+    __slots__ = ("_data", "credit", "lane", "recovered")
     distinct = False
+    lane: Lane
 
     def __init__(self, data: SignalData | None, credit: Credit, *, recovered: bool = False) -> None:
         self._data = data
@@ -60,9 +63,24 @@ class Segment:
         """Return some of the rows."""
         return Segment(self.data.take(rows), self.credit.take(rows), recovered=self.recovered)
 
+    @property
+    def rows(self) -> int:
+        """How many readings."""
+        return self.credit.rows
+
+    def piece(self, rows: Rows) -> Segment:
+        """Return some of the rows of a frozen one, at their share of the cost."""
+        piece = self.take(rows)
+        piece.lane = self.lane
+        return piece
+
     def item(self) -> JsonItem:
         """Return them as one element of the body of a bulk write."""
         return item_of(self.data)
+
+    def encoded(self) -> bytes:
+        """Encode that element alone."""
+        return encode_items([self.item()])[1:-1]
 
     def _columns(self) -> SignalData:
         raise NotImplementedError  # a segment without data knows how to make it
@@ -206,7 +224,7 @@ class Lane:
 
     Attributes:
         key: the signal.
-        parts: sealed parts in order of acceptance.
+        parts: sealed parts in order of acceptance; no list is kept where there are none, since there are many lanes.
         tail: the open part, None if there is none.
         sealed_rows: readings in `parts`.
         since: when the first of them was accepted.
@@ -234,7 +252,7 @@ class Lane:
 
     def __init__(self, key: SignalKey) -> None:
         self.key = key
-        self.parts: list[Part] = []
+        self.parts: list[Part] | tuple[()] = ()
         self.tail: Tail | None = None
         self.sealed_rows = 0
         self.since = 0.0
@@ -254,20 +272,26 @@ class Lane:
         """Let no more readings be appended to the open part."""
         if self.tail is not None:
             self.sealed_rows += len(self.tail.times)
-            self.parts.append(self.tail)
+            self._append(self.tail)
             self.tail = None
+
+    def _append(self, part: Part) -> None:
+        if self.parts:
+            self.parts.append(part)
+        else:
+            self.parts = [part]
 
     def add(self, part: Part, rows: int) -> None:
         """Append a part with so many readings."""
         if self.tail is not None:
             self.seal()
-        self.parts.append(part)
+        self._append(part)
         self.sealed_rows += rows
 
     def put_back(self, segments: Sequence[Segment]) -> None:
         """Put what was taken, and could not be sent, to the front again."""
         self.seal()
-        self.parts[:0] = segments
+        self.parts = [*segments, *self.parts]
         self.sealed_rows += sum(segment.credit.rows for segment in segments)
 
     def take(self, rows: int) -> list[Segment]:
@@ -277,7 +301,7 @@ class Lane:
                 segment, self.tail = self.tail.segment(), None
                 return [segment]
             self.seal()
-        parts, self.parts = self.parts, []
+        parts, self.parts = self.parts, ()
         if len(parts) == 1 and self.sealed_rows <= rows:
             self.sealed_rows = 0
             part = parts[0]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from besmart_async.batching.lanes import Lane, Segment, Tail
-from besmart_async.batching.packing import Item, merge
+from besmart_async.batching.lanes import Segment, Tail
+from besmart_async.batching.packing import merge
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.wire.columns import encode_item
@@ -29,10 +29,9 @@ def test_plain_readings_are_encoded_from_their_lists_and_read_as_columns(rows: i
     (segment,) = merge([tail(times, values, unit=unit).segment()])
     assert segment.distinct
     columns = SignalData(KEY, times, values, unit=unit)
-    item = Item(Lane(KEY), segment)
-    assert item.encoded() == encode_item(columns)
-    assert item.data == columns
-    assert item.take(slice(0, 1)).data == columns.take(slice(0, 1))
+    assert segment.encoded() == encode_item(columns)
+    assert segment.data == columns
+    assert segment.take(slice(0, 1)).data == columns.take(slice(0, 1))
 
 
 def test_readings_of_the_same_time_are_columns_and_the_last_wins() -> None:
@@ -52,7 +51,7 @@ def test_readings_that_differ_in_type_or_are_no_floats_are_columns() -> None:
     odd.plain = False
     for segment in (mixed.segment(), odd.segment()):
         assert not segment.distinct
-        assert Item(Lane(KEY), segment).encoded() == encode_item(segment.data)
+        assert segment.encoded() == encode_item(segment.data)
 
 
 def test_single_readings_merge_with_columns() -> None:
