@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from besmart_async.batching.credit import NO_REF, Credit, by_ref
 from besmart_async.batching.intake import Intake
-from besmart_async.batching.lanes import Segment
 from besmart_async.batching.outcomes import CoreEvent, LabelsStored, Rejection, Settled, told
 from besmart_async.batching.report import Ledger
+from besmart_async.batching.segments import Segment
 from besmart_async.errors import BesmartError, Outcome
 
 

@@ -20,7 +20,7 @@ from besmart_async.batching.door import Reading, is_plain, plain_values
 from besmart_async.batching.engine import Engine
 from besmart_async.batching.grids import Grids
 from besmart_async.batching.intake import TURN
-from besmart_async.batching.lanes import READING_BYTES, columns_cost
+from besmart_async.batching.segments import READING_BYTES, columns_cost
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import WriterTimeoutError
 from besmart_async.models.series import SignalData

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from besmart_async.batching.lanes import Hold, Lane, Segment
+from besmart_async.batching.lanes import Hold, Lane
+from besmart_async.batching.segments import Segment
 from besmart_async.models.series import SignalData
 
 

@@ -24,18 +24,18 @@ from besmart_async.batching.flushes import Flushes
 from besmart_async.batching.grids import Grid
 from besmart_async.batching.holds import Holds, withheld_apart
 from besmart_async.batching.lane_queue import LaneQueue, Limits
-from besmart_async.batching.lanes import (
+from besmart_async.batching.lanes import Lane
+from besmart_async.batching.packing import merge
+from besmart_async.batching.report import Ledger
+from besmart_async.batching.segments import (
     READING_BYTES,
     SEGMENT_BYTES,
     VALUE_BYTES,
     Columns,
-    Lane,
     Segment,
     Tail,
     columns_cost,
 )
-from besmart_async.batching.packing import merge
-from besmart_async.batching.report import Ledger
 from besmart_async.config import BatchPolicy
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData

@@ -23,7 +23,7 @@ import attrs
 from besmart_async.errors import BesmartError
 
 if TYPE_CHECKING:
-    from besmart_async.batching.lanes import Segment
+    from besmart_async.batching.segments import Segment
 
 
 _ENOUGH_WHOLE_ITEMS = 4

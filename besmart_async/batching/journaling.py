@@ -22,7 +22,7 @@ from besmart_async.batching.engine import Engine
 from besmart_async.batching.intake import ONE_BYTES
 from besmart_async.batching.journal.journal import Joined, Journal
 from besmart_async.batching.journal.recovery import Recovered
-from besmart_async.batching.lanes import columns_cost
+from besmart_async.batching.segments import columns_cost
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, InvalidInputError
 from besmart_async.models.keys import SignalKey

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from besmart_async.batching.credit import Credit
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.lane_queue import ITEM_BYTES
-from besmart_async.batching.lanes import Lane, Segment
+from besmart_async.batching.lanes import Lane
+from besmart_async.batching.segments import Segment
 from besmart_async.models.keys import SignalKey
 from besmart_async.wire.columns import encode_items, join_items
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from besmart_async.batching.credit import Credit
 from besmart_async.batching.isolation import Family
-from besmart_async.batching.lanes import Segment, origins_of
+from besmart_async.batching.segments import Segment, origins_of
 from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
 from besmart_async.wire.columns import encode_items

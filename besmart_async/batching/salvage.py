@@ -11,9 +11,9 @@ from besmart_async.batching.accounts import Accounts
 from besmart_async.batching.credit import Credit
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.isolation import Family, FloodGuard
-from besmart_async.batching.lanes import Segment
 from besmart_async.batching.outcomes import BatchSplit
 from besmart_async.batching.packing import Shipment, fitted
+from besmart_async.batching.segments import Segment
 from besmart_async.errors import BesmartError, Outcome
 from besmart_async.models.keys import SignalKey
 

@@ -22,7 +22,6 @@ from collections.abc import Callable, Sequence
 
 from besmart_async.batching.accounts import Accounts
 from besmart_async.batching.intake import Intake
-from besmart_async.batching.lanes import Segment
 from besmart_async.batching.outcomes import (
     BatchAcknowledged,
     BatchRetried,
@@ -38,6 +37,7 @@ from besmart_async.batching.outcomes import (
 )
 from besmart_async.batching.packing import Shipment
 from besmart_async.batching.salvage import Salvage
+from besmart_async.batching.segments import Segment
 from besmart_async.batching.traffic import Traffic
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, Outcome, ProtocolError

@@ -1,4 +1,4 @@
-"""What single readings become when they are taken from a lane."""
+"""What single readings become when they are taken from their lane."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from besmart_async.batching.lanes import Segment, Tail
 from besmart_async.batching.packing import merge
+from besmart_async.batching.segments import Segment, Tail
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.wire.columns import encode_item
