@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import attrs
 import numpy as np
@@ -99,7 +100,7 @@ def _cut(
     return order[by_turn], run_starts(signal[by_turn], turn[by_turn], unit[by_turn])
 
 
-def _starts(signal: NDArray[np.int64], unit: NDArray[np.int64], time: NDArray[np.generic]) -> NDArray[np.int64] | None:
+def _starts(signal: NDArray[np.int64], unit: NDArray[np.int64], time: NDArray[Any]) -> NDArray[np.int64] | None:
     """Where items begin, if each signal is in one place, in one unit, and by time without repeats; else None."""
     starts = run_starts(signal, unit)
     if len(starts) > int(signal.max()) + 1 or len(set(signal[starts].tolist())) < len(starts):
