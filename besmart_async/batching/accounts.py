@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from besmart_async.batching.credit import NO_REF, Credit, by_ref
 from besmart_async.batching.intake import Intake
-from besmart_async.batching.lanes import Segment
 from besmart_async.batching.outcomes import CoreEvent, LabelsStored, Rejection, Settled, told
-from besmart_async.batching.packing import Item
 from besmart_async.batching.report import Ledger
+from besmart_async.batching.segments import Segment
 from besmart_async.errors import BesmartError, Outcome
 
 
@@ -22,7 +21,7 @@ class Accounts:
         self._intake = intake
         self._journaled = journaled
 
-    def deliver(self, items: Sequence[Item]) -> None:
+    def deliver(self, items: Sequence[Segment]) -> None:
         """Note that the service stored some items."""
         credits_ = [item.credit for item in items]
         self.ledger.delivered += sum([credit.readings for credit in credits_])
@@ -31,7 +30,7 @@ class Accounts:
         self.events += [Settled(ref, delivered=count) for ref, count in by_ref(refs)]
         self.events += [LabelsStored(labels=credit.labels) for credit in refs if len(credit.labels)]
 
-    def give_up(self, segment: Segment | Item, error: BesmartError, outcome: Outcome) -> None:
+    def give_up(self, segment: Segment, error: BesmartError, outcome: Outcome) -> None:
         """Note readings that are not tried any more: lost, unless they stay in the journal."""
         if not self._journaled:
             self.lose(segment, error, outcome)
@@ -42,7 +41,7 @@ class Accounts:
         why = told(error, "not_sent" if outcome == "rejected" else outcome)
         self.events += [Settled(ref, kept=count, error=why.clone()) for ref, count in by_ref([credit])]
 
-    def lose(self, segment: Segment | Item, error: BesmartError, outcome: Outcome) -> None:
+    def lose(self, segment: Segment, error: BesmartError, outcome: Outcome) -> None:
         """Note that readings will not be delivered."""
         credit = segment.credit
         if outcome == "in_doubt":

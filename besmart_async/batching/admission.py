@@ -16,16 +16,14 @@ from numpy.typing import NDArray
 
 from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
-from besmart_async.batching.door import Reading, plain_values
+from besmart_async.batching.door import Reading, is_plain, plain_values
 from besmart_async.batching.engine import Engine
 from besmart_async.batching.grids import Grids
 from besmart_async.batching.intake import TURN
-from besmart_async.batching.lanes import READING_BYTES, columns_cost
+from besmart_async.batching.segments import READING_BYTES, columns_cost
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import WriterTimeoutError
-from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
-from besmart_async.models.values import DOUBLE
 
 
 class Admission:
@@ -39,19 +37,17 @@ class Admission:
         self._line = engine.line
         self._grids = Grids()
 
-    def took_columns(self, key: Any, time: Any, value: Any, type_: Any, origin: Any, unit: str | None) -> bool:
-        """Accept columns without a `SignalData` made of them, if they are plain and there is room; False: `accept`."""
-        if (
-            key.__class__ is not SignalKey
-            or type_ is not DOUBLE
-            or origin.__class__ is not int
-            or not 0 <= origin < 1 << 63
-            or not (unit is None or (unit.__class__ is str and unit and unit.isascii()))
-            or (values := plain_values(time, value)) is None
-            or (grid := self._grids.of(time)) is None
-        ):
+    def took(self, key: Any, time: Any, value: Any, type_: Any, origin: Any, unit: Any) -> bool:
+        """Accept what `write` was given as it is, if it is plain and there is room; False: go the long way."""
+        if not is_plain(key, time, value, type_, origin, unit):
             return False
         now = self._engine.time()
+        if time.__class__ is int:
+            return self._intake.offer_one(key, time, value, type_, origin, unit, NO_REF, now)
+        values = plain_values(time, value)
+        grid = None if values is None else self._grids.of(time)
+        if values is None or grid is None:
+            return False
         return self._intake.offer_columns(key, grid, values, type_, origin, unit, NO_REF, now)
 
     async def accept(self, what: Reading | SignalData, ref: int | NDArray[np.int64] = NO_REF) -> None:
@@ -72,7 +68,9 @@ class Admission:
         """Send what has become due, and after many readings in a row let others run."""
         intake = self._intake
         intake.attention = False
-        self._engine.pump()
+        if intake.due:
+            intake.due = False
+            self._engine.pump()
         if intake.breathe:
             intake.breathe = False
             await asyncio.sleep(0)

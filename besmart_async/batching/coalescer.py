@@ -84,7 +84,7 @@ class Coalescer:
 
     @property
     def intake(self) -> Intake:
-        """The way in, with the flags `attention` and `breathe`."""
+        """The way in, with the flags `attention`, `due` and `breathe`."""
         return self._intake
 
     @property

@@ -14,8 +14,8 @@ from besmart_async.batching.grids import all_true
 from besmart_async.errors import InvalidInputError
 from besmart_async.models.keys import SignalKey, checked_id, checked_key
 from besmart_async.models.series import SignalData, checked_unit
-from besmart_async.models.times import TimeColumn, TimeLike, plain_array, time_column, to_ms
-from besmart_async.models.values import REMOVED, JsonValue, checked_json, checked_unicode
+from besmart_async.models.times import MAX_MS, MIN_MS, TimeColumn, TimeLike, plain_array, time_column, to_ms
+from besmart_async.models.values import DOUBLE, REMOVED, JsonValue, checked_json, checked_unicode
 
 _INT, _FLOAT = np.dtype(np.int64), np.dtype(np.float64)
 
@@ -52,14 +52,28 @@ class Reading:
         return SignalData.trusted(self.key, time, value, self.type, self.origin, self.unit)
 
 
-def plain_values(time: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Return a copy of the values if both columns are plain: int64 times and finite float64 values, as many, not none.
+def is_plain(key: Any, time: Any, value: Any, type_: Any, origin: Any, unit: Any) -> bool:
+    """Tell whether `write` was given a reading that is in normal form already, or arrays that may be (`plain_values`).
 
     Anything else is for `admitted` to bring into normal form, or to refuse.
     """
+    return (
+        type_ is DOUBLE
+        and key.__class__ is SignalKey
+        and origin.__class__ is int
+        and 0 <= origin < 1 << 63
+        and (unit is None or (unit.__class__ is str and unit != "" and unit.isascii()))
+        and (
+            (time.__class__ is int and value.__class__ is float and value - value == 0.0 and MIN_MS <= time <= MAX_MS)
+            or (time.__class__ is np.ndarray and value.__class__ is np.ndarray)
+        )
+    )
+
+
+def plain_values(time: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return a copy of the values if they and the times are plain: int64 and finite float64, as many, not none."""
     if (
-        value.__class__ is not np.ndarray
-        or time.dtype is not _INT
+        time.dtype is not _INT
         or value.dtype is not _FLOAT
         or time.ndim != 1
         or time.shape != value.shape

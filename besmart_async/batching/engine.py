@@ -13,7 +13,9 @@ import asyncio
 import os
 import time as clock
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import Protocol
+from weakref import WeakSet
 
 from besmart_async.batching.callers import Delivery, Line, Watches
 from besmart_async.batching.coalescer import Batch, Coalescer
@@ -53,12 +55,26 @@ class Witness(Protocol):
         ...
 
 
+_engines: WeakSet[Engine] = WeakSet()
+
+
+def _leave_home() -> None:
+    for engine in _engines:
+        engine.thread = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_home)
+
+
 class Engine:
     """Owns the tasks that send, from first use to `close`.
 
     Attributes:
         time: the loop's clock.
         pid: the process it belongs to, 0 before its first use.
+        thread: the thread it was first used in; 0 before that, and in a process forked since. Whoever runs in it while
+            `loop_runs()` is at home. To ask for the running loop is a system call, which no single reading can afford.
         calls: the calls under way.
         closing: no more readings are accepted.
         line: callers that wait for room.
@@ -69,7 +85,8 @@ class Engine:
 
     def __init__(self, put: Put, core: Coalescer, outbox: Outbox, hooks: Sequence[WriterHook]) -> None:
         self.time: Callable[[], float] = clock.monotonic
-        self.pid = 0
+        self.pid = self.thread = 0
+        self.loop_runs: Callable[[], bool] = lambda: False
         self.calls: set[asyncio.Task[None]] = set()
         self.closing = False
         self.line = Line()
@@ -118,6 +135,8 @@ class Engine:
     def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.pid = os.getpid()
+        self.thread, self.loop_runs = get_ident(), loop.is_running
+        _engines.add(self)
         if type(loop).time is not asyncio.BaseEventLoop.time:
             self.time = loop.time  # else `time.monotonic`, which is the same and twice as fast
 

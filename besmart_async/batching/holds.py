@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from besmart_async.batching.lanes import Hold, Lane, Segment
+from besmart_async.batching.lanes import Hold, Lane
+from besmart_async.batching.segments import Segment
 from besmart_async.models.series import SignalData
 
 
@@ -30,7 +31,7 @@ class Holds:
         cost = 0
         for lane, data in readings:
             hold = Hold(until, data.time, data.origin)
-            lane.holds.append(hold)
+            lane.holds = [*lane.holds, hold]
             cost += hold.cost
         self._number += 1
         heapq.heappush(self._ends, (until, self._number, cost, [lane for lane, _ in readings]))
@@ -55,7 +56,7 @@ def withheld_apart(lane: Lane, segments: Sequence[Segment]) -> list[Segment]:
         for hold in lane.holds:
             mask |= hold.covers(segment.data)
         if mask.any():
-            lane.withheld.append(segment.take(mask))
+            lane.withheld = [*lane.withheld, segment.take(mask)]
             free += [] if mask.all() else [segment.take(~mask)]
         else:
             free.append(segment)

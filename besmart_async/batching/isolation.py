@@ -23,7 +23,7 @@ import attrs
 from besmart_async.errors import BesmartError
 
 if TYPE_CHECKING:
-    from besmart_async.batching.packing import Item
+    from besmart_async.batching.segments import Segment
 
 
 _ENOUGH_WHOLE_ITEMS = 4
@@ -146,7 +146,7 @@ class Family:
         doubtful: pieces in probes whose answer was lost: they may be stored.
     """
 
-    items: tuple[Item, ...]
+    items: tuple[Segment, ...]
     by_rows: bool
     search: Search
     error: BesmartError
@@ -158,12 +158,12 @@ class Family:
     doubtful: set[int] = attrs.field(factory=set[int])
 
     @classmethod
-    def of_batch(cls, items: tuple[Item, ...], error: BesmartError) -> Family:
+    def of_batch(cls, items: tuple[Segment, ...], error: BesmartError) -> Family:
         """Search among the items of a refused batch."""
         return cls(items, by_rows=False, search=Search(len(items)), error=error)
 
     @classmethod
-    def of_rows(cls, item: Item, error: BesmartError, parent: Family | None) -> Family:
+    def of_rows(cls, item: Segment, error: BesmartError, parent: Family | None) -> Family:
         """Search among the rows of an item that was refused alone."""
         rows = item.rows
         samples = [0, rows - 1, rows // 2]

@@ -22,7 +22,7 @@ from besmart_async.batching.engine import Engine
 from besmart_async.batching.intake import ONE_BYTES
 from besmart_async.batching.journal.journal import Joined, Journal
 from besmart_async.batching.journal.recovery import Recovered
-from besmart_async.batching.lanes import columns_cost
+from besmart_async.batching.segments import columns_cost
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, InvalidInputError
 from besmart_async.models.keys import SignalKey
@@ -103,18 +103,23 @@ class JournaledAdmission(Admission):
     # -- in ----------------------------------------------------------------------------------------------------------
 
     def join_one(self, reading: PlainReading) -> Joined | None:
-        """Put a plain reading on its way to the disk; None: there is something to wait for first (`accept`).
-
-        Whoever waits for it sees to `leave` when he is cancelled.
-        """
+        """Put a plain reading on its way to the disk; None: there is something to wait for first (`accept`)."""
         if not self._fed or not self._intake.reserve_one():
             return None
         return self.journal.join(reading, NO_REF, ONE_BYTES)
 
-    def leave(self, joined: Joined) -> None:
-        """Take a write back, unless it is on its way to the disk already."""
-        if self.journal.leave(joined):
-            self._intake.reserve(-joined.cost)
+    async def written(self, joined: Joined) -> None:
+        """Return once a write is on disk; cancelled, take it back, unless it is on its way there already.
+
+        Raises:
+            JournalError: the disk is full or failing; it was not accepted.
+        """
+        try:
+            await joined.future
+        except asyncio.CancelledError:
+            if self.journal.leave(joined):
+                self._intake.reserve(-joined.cost)
+            raise
 
     async def accept(self, what: Reading | SignalData, ref: int | NDArray[np.int64] = NO_REF) -> None:
         """Return once all of it is on disk, and accepted.
@@ -134,11 +139,7 @@ class JournaledAdmission(Admission):
         joined = None if self._line.waiting else self._joined(what, ref)
         if joined is None:
             joined = await self._joined_in_turn(what, ref, deadline)
-        try:
-            await joined.future
-        except asyncio.CancelledError:
-            self.leave(joined)
-            raise
+        await self.written(joined)
 
     async def _joined_in_turn(self, what: Reading | SignalData, ref: int, deadline: float) -> Joined:
         joined: list[Joined] = []
@@ -177,7 +178,7 @@ class JournaledAdmission(Admission):
             self._core.give_up_late()
         elif self._engine.closing:
             self._core.flush()
-        self._intake.attention = self._intake.breathe = False
+        self._intake.attention = self._intake.due = self._intake.breathe = False
         self._engine.pump()
 
     def _offer(self, what: Reading | SignalData, ref: int, now: float) -> None:

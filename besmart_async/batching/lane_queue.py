@@ -84,6 +84,12 @@ class LaneQueue:
         self._urgent += lane.urgent
         return lane.urgent or len(self._lanes) == 1 or len(self._lanes) == self._limits.items.value
 
+    def add(self, lane: Lane, rows: int) -> bool:
+        """Note readings that came to a lane, which stands in the queue from now on; True if a batch may be due."""
+        self._rows += rows
+        sooner = not lane.queued and not lane.busy and self.append(lane)
+        return sooner or (self._rows >= self._look_at and self.filled())
+
     def popleft(self) -> Lane:
         """Take the first lane."""
         lane = self._lanes.popleft()
@@ -99,7 +105,8 @@ class LaneQueue:
 
     def count(self, rows: int) -> None:
         """Note readings that came to lanes, or (negative) left them."""
-        self._rows = max(0, self._rows + rows)
+        self._rows += rows
+        self._rows = max(self._rows, 0)
 
     def hurry(self, lane: Lane) -> None:
         """Note that a flush waits for a lane, in the queue or not yet."""
@@ -115,10 +122,10 @@ class LaneQueue:
 
     def filled(self) -> bool:
         """Whether the queue has come to hold a full batch since `full` last looked, or a lane was taken from it."""
-        if self._rows < self._look_at or not self.full():
-            return False
-        self._look_at = math.inf  # whoever was told will send it, as soon as it may be sent
-        return True
+        filled = self._rows >= self._look_at and self.full()
+        if filled:
+            self._look_at = math.inf  # whoever was told will send it, as soon as it may be sent
+        return filled
 
     def full(self) -> bool:
         """Whether the queue holds a full batch."""

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from besmart_async.batching.credit import Credit
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.lane_queue import ITEM_BYTES
-from besmart_async.batching.lanes import Lane, Segment
-from besmart_async.batching.packing import Item
+from besmart_async.batching.lanes import Lane
+from besmart_async.batching.segments import Segment
 from besmart_async.models.keys import SignalKey
 from besmart_async.wire.columns import encode_items, join_items
 
@@ -22,27 +22,23 @@ class Packer:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._carried: list[Item] = []
+        self._carried: list[Segment] = []
 
-    def pack(self, now: float) -> tuple[list[Item], bytes]:
+    def pack(self, now: float) -> tuple[list[Segment], bytes]:
         """Freeze one batch of lanes in the order of the queue, and encode it; empty if all that is due is withheld."""
         limits = self._intake.limits
         items = self._frozen(now)
         if not items:
             return [], b""
-        body = encode_items([item.segment.item() for item in items])
+        body = encode_items([item.item() for item in items])
         limits.learn_width(len(body), len(items), sum([item.rows for item in items]))
         if len(body) > limits.bytes.value:
             items, body = self._cut(items, limits.bytes.value)
         self._intake.queue.carried = bool(self._carried)
-        rows = sum([item.rows for item in items])
-        for item in items:
-            share = len(body) * item.rows // rows
-            item.credit.cost += share
-            self._intake.used += share
+        self._charge(items, len(body))
         return items, body
 
-    def _frozen(self, now: float) -> list[Item]:
+    def _frozen(self, now: float) -> list[Segment]:
         """Take from the queue what fills a batch, going by the width of readings so far."""
         intake, queue, limits = self._intake, self._intake.queue, self._intake.limits
         intake.reconcile()
@@ -62,20 +58,32 @@ class Packer:
             lane, segments = intake.take_first(taken, now)
             rows_left -= taken
             bytes_left -= width * taken
-            lane.busy += len(segments)
-            items += [Item(lane, segment) for segment in segments]
+            for segment in segments:
+                lane.busy += 1
+                segment.lane = lane
+                items.append(segment)
         if len(items) > max_items:
             items = self._kept(items, max_items)
         return items
 
-    def _cut(self, items: list[Item], max_bytes: int) -> tuple[list[Item], bytes]:
+    def _charge(self, items: list[Segment], size: int) -> None:
+        """Account for a body: each item bears its share."""
+        per_row = size / sum([item.rows for item in items])
+        charged = 0
+        for item in items:
+            share = int(per_row * item.rows)
+            item.credit.cost += share
+            charged += share
+        self._intake.used += charged
+
+    def _cut(self, items: list[Segment], max_bytes: int) -> tuple[list[Segment], bytes]:
         """Set aside the last items, since the readings are wider than expected; of one item, its last rows."""
         encoded = [items[0].encoded()]
         while len(encoded[0]) + 2 > max_bytes and items[0].rows > 1:
-            lane, segment = items[0].lane, items[0].segment
-            keep = max(1, int(0.97 * items[0].rows * max_bytes / len(encoded[0])))
-            self._intake.put_back(lane, segment.take(slice(keep, None)))
-            items[0] = Item(lane, segment.take(slice(None, keep)))
+            item = items[0]
+            keep = max(1, int(0.97 * item.rows * max_bytes / len(encoded[0])))
+            self._intake.put_back(item.lane, item.take(slice(keep, None)))
+            items[0] = item.piece(slice(None, keep))
             encoded = [items[0].encoded()]
         size = len(encoded[0]) + 2
         for item in items[1:]:
@@ -86,13 +94,13 @@ class Packer:
             encoded.append(one)
         return self._kept(items, len(encoded)), join_items(encoded)
 
-    def _kept(self, items: list[Item], count: int) -> list[Item]:
+    def _kept(self, items: list[Segment], count: int) -> list[Segment]:
         """Keep the first items and carry the others; but one call per signal: what has company of its lane, thaws."""
         kept, others = items[:count], items[count:]
         for item in reversed(others):
             if item.lane is kept[-1].lane or any(other.lane is item.lane for other in others if other is not item):
                 item.lane.busy -= 1
-                self._intake.put_back(item.lane, item.segment)
+                self._intake.put_back(item.lane, item)
             else:
                 self._carried.insert(0, item)
         return kept
@@ -101,7 +109,7 @@ class Packer:
         """Give up what was carried."""
         carried, self._carried = self._carried, []
         self._intake.queue.carried = False
-        return [(item.lane, item.segment) for item in carried]
+        return [(item.lane, item) for item in carried]
 
     def pending(self) -> Iterator[tuple[SignalKey, Credit]]:
         """Yield what is carried."""

@@ -16,44 +16,12 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.batching.credit import Credit, Rows
+from besmart_async.batching.credit import Credit
 from besmart_async.batching.isolation import Family
-from besmart_async.batching.lanes import Lane, Segment, origins_of
+from besmart_async.batching.segments import Segment, origins_of
 from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
 from besmart_async.wire.columns import encode_items
-
-
-class Item:
-    """One element of a bulk call: the readings of one signal in one unit, frozen.
-
-    Attributes:
-        lane: where it came from.
-        segment: the readings as they were taken from the lane.
-        credit: which accepted readings they stand for; its cost includes their share of the body.
-        rows: how many readings.
-    """
-
-    __slots__ = ("credit", "lane", "rows", "segment")
-
-    def __init__(self, lane: Lane, segment: Segment) -> None:
-        self.lane = lane
-        self.segment = segment
-        self.credit = segment.credit
-        self.rows = segment.credit.rows
-
-    @property
-    def data(self) -> SignalData:
-        """The readings."""
-        return self.segment.data
-
-    def encoded(self) -> bytes:
-        """Encode it alone."""
-        return encode_items([self.segment.item()])[1:-1]
-
-    def take(self, rows: Rows) -> Item:
-        """Return an item with some of the rows, at its share of the cost."""
-        return Item(self.lane, self.segment.take(rows))
 
 
 @attrs.define(eq=False)
@@ -78,7 +46,7 @@ class Shipment:
     """
 
     number: int
-    items: tuple[Item, ...]
+    items: tuple[Segment, ...]
     body: bytes = attrs.field(repr=False)
     family: Family | None = None
     readings: int = attrs.field(init=False)
@@ -110,12 +78,12 @@ class Shipment:
         for item in self.items:
             item.lane.flying = flying
 
-    def part(self, number: int, items: Sequence[Item], family: Family | None = None) -> Shipment:
+    def part(self, number: int, items: Sequence[Segment], family: Family | None = None) -> Shipment:
         """Return a shipment of some of the items that inherits this one's history."""
         return Shipment(
             number,
             tuple(items),
-            encode_items([item.segment.item() for item in items]),
+            encode_items([item.item() for item in items]),
             family,
             first_sent_at=self.first_sent_at,
             maybe_applied=self.maybe_applied,
@@ -128,7 +96,7 @@ class Shipment:
 def merge(parts: Sequence[Segment]) -> list[Segment]:
     """Join parts of one lane, in order of acceptance: one segment per form, each (time, origin) once, the last wins."""
     if len(parts) == 1:
-        if parts[0].source is not None:
+        if parts[0].distinct:
             return list(parts)
         winner = last_wins(parts[0].data.time, parts[0].data.origin)
         if winner is None:
@@ -195,16 +163,16 @@ def _credit_of_winners(credit: Credit, winner: NDArray[Any], kept: NDArray[Any])
     return attrs.evolve(credit, row_of=row_of).take(kept)
 
 
-def halves(item: Item, pieces: int = 2) -> list[Item]:
+def halves(item: Segment, pieces: int = 2) -> list[Segment]:
     """Cut an item by its rows into about equal pieces, at most one per row."""
     rows = item.rows
     cuts = np.linspace(0, rows, min(pieces, rows) + 1).astype(int).tolist()
-    return [item.take(slice(start, stop)) for start, stop in pairwise(cuts)]
+    return [item.piece(slice(start, stop)) for start, stop in pairwise(cuts)]
 
 
-def fitted(items: Sequence[Item], max_bytes: int) -> list[list[Item]]:
+def fitted(items: Sequence[Segment], max_bytes: int) -> list[list[Segment]]:
     """Distribute items over bodies of at most `max_bytes`, cutting those that are too large alone down to one row."""
-    bodies: list[list[Item]] = []
+    bodies: list[list[Segment]] = []
     size = max_bytes + 1
     todo = list(reversed(items))
     while todo:

@@ -11,9 +11,9 @@ from besmart_async.batching.accounts import Accounts
 from besmart_async.batching.credit import Credit
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.isolation import Family, FloodGuard
-from besmart_async.batching.lanes import Segment
 from besmart_async.batching.outcomes import BatchSplit
-from besmart_async.batching.packing import Item, Shipment, fitted
+from besmart_async.batching.packing import Shipment, fitted
+from besmart_async.batching.segments import Segment
 from besmart_async.errors import BesmartError, Outcome
 from besmart_async.models.keys import SignalKey
 
@@ -38,9 +38,8 @@ class Salvage:
         """Note a shipment that was stored; return what to send next of the same family."""
         family = shipment.family
         self._accounts.deliver(shipment.items)
-        for item in shipment.items:
-            if family is None or not family.by_rows:
-                self._intake.release(item.lane)
+        if family is None or not family.by_rows:
+            self._intake.release(shipment.items)
         self._intake.limits.items.passed(len(shipment.items))
         self._intake.limits.readings.passed(shipment.readings)
         self._intake.limits.bytes.passed(shipment.body_bytes)
@@ -63,7 +62,7 @@ class Salvage:
             if culprits and family.by_rows:
                 rows = np.array(sorted(culprits))
                 item = family.items[0]
-                self._accounts.lose(Segment(item.data.take(rows), item.credit.take(rows)), error, "rejected")
+                self._accounts.lose(item.take(rows), error, "rejected")
                 return self._next(family)
             more = [part for piece in culprits for part in self._culprit(shipment, family.items[piece], error, family)]
             return [*more, *self._next(family)]
@@ -86,15 +85,15 @@ class Salvage:
         self._note_split(shipment, error)
         return [shipment.part(self._number(), body) for body in bodies]
 
-    def give_up(self, shipment: Shipment, error: BesmartError, outcome: Outcome) -> Sequence[Item]:
+    def give_up(self, shipment: Shipment, error: BesmartError, outcome: Outcome) -> Sequence[Segment]:
         """Give up a shipment, and with it the search it belongs to; return the items given up."""
         family = shipment.family
         if family is None or family not in self._cases:
-            items: Sequence[Item] = shipment.items
+            items: Sequence[Segment] = shipment.items
             for item in items:
                 self._accounts.give_up(item, error, outcome)
                 if family is None or not family.by_rows:
-                    self._intake.release(item.lane)
+                    self._intake.release([item])
             return items
         return self._abandon(family, error, outcome, keep=())
 
@@ -115,9 +114,9 @@ class Salvage:
 
     def _unsettled(self, family: Family) -> Segment:
         item, rows = family.items[0], np.array(sorted(family.search.unsettled()), np.intp)
-        return Segment(item.data.take(rows), item.credit.take(rows))
+        return item.take(rows)
 
-    def _abandon(self, family: Family, error: BesmartError, outcome: Outcome, keep: Sequence[int]) -> Sequence[Item]:
+    def _abandon(self, family: Family, error: BesmartError, outcome: Outcome, keep: Sequence[int]) -> Sequence[Segment]:
         pieces = [piece for piece in family.search.unsettled() if piece not in keep]
         del self._cases[family]
         doubtful = [piece for piece in pieces if piece in family.doubtful]
@@ -126,24 +125,24 @@ class Salvage:
         for chosen, final in outcomes:
             if family.by_rows and chosen:
                 item, rows = family.items[0], np.array(sorted(chosen), np.intp)
-                self._accounts.give_up(Segment(item.data.take(rows), item.credit.take(rows)), error, final)
+                self._accounts.give_up(item.take(rows), error, final)
             elif not family.by_rows:
                 for piece in chosen:
                     self._accounts.give_up(family.items[piece], error, final)
-                    self._intake.release(family.items[piece].lane)
+                    self._intake.release([family.items[piece]])
         if not family.by_rows:
             return [family.items[piece] for piece in pieces]
         if not keep:
-            self._intake.release(family.items[0].lane)
+            self._intake.release(family.items[:1])
         return (family.items[0],)
 
     def _culprit(
-        self, shipment: Shipment, item: Item, error: BesmartError, family: Family | None
+        self, shipment: Shipment, item: Segment, error: BesmartError, family: Family | None
     ) -> Sequence[Shipment]:
         if item.rows > 1:
             return self._opened(Family.of_rows(item, error, family), shipment)
         self._accounts.lose(item, error, "rejected")
-        self._intake.release(item.lane)
+        self._intake.release([item])
         self.guard.rejected()
         if family is None:
             self.guard.ended(1, any_passed=False)
@@ -166,13 +165,13 @@ class Salvage:
         if not group:
             self._close(family)
             return ()
-        items = [family.items[0].take(np.array(group))] if family.by_rows else [family.items[piece] for piece in group]
+        items = [family.items[0].piece(np.array(group))] if family.by_rows else [family.items[piece] for piece in group]
         return [origin.part(self._number(), items, family)]
 
     def _close(self, family: Family) -> None:
         del self._cases[family]
         if family.by_rows:
-            self._intake.release(family.items[0].lane)
+            self._intake.release(family.items[:1])
             if not family.any_passed:
                 self.guard.rejected()
             if family.parent is not None:

@@ -35,8 +35,9 @@ from besmart_async.batching.outcomes import (
     strain,
     verdict,
 )
-from besmart_async.batching.packing import Item, Shipment
+from besmart_async.batching.packing import Shipment
 from besmart_async.batching.salvage import Salvage
+from besmart_async.batching.segments import Segment
 from besmart_async.batching.traffic import Traffic
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, Outcome, ProtocolError
@@ -167,11 +168,11 @@ class Settlement:
         self._traffic.parts.append(shipment)
         self._accounts.events.append(BatchRetried(batch=shipment.number, wait_s=0.0, error=error))
 
-    def _hold(self, shipment: Shipment, items: Sequence[Item], now: float) -> None:
+    def _hold(self, shipment: Shipment, items: Sequence[Segment], now: float) -> None:
         until = -math.inf if shipment.lost_at is None else shipment.lost_at + self._policy.hold_off_s
         if until > now:
             self._intake.hold(items, until)
-        recovered = [item for item in items if item.segment.recovered]
+        recovered = [item for item in items if item.recovered]
         if recovered and self._intake.recovered_until > now:
             self._intake.hold(recovered, self._intake.recovered_until)
 

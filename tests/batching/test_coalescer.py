@@ -140,6 +140,33 @@ def test_single_readings_of_mixed_types_origins_and_refs_stay_apart() -> None:
     assert [(e.ref, e.delivered) for e in world.events if isinstance(e, Settled)] == [(n, 1) for n in range(4)]
 
 
+def test_readings_wider_than_any_before_are_cut_to_the_size_of_a_body() -> None:
+    core, service = make(BatchPolicy(linger_s=60.0, max_bytes=20_000)), ServiceModel()
+    narrow, wide = np.arange(100) % 2, np.arange(100) / 3 + 1e-7
+    sent: list[int] = []
+
+    def answer(batch: Batch, now: float) -> tuple[float, BesmartError | None]:
+        sent.append(len(batch.body))
+        return 0.01, service.put(batch.body)
+
+    for values in (narrow, wide, wide, narrow):
+        for sensor in range(30):
+            core.offer(SignalData(key(sensor), np.arange(100) + 100 * len(sent), values))
+        core.flush()
+        World(core, answer).run()
+    assert core.report(0.0).delivered == 4 * 30 * 100
+    assert max(sent) <= 20_000
+    assert len(sent) <= 1.4 * math.ceil(sum(sent) / 20_000)  # full ones, all in all
+
+
+def test_a_row_that_is_larger_than_a_body_may_be_is_sent_alone() -> None:
+    core, service = make(BatchPolicy(linger_s=60.0, max_bytes=1_000)), ServiceModel()
+    core.offer(SignalData(key(1), [1, 2, 3], ["a", "b" * 2_000, "c"], "STR"))
+    core.flush()
+    World(core, stored(service)).run()
+    assert {reading[1]: value for reading, (value, _) in service.stored.items()} == {1: "a", 2: "b" * 2_000, 3: "c"}
+
+
 def test_a_million_rows_of_one_signal_are_cut_by_readings_and_bytes() -> None:
     core, service = make(), ServiceModel()
     rows = 200_000

@@ -87,6 +87,75 @@ async def test_a_write_that_has_room_does_not_suspend() -> None:
                 w.write(KEY, minute, 1.0).send(None)
 
 
+TIMES = np.arange(6) * 900_000
+VALUES = np.arange(6) + 0.5
+
+
+@pytest.mark.parametrize(
+    ("times", "values", "kwargs"),
+    [
+        (TIMES, VALUES, {}),
+        (TIMES, VALUES, {"origin": 2, "unit": "kW"}),
+        (TIMES, VALUES, {"unit": "°C"}),
+        (TIMES, VALUES, {"type": "INT"}),
+        (TIMES, VALUES, {"type": ["DBL", "RM"] * 3, "origin": [1, 2] * 3}),
+        (TIMES[::2], VALUES[1::2], {}),
+        (TIMES[::-1], VALUES, {}),
+        (TIMES // 1_800_000, VALUES, {}),
+        (TIMES.astype(np.int32), VALUES.astype(np.float32), {}),
+        (TIMES.astype(">i8"), VALUES.astype(">f8"), {}),
+        (TIMES.astype("M8[ms]"), VALUES.astype(object), {}),
+        (TIMES + 0.5, TIMES, {}),
+        (TIMES[:1], VALUES[:1], {}),
+        (TIMES[:0], VALUES[:0], {}),
+        (TIMES, VALUES * 1e300, {}),
+    ],
+)
+async def test_arrays_are_sent_as_the_columns_made_of_them_are(times: Any, values: Any, kwargs: dict[str, Any]) -> None:
+    plain, made = Service(), Service()
+    async with writer(plain) as one, writer(made) as other:
+        for sensor in range(3):  # the second and third find the times known
+            key = SignalKey(12, sensor, 32)
+            await one.write(key, times, values, **kwargs)
+            await other.write_data(SignalData(key, times, values, **kwargs))
+    assert plain.bodies == made.bodies
+    assert one.report == other.report
+
+
+@pytest.mark.parametrize(
+    ("times", "values", "field"),
+    [
+        (TIMES, np.where(TIMES, VALUES, np.nan), "value[0]"),
+        (TIMES, np.where(TIMES, VALUES, np.inf), "value[0]"),
+        (TIMES, VALUES[1:], "value"),
+        (TIMES.reshape(2, 3), VALUES.reshape(2, 3), "time"),
+        (TIMES - 10**15, VALUES, "time[0]"),
+        (TIMES, np.ma.masked_less(VALUES, 1), "value"),
+    ],
+)
+async def test_arrays_that_columns_refuse_are_refused(times: Any, values: Any, field: str) -> None:
+    service = Service()
+    async with writer(service) as w:
+        await w.write(KEY, TIMES, VALUES)
+        with pytest.raises(InvalidInputError) as refused:
+            await w.write(KEY, times, values)
+    assert refused.value.field == field
+    assert w.report.accepted == len(service.model.stored) == len(TIMES)
+
+
+async def test_arrays_may_be_used_again_once_they_are_accepted() -> None:
+    service = Service()
+    times, values = TIMES.copy(), VALUES.copy()
+    async with writer(service) as w:
+        for sensor in range(3):
+            await w.write(SignalKey(12, sensor, 32), times, values)
+            times += 1
+            values += 100.0
+    for sensor in range(3):
+        stored = {reading[1]: value for reading, (value, _) in service.model.stored.items() if reading[0][1] == sensor}
+        assert stored == dict(zip((TIMES + sensor).tolist(), (VALUES + 100.0 * sensor).tolist(), strict=True))
+
+
 async def test_every_form_of_time_and_value_is_accepted() -> None:
     service = Service()
     async with writer(service) as w:

@@ -1,4 +1,4 @@
-"""What single readings become when they are taken from a lane."""
+"""What single readings become when they are taken from their lane."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from besmart_async.batching.lanes import Lane, Segment, Tail
-from besmart_async.batching.packing import Item, merge
+from besmart_async.batching.packing import merge
+from besmart_async.batching.segments import Segment, Tail
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.wire.columns import encode_item
@@ -27,17 +27,16 @@ def tail(times: list[Any], values: list[Any], *, unit: str | None = None) -> Tai
 def test_plain_readings_are_encoded_from_their_lists_and_read_as_columns(rows: int, unit: str | None) -> None:
     times, values = list(range(rows, 0, -1)), [row / 3 for row in range(rows)]
     (segment,) = merge([tail(times, values, unit=unit).segment()])
-    assert segment.source is not None
+    assert segment.distinct
     columns = SignalData(KEY, times, values, unit=unit)
-    item = Item(Lane(KEY), segment)
-    assert item.encoded() == encode_item(columns)
-    assert item.data == columns
-    assert item.take(slice(0, 1)).data == columns.take(slice(0, 1))
+    assert segment.encoded() == encode_item(columns)
+    assert segment.data == columns
+    assert segment.take(slice(0, 1)).data == columns.take(slice(0, 1))
 
 
 def test_readings_of_the_same_time_are_columns_and_the_last_wins() -> None:
     segment = tail([1, 2, 1], [1.0, 2.0, 3.0]).segment()
-    assert segment.source is None
+    assert not segment.distinct
     (merged,) = merge([segment])
     assert merged.data == SignalData(KEY, [2, 1], [2.0, 3.0])
     assert merged.credit.readings == 3
@@ -51,8 +50,8 @@ def test_readings_that_differ_in_type_or_are_no_floats_are_columns() -> None:
     odd = tail([1], ["text"])
     odd.plain = False
     for segment in (mixed.segment(), odd.segment()):
-        assert segment.source is None
-        assert Item(Lane(KEY), segment).encoded() == encode_item(segment.data)
+        assert not segment.distinct
+        assert segment.encoded() == encode_item(segment.data)
 
 
 def test_single_readings_merge_with_columns() -> None:

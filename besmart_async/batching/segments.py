@@ -1,0 +1,242 @@
+"""Accepted readings of one signal: columns with their credit, and the lists that single readings are appended to.
+
+A `Segment` becomes an item of a bulk call as it is. `Columns` and `Listed` are segments of plain readings, which go to
+the encoder without a `SignalData` made of them. Whose readings they are is told by a `Credit`, so that every accepted
+reading is accounted for even after a later one has replaced it.
+"""
+
+from __future__ import annotations
+
+from sys import getsizeof
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.batching.credit import Credit, Rows
+from besmart_async.batching.grids import Grid
+from besmart_async.models.keys import SignalKey
+from besmart_async.models.series import SignalData
+from besmart_async.models.times import plain_array
+from besmart_async.models.values import JsonValue
+from besmart_async.wire.columns import JsonItem, encode_items, item_of, plain_item
+
+if TYPE_CHECKING:
+    from besmart_async.batching.lanes import Lane
+
+READING_BYTES = 80
+"""Estimate for one buffered single reading: a float, an int and two list slots."""
+SEGMENT_BYTES = 400
+"""Estimate for the objects around a segment's columns."""
+
+VALUE_BYTES = 16
+"""A time and a value in a column."""
+
+
+class Segment:
+    """Readings of one signal with their credit.
+
+    Attributes:
+        credit: which accepted readings they stand for.
+        recovered: an earlier writer left them in its journal, and may have sent them: see `Intake.recovered_until`.
+        distinct: whether no two are known to share their time and origin.
+        lane: the lane it was taken from, once it is frozen: it is an item of a bulk call then, and its credit's cost
+            includes its share of the body.
+    """
+
+    __slots__ = ("_data", "credit", "lane", "recovered")
+    distinct = False
+    lane: Lane
+
+    def __init__(self, data: SignalData | None, credit: Credit, *, recovered: bool = False) -> None:
+        self._data = data
+        self.credit = credit
+        self.recovered = recovered
+
+    @property
+    def data(self) -> SignalData:
+        """The readings."""
+        if self._data is None:
+            self._data = self._columns()
+        return self._data
+
+    def take(self, rows: Rows) -> Segment:
+        """Return some of the rows."""
+        return Segment(self.data.take(rows), self.credit.take(rows), recovered=self.recovered)
+
+    @property
+    def rows(self) -> int:
+        """How many readings."""
+        return self.credit.rows
+
+    def piece(self, rows: Rows) -> Segment:
+        """Return some of the rows of a frozen one, at their share of the cost."""
+        piece = self.take(rows)
+        piece.lane = self.lane
+        return piece
+
+    def item(self) -> JsonItem:
+        """Return them as one element of the body of a bulk write."""
+        return item_of(self.data)
+
+    def encoded(self) -> bytes:
+        """Encode that element alone."""
+        return encode_items([self.item()])[1:-1]
+
+    def _columns(self) -> SignalData:
+        raise NotImplementedError  # a segment without data knows how to make it
+
+
+class Columns(Segment):
+    """Plain columns of one write: ascending int times, finite float values, one type and origin.
+
+    They are encoded as they are; a `SignalData` is made only if somebody asks for `data`, which hardly ever happens to
+    what is delivered.
+    """
+
+    __slots__ = ("_grid", "_key", "_origin", "_type", "_unit", "_value")
+    distinct = True
+
+    def __init__(
+        self,
+        key: SignalKey,
+        grid: Grid,
+        value: NDArray[np.float64],
+        type_: str,
+        origin: int,
+        unit: str | None,
+        credit: Credit,
+    ) -> None:
+        self._data = None
+        self.credit = credit
+        self.recovered = False
+        self._key = key
+        self._grid = grid
+        self._value = value
+        self._type = type_
+        self._origin = origin
+        self._unit = unit
+
+    def item(self) -> JsonItem:
+        """Return them as one element of the body of a bulk write."""
+        rows = len(self._value)
+        return plain_item(self._key, self._grid.encodable(), self._value, rows, self._type, self._origin, self._unit)
+
+    def _columns(self) -> SignalData:
+        return SignalData.trusted(self._key, self._grid.time, self._value, self._type, self._origin, self._unit)
+
+
+class Listed(Segment):
+    """Plain single readings of distinct times; encoded from their lists, which is faster than making arrays."""
+
+    __slots__ = ("_tail",)
+    distinct = True
+
+    def __init__(self, tail: Tail, credit: Credit) -> None:
+        super().__init__(None, credit)
+        self._tail = tail
+
+    def item(self) -> JsonItem:
+        """Return them as one element of the body of a bulk write."""
+        tail = self._tail
+        return plain_item(tail.key, tail.times, tail.values, len(tail.times), tail.type, tail.origin, tail.unit)
+
+    def _columns(self) -> SignalData:
+        return self._tail.columns()
+
+
+_MIXED: Any = object()
+
+
+class Tail:
+    """Lists that single readings of one unit are appended to; `type`, `origin` and `ref` are constants until they vary.
+
+    Where they differ, `types`, `origins` and `refs` hold them and the constants are no value that compares equal.
+    """
+
+    __slots__ = (
+        "epoch",
+        "extra",
+        "key",
+        "origin",
+        "origins",
+        "plain",
+        "ref",
+        "refs",
+        "times",
+        "type",
+        "types",
+        "unit",
+        "values",
+    )
+
+    def __init__(self, key: SignalKey, type_: str, origin: int, unit: str | None, ref: int, epoch: int) -> None:
+        self.key = key
+        self.unit = unit
+        self.type = type_
+        self.origin = origin
+        self.ref = ref
+        self.epoch = epoch
+        self.times: list[int | float] = []
+        self.values: list[JsonValue] = []
+        self.types: list[str] | None = None
+        self.origins: list[int] | None = None
+        self.refs: list[int] | None = None
+        self.plain = True
+        self.extra = 0
+
+    def note(self, type_: str, origin: int, ref: int) -> None:
+        """Append `type`, `origin` and `ref` of a reading about to be appended, which differ from the constants."""
+        if self.types is None or self.origins is None or self.refs is None:
+            rows = len(self.times)
+            self.types, self.origins, self.refs = [self.type] * rows, [self.origin] * rows, [self.ref] * rows
+            self.type = self.origin = self.ref = _MIXED
+        self.types.append(type_)
+        self.origins.append(origin)
+        self.refs.append(ref)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def segment(self) -> Segment:
+        """Return the readings with their credit; nothing may be appended any more."""
+        rows = len(self.times)
+        ref: int | NDArray[Any] = self.ref if self.refs is None else _one_or_all(self.refs, np.int64)
+        credit = Credit(rows, None, ref, self.epoch, rows * READING_BYTES + self.extra)
+        plain = self.plain and self.types is None and (rows == 1 or len(set(self.times)) == rows)
+        return Listed(self, credit) if plain else Segment(self.columns(), credit)
+
+    def columns(self) -> SignalData:
+        """Return the readings as columns."""
+        plain = self.plain
+        time = np.array(self.times, np.int64) if plain else plain_array(self.times)
+        value = np.array(self.values, np.float64) if plain else plain_array(self.values)
+        if self.types is None or self.origins is None:
+            return SignalData.trusted(self.key, time, value, self.type, self.origin, self.unit)
+        type_, origin = _one_or_all(self.types, object), _one_or_all(self.origins, np.int64)
+        return SignalData.trusted(self.key, time, value, type_, origin, self.unit)
+
+
+def columns_cost(data: SignalData) -> int:
+    """Estimate the bytes that buffered columns take."""
+    cost = SEGMENT_BYTES
+    for column in (data.time, data.value, data.type, data.origin):
+        if isinstance(column, np.ndarray):
+            cost += column.nbytes
+            if column.dtype == object and column is not data.type:
+                cost += sum(map(getsizeof, column))
+    return cost
+
+
+def origins_of(origin: int | NDArray[Any] | None, rows: int) -> NDArray[Any]:
+    """Return an array of origins; an untold one is the service's default, 1."""
+    return origin if isinstance(origin, np.ndarray) else np.full(rows, 1 if origin is None else origin)
+
+
+def _one_or_all(column: list[Any], dtype: Any) -> Any:
+    first = column[0]
+    if column.count(first) == len(column):
+        return first
+    array = np.empty(len(column), dtype)
+    array[:] = column
+    return array
