@@ -69,6 +69,8 @@ def main() -> int:
 
         return soak(asked.minutes, asked.seed)
     print(f"machine: {machine()}\n", flush=True)
+    if asked.smoke:
+        print("a smoke run: it is far too small for its figures to mean anything\n")
     figures: dict[str, object] = {"machine": machine()}
     for name, run in COMPARISONS.items():
         if asked.what in (name, None):

@@ -27,7 +27,7 @@ RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 ONLY_IN_TRANSPORT = {"httpx", "httpx_aiohttp", "aiohttp", "tenacity"}
 PURE_BATCHING = """
 accounts coalescer credit flushes gathering grids holds intake isolation lane_queue lanes matching outcomes pacing
-packer packing read_report report salvage segments settlement traffic windows
+packer packing read_report report salvage segments settlement stock traffic windows
 """
 PURE = ("wire", "models", *(f"batching/{name}.py" for name in PURE_BATCHING.split()))
 IMPURE_MODULES = {"time", "asyncio", "anyio", "logging", "random", "socket", "threading"}
