@@ -29,14 +29,14 @@ def tables(*, readings: int, rounds: int) -> Sequence[Table]:
     """Hold the contests, with files that are made once, in a temporary folder.
 
     Args:
-        readings: rows of the Parquet file; the CSV file has half of them.
+        readings: rows of each file.
         rounds: how often everybody runs.
     """
     compile_package()
     with tempfile.TemporaryDirectory() as folder, sink("--count") as service:
         parquet, text = Path(folder) / "sorted.parquet", Path(folder) / "long.csv"
         rows = _write_parquet(parquet, readings)
-        csv_rows = _write_csv(text, readings // 2)
+        csv_rows = _write_csv(text, readings)
         url = service.base_url
         contests = [
             _contest("besmart ingest, sorted Parquet", url, parquet, rows, "ours", "by-hand", (1.0, 1.2)),

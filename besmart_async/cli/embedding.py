@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 from besmart_async.cli.inputs import Inputs
-from besmart_async.cli.session import client_for, embedded
+from besmart_async.cli.session import bulk_client, client_for, embedded
 from besmart_async.client import BesmartClient
 from besmart_async.ingest import KnownMeters, MadeMeters, Meters
 from besmart_async.models.keys import SensorKey
@@ -31,7 +31,7 @@ async def service_for(
         BesmartConfigError: the environment holds no credentials.
     """
     if not simulate:
-        async with client_for() as client:
+        async with bulk_client() as client:
             yield client, inputs.meters(client.sensors, create=create)
         return
     known = inputs.known()

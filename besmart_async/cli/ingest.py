@@ -24,7 +24,7 @@ from besmart_async.cli.observers import JsonLines, Observer, Terminal
 from besmart_async.cli.output import write
 from besmart_async.cli.progress import ProgressBar
 from besmart_async.cli.reject_file import reject_file
-from besmart_async.cli.session import client_for, interruptible
+from besmart_async.cli.session import bulk_client, interruptible
 from besmart_async.client import BesmartClient
 from besmart_async.ingest import (
     Checkpoint,
@@ -227,7 +227,7 @@ def _job(
         IngestJob, client.signals, client.writer, order.inputs.sources, meters=meters
     )
     if order.workers > 1:
-        make = partial(WorkerPool, client_for, order.inputs.sources, order.workers, meters=order.inputs.known())
+        make = partial(WorkerPool, bulk_client, order.inputs.sources, order.workers, meters=order.inputs.known())
     return make(
         reading=order.inputs.reading,
         signal_type=order.inputs.signal_type,

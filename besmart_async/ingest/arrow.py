@@ -28,7 +28,7 @@ __all__ = ["as_numpy", "pa", "pa_csv", "pc"]
 
 
 def as_numpy(column: Any) -> NDArray[Any]:
-    """Return an arrow array of numbers or booleans, without nulls, as a numpy array that must not be written to.
+    """Return an arrow array of numbers or booleans, without nulls, as a numpy array; it must not be written to.
 
     Arrow's own `to_numpy` imports pandas where that is installed, which takes longer than reading a million rows.
     """

@@ -30,7 +30,7 @@ from besmart_async.errors import BesmartError
 from besmart_async.ingest.claims import Claims
 from besmart_async.ingest.digests import digest
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.row_sets import BLOCK, NO_BITS, Bits, RowSet, by_block, flags, with_rows, without_row
+from besmart_async.ingest.row_sets import BLOCK, NO_BITS, Bits, RowSet, by_block, flags, union, with_rows, without_row
 from besmart_async.ingest.starts import Known, Start
 
 _BUSY_S = 30.0
@@ -48,6 +48,9 @@ CREATE TABLE IF NOT EXISTS rejects (
 ) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
+_SET = """
+INSERT INTO blocks VALUES (?, ?, ?) ON CONFLICT (file, block) DO UPDATE SET bits = union_of(bits, excluded.bits)
+"""
 
 
 class CheckpointError(BesmartError):
@@ -56,18 +59,28 @@ class CheckpointError(BesmartError):
 
 @attrs.define
 class Marks:
-    """What is to be committed.
+    """What is to be committed. Once it is packed nothing is added.
 
     Attributes:
         rows: numbers of files, and rows of them that are done.
         rejects: numbers of files, and rejects.
+        blocks: the rows as `pack` packs them: numbers of files and of blocks, and bits of those blocks.
     """
 
     rows: list[tuple[int, NDArray[np.int64]]] = attrs.field(factory=list[tuple[int, NDArray[np.int64]]])
     rejects: list[tuple[int, Reject]] = attrs.field(factory=list[tuple[int, Reject]])
+    blocks: list[tuple[int, int, Bits]] = attrs.field(init=False, factory=list[tuple[int, int, Bits]])
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.rejects)
+
+    def pack(self) -> None:
+        """Do what can be done before the commit, unless it is done already."""
+        if self.blocks:
+            return
+        for file in {file for file, _ in self.rows}:
+            rows = np.concatenate([rows for of, rows in self.rows if of == file])
+            self.blocks += [(file, block, with_rows(NO_BITS, places)) for block, places in by_block(rows)]
 
 
 class Checkpoint:
@@ -89,6 +102,7 @@ class Checkpoint:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._claims = Claims(path.with_name(f"{path.name}.lock"))
             self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            self._db.create_function("union_of", 2, union, deterministic=True)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             with transaction(self._db):
@@ -137,10 +151,11 @@ class Checkpoint:
             CheckpointError: the checkpoint cannot be written.
             OSError: the file cannot be read.
         """
+        whole = digest(path).whole
         with self._explained(), transaction(self._db):
-            found = self._row(
-                "SELECT id FROM files WHERE scope = ? AND digest = ?", self.scope, digest(path).whole
-            ) or self._row("SELECT id FROM files WHERE scope = ? AND path = ?", self.scope, str(path.resolve()))
+            found = self._row("SELECT id FROM files WHERE scope = ? AND digest = ?", self.scope, whole) or self._row(
+                "SELECT id FROM files WHERE scope = ? AND path = ?", self.scope, str(path.resolve())
+            )
             if found is not None:
                 self._forget(found[0])
 
@@ -150,11 +165,9 @@ class Checkpoint:
         Raises:
             CheckpointError: it cannot be written.
         """
+        marks.pack()
         with self._explained(), transaction(self._db):
-            for file in {file for file, _ in marks.rows}:
-                rows = np.concatenate([rows for of, rows in marks.rows if of == file])
-                for block, places in by_block(rows):
-                    self._set(file, block, places)
+            self._db.executemany(_SET, marks.blocks)
             self._db.executemany(
                 "INSERT OR REPLACE INTO rejects VALUES (?, ?, ?, ?)",
                 [
@@ -206,13 +219,6 @@ class Checkpoint:
         values = (without_row(bits, last), number, block)
         self._db.execute("UPDATE blocks SET bits = ? WHERE file = ? AND block = ?", values)
         self._db.execute("DELETE FROM rejects WHERE file = ? AND number = ?", (number, block * BLOCK + last))
-
-    def _set(self, file: int, block: int, places: NDArray[np.int64]) -> None:
-        bits: Bits = None
-        if len(places) < BLOCK:
-            found = self._row("SELECT bits FROM blocks WHERE file = ? AND block = ?", file, block)
-            bits = with_rows(NO_BITS if found is None else found[0], places)
-        self._db.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", (file, block, bits))
 
     def _forget(self, number: int) -> None:
         for table, column in (("blocks", "file"), ("rejects", "file"), ("files", "id")):

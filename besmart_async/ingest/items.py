@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import attrs
 import numpy as np
@@ -52,52 +53,61 @@ def items_of(resolved: Resolved) -> Iterator[Item]:
 
     Rows with the same signal, time and origin, but another unit, are in items in the order of the file.
     """
-    readings, targets = resolved.readings, resolved.targets
+    readings, targets, places = resolved.readings, resolved.targets, resolved.places
     if not len(readings):
         return
-    signal = np.array([target.number for target in targets], np.int64)[resolved.places]
-    origin = int(readings.origin[0]) if (readings.origin == readings.origin[0]).all() else None
-    for rows in _ordered(readings, signal) or _sorted(readings, signal):
-        first = rows.start if isinstance(rows, slice) else int(rows[0])
-        target = targets[resolved.places[first]]
+    signal = np.array([target.number for target in targets], np.int64)[places]
+    unit = readings.unit.codes if readings.unit is not None else np.zeros(len(signal), np.int64)
+    order, starts = _cut(readings, signal, unit)
+    rows, time, value, origins = readings.rows, readings.time, readings.value, readings.origin
+    if order is not None:
+        rows, time, value, origins = rows[order], time[order], value[order], origins[order]
+        places, unit = places[order], unit[order]
+    origin = int(origins[0]) if (origins == origins[0]).all() else None
+    for start, stop in pairwise([*starts.tolist(), len(rows)]):
+        target = targets[places[start]]
         data = SignalData.trusted(
             target.key,
-            readings.time[rows],
-            readings.value[rows],
+            time[start:stop],
+            value[start:stop],
             DOUBLE,
-            origin if origin is not None else _one_or_all(readings.origin[rows]),
-            readings.unit.text(first) or None if readings.unit is not None else None,
+            origin if origin is not None else _one_or_all(origins[start:stop]),
+            readings.unit.names[unit[start]] or None if readings.unit is not None else None,
         )
-        yield Item(target.meter, readings.file, data, readings.rows[rows])
+        yield Item(target.meter, readings.file, data, rows[start:stop])
 
 
-def _ordered(readings: Readings, signal: NDArray[np.int64]) -> Sequence[slice] | None:
-    """The rows of each item of a page that holds one signal after the other, each by time; None if this one does not.
+def _cut(
+    readings: Readings, signal: NDArray[np.int64], unit: NDArray[np.int64]
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
+    """Return an order of the rows, None for that of the page, and where items begin in it.
 
-    Sorted files are like that, and their columns need not be copied.
+    Files sorted by signal need no sorting, and files sorted by time none but by signal, a small number.
     """
-    starts = run_starts(signal, readings.unit.codes) if readings.unit is not None else run_starts(signal)
-    if len(set(signal[starts].tolist())) < len(starts):
-        return None
-    rising = readings.time[1:] > readings.time[:-1]
-    rising[starts[1:] - 1] = True
-    if not rising.all():
-        return None
-    return [slice(start, stop) for start, stop in pairwise([*starts.tolist(), len(signal)])]
-
-
-def _sorted(readings: Readings, signal: NDArray[np.int64]) -> Sequence[NDArray[np.int64]]:
-    """The rows of each item of any page."""
+    starts = _starts(signal, unit, readings.time)
+    if starts is not None:
+        return None, starts
+    order = np.argsort(signal.astype(np.uint16) if signal.max() < 1 << 16 else signal, kind="stable")
+    starts = _starts(signal[order], unit[order], readings.time[order])
+    if starts is not None:
+        return order, starts
     order = np.lexsort((readings.origin, readings.time, signal))  # stable: equal readings stay in the file's order
-    signal = signal[order]
-    if readings.unit is None or (readings.unit.codes == readings.unit.codes[0]).all():
-        return np.split(order, run_starts(signal)[1:])
-    unit = readings.unit.codes[order]
+    signal, unit = signal[order], unit[order]
     same = ~_changes(signal, readings.time[order], readings.origin[order])
     turns = np.cumsum(_changes(unit) & same)
     turn = turns - turns[~same][np.cumsum(~same) - 1]  # how often the unit of this reading has changed before
     by_turn = np.lexsort((unit, turn, signal))
-    return np.split(order[by_turn], run_starts(signal[by_turn], turn[by_turn], unit[by_turn])[1:])
+    return order[by_turn], run_starts(signal[by_turn], turn[by_turn], unit[by_turn])
+
+
+def _starts(signal: NDArray[np.int64], unit: NDArray[np.int64], time: NDArray[Any]) -> NDArray[np.int64] | None:
+    """Where items begin, if each signal is in one place, in one unit, and by time without repeats; else None."""
+    starts = run_starts(signal, unit)
+    if len(starts) > int(signal.max()) + 1 or len(set(signal[starts].tolist())) < len(starts):
+        return None
+    rising = time[1:] > time[:-1]
+    rising[starts[1:] - 1] = True
+    return starts if rising.all() else None
 
 
 def _one_or_all(origin: NDArray[np.int64]) -> int | NDArray[np.int64]:

@@ -59,7 +59,8 @@ class Sheet:
     @property
     def labels(self) -> Iterator[tuple[Item, NDArray[np.int64]]]:
         """The items with the labels of their readings."""
-        numbers = FIRST_LABEL - np.arange(self.first, self.first + len(self), dtype=np.int64)
+        first = FIRST_LABEL - self.first
+        numbers = np.arange(first, first - len(self), -1, dtype=np.int64)
         stops = [*self.starts.tolist()[1:], len(self)]
         for item, start, stop in zip(self.items, self.starts.tolist(), stops, strict=True):
             yield item, numbers[start:stop]
@@ -119,7 +120,7 @@ class Ledger:
         """Take a page that is about to be written."""
         rows = np.concatenate([item.rows for item in items])
         distinct, left = np.empty(0, np.int64), None
-        if not (np.diff(chunk.rows) > 0).all():  # a wide file: many readings in a row
+        if not (chunk.rows[1:] > chunk.rows[:-1]).all():  # a wide file: many readings in a row
             distinct, left = np.unique(rows, return_counts=True)
         sizes = np.array([len(item.rows) for item in items])
         starts = np.cumsum(sizes) - sizes

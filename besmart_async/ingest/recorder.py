@@ -57,6 +57,7 @@ class Recorder:
 
     def _taken(self) -> Marks:
         marks, self._marks = self._marks, Marks()
+        marks.pack()  # not in the thread: it would take turns with the event loop at every step, which costs more
         return marks
 
     async def _work(self) -> None:

@@ -72,6 +72,14 @@ def with_rows(bits: Bits, places: NDArray[np.int64]) -> Bits:
     return None if merged.all() else np.packbits(merged).tobytes()
 
 
+def union(bits: Bits, other: Bits) -> Bits:
+    """Return the bits of a block that are set in one of two."""
+    if bits is None or other is None:
+        return None
+    both = int.from_bytes(bits) | int.from_bytes(other)
+    return None if both == _ALL else both.to_bytes(BLOCK // 8)
+
+
 def without_row(bits: Bits, place: int) -> bytes:
     """Return the bits of a block with this one not set."""
     left = flags(bits)
@@ -80,3 +88,4 @@ def without_row(bits: Bits, place: int) -> bytes:
 
 
 NO_BITS = bytes(BLOCK // 8)
+_ALL = (1 << BLOCK) - 1

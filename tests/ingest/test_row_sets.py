@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besmart_async.ingest.row_sets import BLOCK, NO_BITS, Bits, RowSet, by_block, with_rows, without_row
+from besmart_async.ingest.row_sets import BLOCK, NO_BITS, Bits, RowSet, by_block, union, with_rows, without_row
 
 ROWS = st.sets(st.integers(0, 3 * BLOCK))
 
@@ -18,6 +18,25 @@ def test_it_holds_what_was_put_into_it(rows: set[int], asked: set[int]) -> None:
     found = RowSet(blocks_of(rows)).holds(np.array(sorted(asked), np.int64))
     assert found.tolist() == [row in rows for row in sorted(asked)]
     assert len(RowSet(blocks_of(rows))) == len(rows)
+
+
+@given(ROWS, ROWS)
+def test_a_union_holds_what_either_holds(rows: set[int], others: set[int]) -> None:
+    one, other = blocks_of(rows), blocks_of(others)
+    both = {block: union(one.get(block, NO_BITS), other.get(block, NO_BITS)) for block in one | other}
+    assert both == blocks_of(rows | others)
+
+
+def test_two_halves_are_a_full_block() -> None:
+    halves = [with_rows(NO_BITS, places) for places in np.split(np.arange(BLOCK), 2)]
+    assert union(*halves) is None
+    assert union(None, halves[0]) is None
+
+
+@given(st.lists(st.integers(0, 3 * BLOCK)))
+def test_rows_in_any_order_and_more_than_once_are_the_same_rows(rows: list[int]) -> None:
+    found = {block: with_rows(NO_BITS, places) for block, places in by_block(np.array(rows, np.int64))}
+    assert found == blocks_of(set(rows))
 
 
 def test_a_full_block_needs_no_bits_and_one_row_less_needs_them_again() -> None:

@@ -13,7 +13,7 @@ from besmart_async.ingest.columns import Chunk
 from besmart_async.ingest.layout import FileForm
 from besmart_async.ingest.report import Reject
 
-CHUNK_ROWS = 50_000
+CHUNK_ROWS = 200_000
 """Readings parsed at a time: large enough for numpy to pay, small enough for a steady progress bar."""
 
 
