@@ -55,6 +55,8 @@ def _contests(url: str, signals: int, generated: Path) -> list[Contest]:
                 one_by_one("httpx, one GET each, 4 at a time", "gets-few", goal=(None, None)),
                 one_by_one("openapi-python-client, 20 at a time", "generated", *where, needs=_PACKAGE),
                 way(bulk, "bulk", "aiohttp", (0.7, 0.9)),
+                way("the limit: the same with our decoding", "bulk-decoded", "aiohttp"),
+                way("a task and a future each, and nothing read", "tasks"),
             ],
         ),
         Contest(
@@ -64,7 +66,10 @@ def _contests(url: str, signals: int, generated: Path) -> list[Contest]:
                 way("ours, default transport", "stream"),
                 way("ours, aiohttp transport", "stream-aiohttp", "httpx-aiohttp"),
             ],
-            [way(bulk, "bulk", "aiohttp", (1.1, 1.3))],
+            [
+                way(bulk, "bulk", "aiohttp", (1.1, 1.3)),
+                way("the limit: the same with our decoding", "bulk-decoded", "aiohttp"),
+            ],
         ),
     ]
 

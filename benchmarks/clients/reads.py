@@ -20,7 +20,8 @@ import orjson
 
 from benchmarks.clients.clock import timed
 from benchmarks.clients.series import START_MS
-from besmart_async import BesmartClient, SignalKey, SignalQuery, aiohttp_transport
+from besmart_async import BesmartClient, Response, SignalKey, SignalQuery, aiohttp_transport
+from besmart_async.wire.series import decode_series
 
 _SINCE, _TILL = START_MS, START_MS + 86_400_000
 _ROWS = 96
@@ -71,17 +72,53 @@ def _client(url: str, transport: Any) -> BesmartClient:
     return BesmartClient(api_key="key", login="login", password="password", base_url=url, transport=transport)
 
 
+async def tasks(_: str, keys: list[SignalKey]) -> None:
+    """A limit: a task and a future for each, and nothing is read."""
+
+    async def read(some: Iterable[SignalKey]) -> int:
+        loop = asyncio.get_running_loop()
+        futures = [loop.create_future() for _ in some]
+
+        async def one(future: asyncio.Future[int]) -> int:
+            return await future
+
+        def answer() -> None:
+            for future in futures:
+                future.set_result(_ROWS)
+
+        loop.call_later(0.001, answer)
+        return sum(await asyncio.gather(*map(one, futures)))
+
+    await _measured(read, keys)
+
+
 async def bulk(url: str, keys: list[SignalKey]) -> None:
     """A loop by hand: bulk reads over aiohttp, parsed by orjson, columns for numpy."""
-    import aiohttp  # noqa: PLC0415 - one contender's
+
+    def decode(content: bytes) -> dict[int, int]:
+        return {item["sensor_mid"]: len(_columns(item)[0]) for item in orjson.loads(content)}
+
+    await _bulk(url, keys, decode)
+
+
+async def bulk_decoded(url: str, keys: list[SignalKey]) -> None:
+    """A limit: the same loop with our decoding."""
+
+    def decode(content: bytes) -> dict[int, int]:
+        return {data.key.sensor_mid: len(data) for data in decode_series(Response(200, {}, content))}
+
+    await _bulk(url, keys, decode)
+
+
+async def _bulk(url: str, keys: list[SignalKey], decode: Callable[[bytes], dict[int, int]]) -> None:
+    import aiohttp  # noqa: PLC0415 - two contenders'
 
     async def batch(some: list[SignalKey]) -> int:
         asked = [_asked(key) for key in some]
         async with session.post("/api/sensors/signals/data", data=orjson.dumps(asked)) as answer:
             answer.raise_for_status()
-            items = orjson.loads(await answer.read())
-        found = {item["sensor_mid"]: _columns(item) for item in items}
-        return sum(len(found[key.sensor_mid][0]) for key in some)
+            found = decode(await answer.read())
+        return sum(found[key.sensor_mid] for key in some)
 
     async def read(some: Iterable[SignalKey]) -> int:
         several = list(some)
@@ -163,6 +200,8 @@ CONTENDERS: dict[str, Callable[[str, list[SignalKey]], Awaitable[None]]] = {
     "stream": stream,
     "stream-aiohttp": stream_aiohttp,
     "bulk": bulk,
+    "bulk-decoded": bulk_decoded,
+    "tasks": tasks,
     "gets": gets,
     "gets-few": gets_few,
     "generated": generated,
