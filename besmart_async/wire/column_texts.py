@@ -1,7 +1,7 @@
 """Columns from the JSON text of a list, without a look at each element from Python.
 
 A column that says one thing throughout is compared with that thing repeated. Numbers are parsed by `orjson` and packed
-by `struct`, which takes a quarter of the time that numpy needs for a list of floats and takes nothing else for one.
+by `struct`, which takes a quarter of the time that numpy needs for a list of floats and refuses texts, lists and null.
 Whatever is unusual raises a ValueError: the same column as a parsed list (`column_lists`) decodes, or is told what is
 wrong with it.
 """
@@ -100,4 +100,6 @@ def _repeated(text: bytes, rows: int) -> bytes | None:
     comma = text.find(b",")
     element = text[1:comma]  # up to the bracket if it is the only one
     gap = b", " if text.startswith(b", ", comma) else b","
+    if len(text) != rows * (len(element) + len(gap)) - len(gap) + 2:
+        return None  # before as much memory is asked for
     return element if text == b"[%b]" % ((element + gap) * (rows - 1) + element) else None

@@ -76,6 +76,8 @@ def decode_series(
 def decode_parsed(response: Response, key: SignalKey | None = None) -> list[SignalData]:
     """Decode an answer of any form, parsed as a whole: slower than `decode_series`, which means the same.
 
+    But for one thing: a number no double holds (1e400) is refused here wherever it is, there only in what is decoded.
+
     Raises:
         DecodeError: as `decode_series`.
     """
@@ -113,7 +115,7 @@ def _documented(content: bytes, key: SignalKey | None, asked: Iterable[SignalKey
         DecodeError: as above.
     """
     if not content.isascii():
-        content.decode()  # of texts that nobody wants, msgspec would not notice if they are not UTF-8
+        content.decode()  # of texts that nobody asked for, msgspec would not notice that they are not UTF-8
     answer = _DOCUMENTED.decode(content)
     items = answer if isinstance(answer, list) else [] if answer is None else [answer]
     known = {_ids(key): key for key in asked}
