@@ -66,7 +66,7 @@ def test_reading_files_does_not_import_pandas_which_would_take_longer_than_the_r
         (pa.array([], pa.int32()), np.empty(0, np.int32)),
     ],
 )
-def test_an_arrow_array_is_the_same_numpy_array(column: pa.Array, expected: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_an_arrow_array_is_the_same_numpy_array(column: pa.Array, expected: np.ndarray) -> None:
     found = as_numpy(column)
     assert found.dtype == expected.dtype
     assert found.tolist() == expected.tolist()
