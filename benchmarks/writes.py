@@ -34,7 +34,11 @@ def _columns(url: str, readings: int, rows: int, goals: list[tuple[float, float]
     return Contest(
         f"columns in, {rows:,} readings per signal",
         "reading",
-        [way("ours, default transport", "ours"), way("ours, aiohttp transport", "ours-aiohttp", "httpx-aiohttp")],
+        [
+            way("ours, default transport", "ours"),
+            way("ours, aiohttp transport", "ours-aiohttp", "httpx-aiohttp"),
+            way("ours, the same, no times shared", "ours-apart", "httpx-aiohttp"),
+        ],
         [
             way("aiohttp + orjson over lists", "lists", "aiohttp", lists),
             way("aiohttp + orjson over numpy arrays", "arrays", "aiohttp", arrays),

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from benchmarks.clients.clock import timed
 from benchmarks.clients.series import BODY_BYTES, Series
@@ -28,20 +29,26 @@ Item = dict[str, Any]
 
 def ours(url: str, series: Series) -> None:
     """Our writer with the default transport."""
-    asyncio.run(_ours(url, series, None))
+    asyncio.run(_ours(url, series, [series.times] * len(series.keys), None))
 
 
 def ours_aiohttp(url: str, series: Series) -> None:
     """Our writer over aiohttp."""
-    asyncio.run(_ours(url, series, aiohttp_transport()))
+    asyncio.run(_ours(url, series, [series.times] * len(series.keys), aiohttp_transport()))
 
 
-async def _ours(url: str, series: Series, transport: Any) -> None:
-    keys, times, columns = series.keys, series.times, list(series.values)
+def ours_apart(url: str, series: Series) -> None:
+    """The same, where every signal has times of its own: our writer makes use of times that are shared."""
+    times = [series.times + number for number in range(len(series.keys))]
+    asyncio.run(_ours(url, series, times, aiohttp_transport()))
+
+
+async def _ours(url: str, series: Series, times: Sequence[NDArray[np.int64]], transport: Any) -> None:
+    columns = list(zip(series.keys, times, series.values, strict=True))
 
     async def write(writer: Writer, signals: int) -> None:
-        for key, values in zip(keys[:signals], columns[:signals], strict=True):
-            await writer.write(key, times, values)
+        for key, time, values in columns[:signals]:
+            await writer.write(key, time, values)
         await writer.flush()
 
     async with (
@@ -50,8 +57,8 @@ async def _ours(url: str, series: Series, transport: Any) -> None:
     ):
         warm_up = _warm_up(series)
         await write(writer, warm_up)
-        with timed(series.readings, warm_up=warm_up * len(times)):
-            await write(writer, len(keys))
+        with timed(series.readings, warm_up=warm_up * len(series.times)):
+            await write(writer, len(columns))
 
 
 def lists(url: str, series: Series) -> None:
@@ -220,6 +227,7 @@ def _warm_up(series: Series) -> int:
 CONTENDERS: dict[str, Callable[[str, Series], None]] = {
     "ours": ours,
     "ours-aiohttp": ours_aiohttp,
+    "ours-apart": ours_apart,
     "lists": lists,
     "arrays": arrays,
     "questdb": questdb,

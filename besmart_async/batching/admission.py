@@ -18,7 +18,6 @@ from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
 from besmart_async.batching.door import Reading, is_plain, plain_values
 from besmart_async.batching.engine import Engine
-from besmart_async.batching.grids import Grids
 from besmart_async.batching.intake import TURN
 from besmart_async.batching.segments import READING_BYTES, columns_cost
 from besmart_async.config import BatchPolicy
@@ -35,7 +34,6 @@ class Admission:
         self._engine = engine
         self._intake = core.intake
         self._line = engine.line
-        self._grids = Grids()
 
     def took(self, key: Any, time: Any, value: Any, type_: Any, origin: Any, unit: Any) -> bool:
         """Accept what `write` was given as it is, if it is plain and there is room; False: go the long way."""
@@ -45,7 +43,7 @@ class Admission:
         if time.__class__ is int:
             return self._intake.offer_one(key, time, value, type_, origin, unit, NO_REF, now)
         values = plain_values(time, value)
-        grid = None if values is None else self._grids.of(time)
+        grid = None if values is None else self._intake.grids.of(time)
         if values is None or grid is None:
             return False
         return self._intake.offer_columns(key, grid, values, type_, origin, unit, NO_REF, now)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.batching.credit import NO_REF, Credit
-from besmart_async.batching.grids import Grid
+from besmart_async.batching.grids import Grid, Grids
 from besmart_async.batching.lanes import Lane
 from besmart_async.batching.report import Ledger
 from besmart_async.batching.segments import (
@@ -46,11 +46,13 @@ class Intake(Stock):
 
     Attributes:
         crowded: others stand in line: no more single readings than were granted already.
+        grids: knows columns of times again.
     """
 
     def __init__(self, policy: BatchPolicy, ledger: Ledger) -> None:
         super().__init__(policy, ledger)
         self.crowded = False
+        self.grids = Grids()
         self._memory = policy.max_memory_bytes * 3 // 4  # the rest is for bodies under way
         self._dealt = self._owed = 0
         self._closed = False
@@ -159,8 +161,25 @@ class Intake(Stock):
     def admit(self, data: SignalData, ref: int | NDArray[Any], now: float, *, recovered: bool = False) -> None:
         """Accept columns for which there is room, or was; `recovered`: an earlier writer may have sent them."""
         rows, cost = len(data), columns_cost(data)
-        segment = Segment(data, Credit(rows, None, ref, self.flushes.epoch, cost), recovered=recovered)
+        credit = Credit(rows, None, ref, self.flushes.epoch, cost)
+        grid = self._grid_of(data) if not recovered else None
+        if grid is None:
+            segment = Segment(data, credit, recovered=recovered)
+        else:
+            segment = Columns(data.key, grid, data.value, data.type, data.origin, data.unit, credit)  # type: ignore[arg-type]
         self._add(data.key, segment, rows, cost, now)
+
+    def _grid_of(self, data: SignalData) -> Grid | None:
+        """Return the times' grid if the columns are plain; see `Columns`."""
+        plain = (
+            len(data) > 0
+            and data.time.dtype == np.int64
+            and data.value.dtype == np.float64
+            and isinstance(data.type, str)
+            and isinstance(data.origin, int)
+            and data.value.flags.c_contiguous
+        )
+        return self.grids.of(data.time) if plain else None
 
     def _add(self, key: SignalKey, part: Segment, rows: int, cost: int, now: float) -> None:
         lane = self._lanes.get(key)

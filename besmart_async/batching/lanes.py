@@ -68,21 +68,17 @@ class Lane:
     def seal(self) -> None:
         """Let no more readings be appended to the open part."""
         if self.tail is not None:
-            self.sealed_rows += len(self.tail.times)
-            self._append(self.tail)
-            self.tail = None
-
-    def _append(self, part: Part) -> None:
-        if self.parts:
-            self.parts.append(part)
-        else:
-            self.parts = [part]
+            tail, self.tail = self.tail, None
+            self.add(tail, len(tail.times))
 
     def add(self, part: Part, rows: int) -> None:
         """Append a part with so many readings."""
         if self.tail is not None:
             self.seal()
-        self._append(part)
+        if self.parts:
+            self.parts.append(part)
+        else:
+            self.parts = [part]
         self.sealed_rows += rows
 
     def put_back(self, segments: Sequence[Segment]) -> None:

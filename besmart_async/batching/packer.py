@@ -48,9 +48,9 @@ class Packer:
         rows = sum([item.rows for item in items])
         rows_left = limits.readings.value - rows
         bytes_left = limits.bytes.value - len(items) * ITEM_BYTES - width * rows
-        while queue.first is not None and len(items) < max_items:
+        while (first := queue.first) is not None and len(items) < max_items:
             bytes_left -= ITEM_BYTES
-            taken = queue.first.rows
+            taken = first.rows
             if taken > rows_left or width * taken > bytes_left:
                 if items:
                     break

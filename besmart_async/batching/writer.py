@@ -175,7 +175,8 @@ class Writer:
             BesmartError: as `write`.
         """
         data = checked_data(data)
-        self._home()
+        if self._engine.thread != get_ident() or not self._engine.loop_runs():
+            self._home()
         await self._admission.accept(data, NO_REF if labels is None else labels)
 
     async def remove(self, key: SignalKey, time: TimeLike | TimeColumn, *, origin: int = 1) -> None:

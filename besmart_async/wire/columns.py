@@ -42,7 +42,8 @@ def encode_items(items: list[JsonItem]) -> bytes:
 
 def item_of(data: SignalData) -> JsonItem:
     """Return one element of that body as orjson takes it, with its numpy option."""
-    return _item(data.key, _columns(data), data.unit)
+    item: JsonItem = {name: getattr(data.key, name) for name in _IDS} | {"data": _columns(data)}
+    return item if data.unit is None else item | {"unit": data.unit}
 
 
 def plain_item(
@@ -53,15 +54,11 @@ def plain_item(
     `time` (ints) and `value` (floats) are lists or contiguous arrays, `time` may be prepared text as well.
     """
     types, origins = (_constants if rows <= 1024 else _long_constants)(type_, origin, rows)
-    return _item(key, {"time": time, "value": value, "type": types, "origin": origins}, unit)
-
-
-def _item(key: SignalKey, columns: dict[str, Any], unit: str | None) -> JsonItem:
     item: JsonItem = {
         "client_cid": key.client_cid,
         "sensor_mid": key.sensor_mid,
         "signal_type_moid": key.signal_type_moid,
-        "data": columns,
+        "data": {"time": time, "value": value, "type": types, "origin": origins},
     }
     if unit is not None:
         item["unit"] = unit

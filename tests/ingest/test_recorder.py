@@ -51,6 +51,35 @@ async def test_what_comes_during_a_commit_is_the_next_one(tmp_path: Path) -> Non
     assert failures == []
 
 
+class Watched(Checkpoint):
+    """A checkpoint whose commits take as long as told; it notes which thread does them."""
+
+    def __init__(self, path: Path, *takes_s: float) -> None:
+        super().__init__(path)
+        self.now = 0.0
+        self.threads: list[int] = []
+        self._takes_s = list(takes_s)
+
+    def commit(self, marks: Marks) -> None:
+        super().commit(marks)
+        self.threads.append(threading.get_ident())
+        self.now += self._takes_s.pop(0)
+
+
+async def test_a_commit_is_done_at_once_where_the_one_before_was_quick(tmp_path: Path) -> None:
+    import asyncio
+
+    with Watched(tmp_path / "c.sqlite3", 0.001, 0.02, 0.001, 0.001) as checkpoint:
+        recorder = Recorder(checkpoint, lambda _: None, clock=lambda: checkpoint.now)
+        for row in range(4):
+            recorder.done(START, np.array([row]))
+            [task] = [task for task in asyncio.all_tasks() if task.get_name() == "besmart checkpoint"]
+            await task
+        await recorder.aclose()
+    here = threading.get_ident()
+    assert [thread == here for thread in checkpoint.threads] == [False, True, False, True]
+
+
 async def test_after_a_failure_which_is_told_once_nothing_is_recorded(tmp_path: Path) -> None:
     failures: list[CheckpointError] = []
     checkpoint = Checkpoint(tmp_path / "c.sqlite3")
