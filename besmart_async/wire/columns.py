@@ -42,7 +42,13 @@ def encode_items(items: list[JsonItem]) -> bytes:
 
 def item_of(data: SignalData) -> JsonItem:
     """Return one element of that body as orjson takes it, with its numpy option."""
-    item: JsonItem = {name: getattr(data.key, name) for name in _IDS} | {"data": _columns(data)}
+    key = data.key
+    item: JsonItem = {
+        "client_cid": key.client_cid,
+        "sensor_mid": key.sensor_mid,
+        "signal_type_moid": key.signal_type_moid,
+        "data": _columns(data),
+    }
     return item if data.unit is None else item | {"unit": data.unit}
 
 
