@@ -75,9 +75,8 @@ def plain_values(time: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float64]
     if (
         time.dtype is not _INT
         or value.dtype is not _FLOAT
-        or time.ndim != 1
-        or time.shape != value.shape
-        or not len(time)
+        or not time.ndim == value.ndim == 1
+        or not 0 < len(time) == len(value)
     ):
         return None
     return value.copy() if all_true(np.isfinite(value)) else None
