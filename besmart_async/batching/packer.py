@@ -72,7 +72,7 @@ class Packer:
         charged = 0
         for item in items:
             share = int(per_row * item.rows)
-            item.credit.cost += share
+            item.cost += share
             charged += share
         self._intake.used += charged
 
