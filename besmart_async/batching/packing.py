@@ -21,7 +21,7 @@ from besmart_async.batching.isolation import Family
 from besmart_async.batching.segments import Segment, origins_of
 from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
-from besmart_async.wire.columns import encode_items
+from besmart_async.wire.columns import Form, encode_items
 
 
 @attrs.define(eq=False)
@@ -83,7 +83,7 @@ class Shipment:
         return Shipment(
             number,
             tuple(items),
-            encode_items([item.item() for item in items]),
+            encode_items([item.item(Form()) for item in items]),
             family,
             first_sent_at=self.first_sent_at,
             maybe_applied=self.maybe_applied,

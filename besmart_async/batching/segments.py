@@ -19,7 +19,7 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import plain_array
 from besmart_async.models.values import JsonValue
-from besmart_async.wire.columns import JsonItem, encode_items, item_of, plain_item
+from besmart_async.wire.columns import Form, JsonItem, encode_items, item_of
 
 if TYPE_CHECKING:
     from besmart_async.batching.lanes import Lane
@@ -76,13 +76,13 @@ class Segment:
         piece.lane = self.lane
         return piece
 
-    def item(self) -> JsonItem:
-        """Return them as one element of the body of a bulk write."""
+    def item(self, form: Form) -> JsonItem:
+        """Return them as one element of the body of a bulk write, made with the form if they are plain."""
         return item_of(self.data)
 
     def encoded(self) -> bytes:
         """Encode that element alone."""
-        return encode_items([self.item()])[1:-1]
+        return encode_items([self.item(Form())])[1:-1]
 
     def _columns(self) -> SignalData:
         raise NotImplementedError  # a segment without data knows how to make it
@@ -121,10 +121,10 @@ class Columns(Segment):
         self._origin = origin
         self._unit = unit
 
-    def item(self) -> JsonItem:
+    def item(self, form: Form) -> JsonItem:
         """Return them as one element of the body of a bulk write."""
         time = self._grid.encodable()
-        return plain_item(self._key, time, self._value, self.rows, self._type, self._origin, self._unit)
+        return form.filled(self._key, time, self._value, self.rows, self._type, self._origin, self._unit)
 
     def _columns(self) -> SignalData:
         return SignalData.trusted(self._key, self._grid.time, self._value, self._type, self._origin, self._unit)
@@ -140,10 +140,10 @@ class Listed(Segment):
         super().__init__(None, credit, cost)
         self._tail = tail
 
-    def item(self) -> JsonItem:
+    def item(self, form: Form) -> JsonItem:
         """Return them as one element of the body of a bulk write."""
         tail = self._tail
-        return plain_item(tail.key, tail.times, tail.values, len(tail.times), tail.type, tail.origin, tail.unit)
+        return form.filled(tail.key, tail.times, tail.values, len(tail.times), tail.type, tail.origin, tail.unit)
 
     def _columns(self) -> SignalData:
         return self._tail.columns()
