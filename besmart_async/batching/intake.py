@@ -192,8 +192,7 @@ class Intake(Stock):
         rows = part.rows
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(key)
-            lane.since = now
+            lane = self._lanes[key] = Lane(key, now)
         elif not lane.rows:
             lane.since = now
         lane.add(part, rows)

@@ -83,7 +83,8 @@ class LaneQueue:
         lane.queued = True
         self._lanes.append(lane)
         self._urgent += lane.urgent
-        return lane.urgent or len(self._lanes) == 1 or len(self._lanes) == self._limits.items.value
+        lanes = len(self._lanes)
+        return lanes == 1 or lanes == self._limits.items.value or lane.urgent
 
     def add(self, lane: Lane, rows: int) -> bool:
         """Note readings that came to a lane, which stands in the queue from now on; True if a batch may be due."""
@@ -109,7 +110,8 @@ class LaneQueue:
 
     def count(self, rows: int) -> None:
         """Note readings that came to lanes, or (negative) left them."""
-        self._rows = max(self._rows + rows, 0)
+        rows += self._rows
+        self._rows = rows if rows > 0 else 0
 
     def hurry(self, lane: Lane) -> None:
         """Note that a flush waits for a lane, in the queue or not yet."""

@@ -47,13 +47,13 @@ class Lane:
         "withheld",
     )
 
-    def __init__(self, key: SignalKey) -> None:
+    def __init__(self, key: SignalKey, since: float = 0.0) -> None:
         self.key = key
         self._first: Part | None = None  # the oldest sealed part
         self._others: list[Part] | tuple[()] = ()  # no list is kept where there are none, since there are many lanes
         self.tail: Tail | None = None
         self.sealed_rows = 0
-        self.since = 0.0
+        self.since = since
         self.busy = 0
         self.flying = False
         self.queued = False

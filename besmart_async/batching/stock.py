@@ -103,10 +103,12 @@ class Stock:
         if lane.holds:
             lane.release(now)
         segments = lane.take(rows)
-        self.queue.count(-sum([segment.rows for segment in segments]))
         if lane.urgent:
             lane.urgent = lane.rows > 0
-        if len(segments) > 1 or not segments[0].distinct:
+        if len(segments) == 1 and segments[0].distinct:
+            self.queue.count(-segments[0].rows)
+        else:
+            self.queue.count(-sum(segment.rows for segment in segments))
             recovered = segments[0].recovered
             segments = merge(segments)
             if recovered and now < self.recovered_until:
