@@ -83,8 +83,7 @@ class LaneQueue:
         lane.queued = True
         self._lanes.append(lane)
         self._urgent += lane.urgent
-        lanes = len(self._lanes)
-        return lanes == 1 or lanes == self._limits.items.value or lane.urgent
+        return lane.urgent or len(self._lanes) == 1 or len(self._lanes) == self._limits.items.value
 
     def add(self, lane: Lane, rows: int) -> bool:
         """Note readings that came to a lane, which stands in the queue from now on; True if a batch may be due."""

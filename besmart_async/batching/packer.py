@@ -23,7 +23,7 @@ class Packer:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._carried: list[Segment] = []
-        self._forms: list[Form] = []
+        self._forms: list[Form] = []  # as many as a batch has had items
 
     def pack(self, now: float) -> tuple[list[Segment], bytes]:
         """Freeze one batch of lanes in the order of the queue, and encode it; empty if all that is due is withheld."""
