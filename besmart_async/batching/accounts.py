@@ -25,7 +25,7 @@ class Accounts:
         """Note that the service stored some items."""
         credits_ = [item.credit for item in items]
         self.ledger.delivered += sum([credit.readings for credit in credits_])
-        self._intake.settle(credits_)
+        self._intake.settle(items)
         refs = [credit for credit in credits_ if credit.ref is not NO_REF]
         self.events += [Settled(ref, delivered=count) for ref, count in by_ref(refs)]
         self.events += [LabelsStored(labels=credit.labels) for credit in refs if len(credit.labels)]
@@ -37,7 +37,7 @@ class Accounts:
             return
         credit = segment.credit
         self.ledger.kept += credit.readings
-        self._intake.settle([credit])
+        self._intake.settle([segment])
         why = told(error, "not_sent" if outcome == "rejected" else outcome)
         self.events += [Settled(ref, kept=count, error=why.clone()) for ref, count in by_ref([credit])]
 
@@ -48,7 +48,7 @@ class Accounts:
             self.ledger.in_doubt += credit.readings
         else:
             self.ledger.rejected += credit.readings
-        self._intake.settle([credit])
+        self._intake.settle([segment])
         refs = frozenset() if credit.ref is NO_REF else credit.refs
         if refs:
             self._tell_refs(credit, error, outcome)

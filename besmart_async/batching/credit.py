@@ -20,21 +20,19 @@ _NO_LABELS = np.empty(0, np.int64)
 
 @attrs.define(eq=False)
 class Credit:
-    """Which accepted readings the rows of some columns stand for. Only its cost ever changes.
+    """Which accepted readings the rows of some columns stand for. It never changes, so segments may share one.
 
     Attributes:
         rows: number of rows.
         row_of: for each accepted reading its row; None: reading i is row i.
         ref: the ref of the write each reading came with, `NO_REF` for none; one number if they are all equal.
         epoch: number of the flush that waits for it; one number if they are all equal.
-        cost: bytes these readings are accounted with.
     """
 
     rows: int
     row_of: NDArray[Any] | None
     ref: int | NDArray[Any]
     epoch: int | NDArray[Any]
-    cost: int
 
     @property
     def readings(self) -> int:
@@ -56,8 +54,7 @@ class Credit:
             place[chosen] = np.arange(len(chosen))
             readings = np.flatnonzero(place[self.row_of] >= 0)
             row_of = place[self.row_of[readings]]
-        share = self.cost * len(readings) // max(self.readings, 1)
-        return Credit(len(chosen), row_of, _pick(self.ref, readings), _pick(self.epoch, readings), share)
+        return Credit(len(chosen), row_of, _pick(self.ref, readings), _pick(self.epoch, readings))
 
     @property
     def refs(self) -> frozenset[int]:
@@ -89,7 +86,6 @@ class Credit:
             row_of,
             _join([(credit.ref, credit.readings) for credit in credits_]),
             _join([(credit.epoch, credit.readings) for credit in credits_]),
-            sum(credit.cost for credit in credits_),
         )
 
 

@@ -17,6 +17,7 @@ from besmart_async.models.series import SignalData, checked_unit
 from besmart_async.models.times import MAX_MS, MIN_MS, TimeColumn, TimeLike, plain_array, time_column, to_ms
 from besmart_async.models.values import DOUBLE, REMOVED, JsonValue, checked_json, checked_unicode
 
+_finite = np.isfinite
 _INT, _FLOAT = np.dtype(np.int64), np.dtype(np.float64)
 
 TypeColumn = str | Sequence[str] | NDArray[Any]
@@ -75,12 +76,11 @@ def plain_values(time: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float64]
     if (
         time.dtype is not _INT
         or value.dtype is not _FLOAT
-        or time.ndim != 1
-        or time.shape != value.shape
-        or not len(time)
+        or not time.ndim == value.ndim == 1
+        or not 0 < len(time) == len(value)
     ):
         return None
-    return value.copy() if all_true(np.isfinite(value)) else None
+    return value.copy() if all_true(_finite(value)) else None
 
 
 def admitted(

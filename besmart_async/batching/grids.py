@@ -15,8 +15,8 @@ from besmart_async.models.times import MAX_MS, MIN_MS
 
 
 def all_true(mask: NDArray[np.bool_]) -> bool:
-    """Return `mask.all()`, which takes three times as long for a hundred rows."""
-    return b"\0" not in mask.tobytes()
+    """Return `mask.all()`, which takes ten times as long for a hundred rows."""
+    return 0 not in mask.tobytes()
 
 
 class Grid:

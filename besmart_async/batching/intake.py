@@ -53,6 +53,7 @@ class Intake(Stock):
         super().__init__(policy, ledger)
         self.crowded = False
         self.grids = Grids()
+        self._credit = Credit(0, None, NO_REF, 0)
         self._memory = policy.max_memory_bytes * 3 // 4  # the rest is for bodies under way
         self._dealt = self._owed = 0
         self._closed = False
@@ -154,20 +155,26 @@ class Intake(Stock):
             self.reconcile()
         if self._closed or self.crowded or (self.used + cost > self._memory and self.used > 0):
             return False
-        credit = Credit(rows, None, ref, self.flushes.epoch, cost)
-        self._add(key, Columns(key, grid, value, type_, origin, unit, credit), rows, cost, now)
+        credit = self._credit_of(rows, ref)
+        self._add(Columns(key, grid, value, type_, origin, unit, credit, cost), key, now)
         return True
 
     def admit(self, data: SignalData, ref: int | NDArray[Any], now: float, *, recovered: bool = False) -> None:
         """Accept columns for which there is room, or was; `recovered`: an earlier writer may have sent them."""
-        rows, cost = len(data), columns_cost(data)
-        credit = Credit(rows, None, ref, self.flushes.epoch, cost)
+        credit, cost = self._credit_of(len(data), ref), columns_cost(data)
         grid = self._grid_of(data) if not recovered else None
         if grid is None:
-            segment = Segment(data, credit, recovered=recovered)
+            segment = Segment(data, credit, cost, recovered=recovered)
         else:
-            segment = Columns(data.key, grid, data.value, data.type, data.origin, data.unit, credit)  # type: ignore[arg-type]
-        self._add(data.key, segment, rows, cost, now)
+            segment = Columns(data.key, grid, data.value, data.type, data.origin, data.unit, credit, cost)  # type: ignore[arg-type]
+        self._add(segment, data.key, now)
+
+    def _credit_of(self, rows: int, ref: int | NDArray[Any]) -> Credit:
+        """Return the credit of columns: the last one, if it is the same again, which it is for most of them."""
+        credit, epoch = self._credit, self.flushes.epoch
+        if credit.rows != rows or credit.ref is not ref or credit.epoch != epoch:
+            credit = self._credit = Credit(rows, None, ref, epoch)
+        return credit
 
     def _grid_of(self, data: SignalData) -> Grid | None:
         """Return the times' grid if the columns are plain; see `Columns`."""
@@ -181,15 +188,15 @@ class Intake(Stock):
         )
         return self.grids.of(data.time) if plain else None
 
-    def _add(self, key: SignalKey, part: Segment, rows: int, cost: int, now: float) -> None:
+    def _add(self, part: Segment, key: SignalKey, now: float) -> None:
+        rows = part.rows
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(key)
-            lane.since = now
+            lane = self._lanes[key] = Lane(key, now)
         elif not lane.rows:
             lane.since = now
         lane.add(part, rows)
-        self.used += cost
+        self.used += part.cost
         self._ledger.accepted += rows
         self._owed += 5 + rows // 25  # of single readings in the same time
         if self._owed >= QUANTUM:

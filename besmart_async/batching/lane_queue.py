@@ -71,6 +71,7 @@ class LaneQueue:
         self._rows = 0
         self._recount_at = 0
         self._look_at = 0.0
+        self._is_full = False  # known to be, until a lane is taken
 
     @property
     def first(self) -> Lane | None:
@@ -87,8 +88,9 @@ class LaneQueue:
     def add(self, lane: Lane, rows: int) -> bool:
         """Note readings that came to a lane, which stands in the queue from now on; True if a batch may be due."""
         self._rows += rows
-        sooner = not lane.queued and not lane.busy and self.append(lane)
-        return sooner or (self._rows >= self._look_at and self.filled())
+        if not lane.queued and not lane.busy and self.append(lane):
+            return True
+        return self._rows >= self._look_at and self.filled()
 
     def popleft(self) -> Lane:
         """Take the first lane."""
@@ -96,17 +98,19 @@ class LaneQueue:
         lane.queued = False
         self._urgent -= lane.urgent
         self._look_at = 0.0
+        self._is_full = False
         return lane
 
     def clear(self) -> None:
         """Forget everything; the lanes are told by whoever clears."""
         self._lanes.clear()
+        self._is_full = False
         self._urgent = self._rows = 0
 
     def count(self, rows: int) -> None:
         """Note readings that came to lanes, or (negative) left them."""
-        self._rows += rows
-        self._rows = max(self._rows, 0)
+        rows += self._rows
+        self._rows = rows if rows > 0 else 0
 
     def hurry(self, lane: Lane) -> None:
         """Note that a flush waits for a lane, in the queue or not yet."""
@@ -129,14 +133,15 @@ class LaneQueue:
 
     def full(self) -> bool:
         """Whether the queue holds a full batch."""
-        if not self._lanes:
-            return False
+        if self._is_full or not self._lanes:
+            return self._is_full
         enough = self._limits.rows
         self._look_at = max(enough, self._recount_at)
         if self._rows < self._look_at:
             return False
         if len(self._lanes) >= self._limits.items.value:
             return True
-        self._rows = sum(lane.rows for lane in self._lanes)
-        self._recount_at = self._rows + enough // 16 if self._rows < enough else 0
-        return self._rows >= enough
+        self._rows = sum([lane.rows for lane in self._lanes])
+        self._is_full = self._rows >= enough
+        self._recount_at = 0 if self._is_full else self._rows + enough // 16
+        return self._is_full

@@ -21,9 +21,8 @@ class Lane:
 
     Attributes:
         key: the signal.
-        parts: sealed parts in order of acceptance; no list is kept where there are none, since there are many lanes.
         tail: the open part, None if there is none.
-        sealed_rows: readings in `parts`.
+        sealed_rows: readings in sealed parts.
         since: when the first of them was accepted.
         busy: frozen items of this signal without an outcome; while there are any, the lane sends nothing new.
         flying: whether one of them is under way.
@@ -34,11 +33,12 @@ class Lane:
     """
 
     __slots__ = (
+        "_first",
+        "_others",
         "busy",
         "flying",
         "holds",
         "key",
-        "parts",
         "queued",
         "sealed_rows",
         "since",
@@ -47,12 +47,13 @@ class Lane:
         "withheld",
     )
 
-    def __init__(self, key: SignalKey) -> None:
+    def __init__(self, key: SignalKey, since: float = 0.0) -> None:
         self.key = key
-        self.parts: list[Part] | tuple[()] = ()
+        self._first: Part | None = None  # the oldest sealed part
+        self._others: list[Part] | tuple[()] = ()  # no list is kept where there are none, since there are many lanes
         self.tail: Tail | None = None
         self.sealed_rows = 0
-        self.since = 0.0
+        self.since = since
         self.busy = 0
         self.flying = False
         self.queued = False
@@ -65,6 +66,16 @@ class Lane:
         """Readings that wait, those withheld left out."""
         return self.sealed_rows if self.tail is None else self.sealed_rows + len(self.tail.times)
 
+    @property
+    def parts(self) -> list[Part]:
+        """The sealed parts in order of acceptance."""
+        return [] if self._first is None else [self._first, *self._others]
+
+    @parts.setter
+    def parts(self, parts: Sequence[Part]) -> None:
+        self._first = parts[0] if parts else None
+        self._others = list(parts[1:]) if len(parts) > 1 else ()
+
     def seal(self) -> None:
         """Let no more readings be appended to the open part."""
         if self.tail is not None:
@@ -75,30 +86,33 @@ class Lane:
         """Append a part with so many readings."""
         if self.tail is not None:
             self.seal()
-        if self.parts:
-            self.parts.append(part)
+        if self._first is None:
+            self._first = part
+        elif self._others:
+            self._others.append(part)
         else:
-            self.parts = [part]
+            self._others = [part]
         self.sealed_rows += rows
 
     def put_back(self, segments: Sequence[Segment]) -> None:
         """Put what was taken, and could not be sent, to the front again."""
         self.seal()
         self.parts = [*segments, *self.parts]
-        self.sealed_rows += sum(segment.credit.rows for segment in segments)
+        self.sealed_rows += sum(segment.rows for segment in segments)
 
     def take(self, rows: int) -> list[Segment]:
         """Take parts from the front: all that waits, or at most `rows`; recovered ones by themselves."""
         if self.tail is not None:
-            if not self.parts and len(self.tail.times) <= rows:
+            if self._first is None and len(self.tail.times) <= rows:
                 segment, self.tail = self.tail.segment(), None
                 return [segment]
             self.seal()
-        parts, self.parts = self.parts, ()
-        if len(parts) == 1 and self.sealed_rows <= rows:
+        part = self._first
+        if part is not None and not self._others and self.sealed_rows <= rows:
+            self._first = None
             self.sealed_rows = 0
-            part = parts[0]
             return [part if isinstance(part, Segment) else part.segment()]
+        parts, self.parts = self.parts, []
         taken: list[Segment] = []
         left = rows
         for number, part in enumerate(parts):
@@ -106,7 +120,7 @@ class Lane:
             if taken and segment.recovered is not taken[0].recovered:
                 self.parts = [segment, *parts[number + 1 :]]
                 break
-            size = segment.credit.rows
+            size = segment.rows
             if size <= left:
                 taken.append(segment)
                 left -= size
@@ -116,7 +130,7 @@ class Lane:
                 segment = segment.take(slice(left, None))
             self.parts = [segment, *parts[number + 1 :]]
             break
-        self.sealed_rows -= sum(segment.credit.rows for segment in taken)
+        self.sealed_rows -= sum(segment.rows for segment in taken)
         return taken
 
     def release(self, now: float) -> None:

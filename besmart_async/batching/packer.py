@@ -14,7 +14,7 @@ from besmart_async.batching.lane_queue import ITEM_BYTES
 from besmart_async.batching.lanes import Lane
 from besmart_async.batching.segments import Segment
 from besmart_async.models.keys import SignalKey
-from besmart_async.wire.columns import encode_items, join_items
+from besmart_async.wire.columns import Form, encode_items, join_items
 
 
 class Packer:
@@ -23,6 +23,7 @@ class Packer:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._carried: list[Segment] = []
+        self._forms: list[Form] = []  # as many as a batch has had items
 
     def pack(self, now: float) -> tuple[list[Segment], bytes]:
         """Freeze one batch of lanes in the order of the queue, and encode it; empty if all that is due is withheld."""
@@ -30,7 +31,7 @@ class Packer:
         items = self._frozen(now)
         if not items:
             return [], b""
-        body = encode_items([item.item() for item in items])
+        body = self._encoded(items)
         limits.learn_width(len(body), len(items), sum([item.rows for item in items]))
         if len(body) > limits.bytes.value:
             items, body = self._cut(items, limits.bytes.value)
@@ -66,13 +67,22 @@ class Packer:
             items = self._kept(items, max_items)
         return items
 
+    def _encoded(self, items: list[Segment]) -> bytes:
+        forms = self._forms
+        while len(forms) < len(items):
+            forms.append(Form())
+        body = encode_items([item.item(form) for item, form in zip(items, forms, strict=False)])
+        for form in forms[: len(items)]:
+            form.clear()
+        return body
+
     def _charge(self, items: list[Segment], size: int) -> None:
         """Account for a body: each item bears its share."""
         per_row = size / sum([item.rows for item in items])
         charged = 0
         for item in items:
             share = int(per_row * item.rows)
-            item.credit.cost += share
+            item.cost += share
             charged += share
         self._intake.used += charged
 

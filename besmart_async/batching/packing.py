@@ -21,7 +21,7 @@ from besmart_async.batching.isolation import Family
 from besmart_async.batching.segments import Segment, origins_of
 from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
-from besmart_async.wire.columns import encode_items
+from besmart_async.wire.columns import Form, encode_items
 
 
 @attrs.define(eq=False)
@@ -83,7 +83,7 @@ class Shipment:
         return Shipment(
             number,
             tuple(items),
-            encode_items([item.item() for item in items]),
+            encode_items([item.item(Form()) for item in items]),
             family,
             first_sent_at=self.first_sent_at,
             maybe_applied=self.maybe_applied,
@@ -108,21 +108,22 @@ def merge(parts: Sequence[Segment]) -> list[Segment]:
     for number, part in enumerate(parts):
         data = part.data
         forms.setdefault((data.unit, data.type is None, data.origin is None), []).append(number)
-    credit = Credit.concat([part.credit for part in parts])
-    starts = np.cumsum([0, *(part.credit.rows for part in parts)])
+    credit, cost = Credit.concat([part.credit for part in parts]), sum(part.cost for part in parts)
+    starts = np.cumsum([0, *(part.rows for part in parts)])
     merged: list[Segment] = []
     for numbers in forms.values():
         data = SignalData.concat([parts[number].data for number in numbers])
         if winner is None and len(forms) == 1:
-            merged.append(Segment(data, credit))
+            merged.append(Segment(data, credit, cost))
             continue
         rows = np.concatenate([np.arange(starts[number], starts[number + 1]) for number in numbers])
         if winner is None:
-            merged.append(Segment(data, credit.take(rows)))
-            continue
-        wins = winner[rows] == rows
-        if wins.any():
-            merged.append(Segment(data.take(wins), _credit_of_winners(credit, winner, rows[wins])))
+            ours = credit.take(rows)
+        else:
+            wins = winner[rows] == rows
+            data, ours = data.take(wins), _credit_of_winners(credit, winner, rows[wins])
+        if ours.rows:
+            merged.append(Segment(data, ours, cost * ours.readings // credit.readings))
     return merged
 
 

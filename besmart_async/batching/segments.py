@@ -19,7 +19,7 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import plain_array
 from besmart_async.models.values import JsonValue
-from besmart_async.wire.columns import JsonItem, encode_items, item_of, plain_item
+from besmart_async.wire.columns import Form, JsonItem, encode_items, item_of
 
 if TYPE_CHECKING:
     from besmart_async.batching.lanes import Lane
@@ -38,19 +38,23 @@ class Segment:
 
     Attributes:
         credit: which accepted readings they stand for.
+        cost: bytes they are accounted with.
+        rows: how many readings.
         recovered: an earlier writer left them in its journal, and may have sent them: see `Intake.recovered_until`.
         distinct: whether no two are known to share their time and origin.
-        lane: the lane it was taken from, once it is frozen: it is an item of a bulk call then, and its credit's cost
-            includes its share of the body.
+        lane: the lane it was taken from, once it is frozen: it is an item of a bulk call then, and its cost includes
+            its share of the body.
     """
 
-    __slots__ = ("_data", "credit", "lane", "recovered")
+    __slots__ = ("_data", "cost", "credit", "lane", "recovered", "rows")
     distinct = False
     lane: Lane
 
-    def __init__(self, data: SignalData | None, credit: Credit, *, recovered: bool = False) -> None:
+    def __init__(self, data: SignalData | None, credit: Credit, cost: int, *, recovered: bool = False) -> None:
         self._data = data
         self.credit = credit
+        self.cost = cost
+        self.rows = credit.rows
         self.recovered = recovered
 
     @property
@@ -61,27 +65,24 @@ class Segment:
         return self._data
 
     def take(self, rows: Rows) -> Segment:
-        """Return some of the rows."""
-        return Segment(self.data.take(rows), self.credit.take(rows), recovered=self.recovered)
-
-    @property
-    def rows(self) -> int:
-        """How many readings."""
-        return self.credit.rows
+        """Return some of the rows, at their share of the cost."""
+        credit = self.credit.take(rows)
+        cost = self.cost * credit.readings // max(self.credit.readings, 1)
+        return Segment(self.data.take(rows), credit, cost, recovered=self.recovered)
 
     def piece(self, rows: Rows) -> Segment:
-        """Return some of the rows of a frozen one, at their share of the cost."""
+        """Return some of the rows of a frozen one."""
         piece = self.take(rows)
         piece.lane = self.lane
         return piece
 
-    def item(self) -> JsonItem:
-        """Return them as one element of the body of a bulk write."""
+    def item(self, form: Form) -> JsonItem:
+        """Return them as one element of the body of a bulk write, made with the form if they are plain."""
         return item_of(self.data)
 
     def encoded(self) -> bytes:
         """Encode that element alone."""
-        return encode_items([self.item()])[1:-1]
+        return encode_items([self.item(Form())])[1:-1]
 
     def _columns(self) -> SignalData:
         raise NotImplementedError  # a segment without data knows how to make it
@@ -106,9 +107,12 @@ class Columns(Segment):
         origin: int,
         unit: str | None,
         credit: Credit,
+        cost: int,
     ) -> None:
         self._data = None
         self.credit = credit
+        self.cost = cost
+        self.rows = credit.rows
         self.recovered = False
         self._key = key
         self._grid = grid
@@ -117,10 +121,10 @@ class Columns(Segment):
         self._origin = origin
         self._unit = unit
 
-    def item(self) -> JsonItem:
+    def item(self, form: Form) -> JsonItem:
         """Return them as one element of the body of a bulk write."""
-        rows = len(self._value)
-        return plain_item(self._key, self._grid.encodable(), self._value, rows, self._type, self._origin, self._unit)
+        time = self._grid.encodable()
+        return form.filled(self._key, time, self._value, self.rows, self._type, self._origin, self._unit)
 
     def _columns(self) -> SignalData:
         return SignalData.trusted(self._key, self._grid.time, self._value, self._type, self._origin, self._unit)
@@ -132,14 +136,14 @@ class Listed(Segment):
     __slots__ = ("_tail",)
     distinct = True
 
-    def __init__(self, tail: Tail, credit: Credit) -> None:
-        super().__init__(None, credit)
+    def __init__(self, tail: Tail, credit: Credit, cost: int) -> None:
+        super().__init__(None, credit, cost)
         self._tail = tail
 
-    def item(self) -> JsonItem:
+    def item(self, form: Form) -> JsonItem:
         """Return them as one element of the body of a bulk write."""
         tail = self._tail
-        return plain_item(tail.key, tail.times, tail.values, len(tail.times), tail.type, tail.origin, tail.unit)
+        return form.filled(tail.key, tail.times, tail.values, len(tail.times), tail.type, tail.origin, tail.unit)
 
     def _columns(self) -> SignalData:
         return self._tail.columns()
@@ -202,9 +206,9 @@ class Tail:
         """Return the readings with their credit; nothing may be appended any more."""
         rows = len(self.times)
         ref: int | NDArray[Any] = self.ref if self.refs is None else _one_or_all(self.refs, np.int64)
-        credit = Credit(rows, None, ref, self.epoch, rows * READING_BYTES + self.extra)
+        credit, cost = Credit(rows, None, ref, self.epoch), rows * READING_BYTES + self.extra
         plain = self.plain and self.types is None and (rows == 1 or len(set(self.times)) == rows)
-        return Listed(self, credit) if plain else Segment(self.columns(), credit)
+        return Listed(self, credit, cost) if plain else Segment(self.columns(), credit, cost)
 
     def columns(self) -> SignalData:
         """Return the readings as columns."""

@@ -70,8 +70,8 @@ class Stock:
             return
         if lane.rows:
             self._stand(lane)
-        elif not lane.holds and not lane.withheld and self._lanes.get(lane.key) is lane:
-            del self._lanes[lane.key]
+        elif not lane.holds and not lane.withheld:
+            del self._lanes[lane.key]  # it is there: what is queued, busy or holds is never forgotten
 
     # -- flushes and outcomes ----------------------------------------------------------------------------------------
 
@@ -86,14 +86,14 @@ class Stock:
             self.attention = self.due = True
         return self.flushes.last_ticket
 
-    def settle(self, credits_: Sequence[Credit]) -> None:
+    def settle(self, segments: Sequence[Segment]) -> None:
         """Note that accepted readings have their final outcome."""
-        self.used -= sum([credit.cost for credit in credits_])
+        self.used -= sum([segment.cost for segment in segments])
         if not self.holds:
             self.reconcile()
             if not self._ledger.open:
                 self.used = self._reserved  # costs are divided in whole bytes: here the remainders go
-        self.flushes.settle(credits_)
+        self.flushes.settle(segment.credit for segment in segments)
 
     # -- for the packer ----------------------------------------------------------------------------------------------
 
@@ -102,16 +102,17 @@ class Stock:
         lane = self.queue.popleft()
         if lane.holds:
             lane.release(now)
-        before = lane.rows
         segments = lane.take(rows)
-        if len(segments) > 1 or not segments[0].distinct:
+        if lane.urgent:
+            lane.urgent = lane.rows > 0
+        if len(segments) == 1 and segments[0].distinct:
+            self.queue.count(-segments[0].rows)
+        else:
+            self.queue.count(-sum(segment.rows for segment in segments))
             recovered = segments[0].recovered
             segments = merge(segments)
             if recovered and now < self.recovered_until:
                 segments = self._latest_withheld(lane, segments)
-        left = lane.rows
-        self.queue.count(left - before)
-        lane.urgent = lane.urgent and left > 0
         if lane.holds:
             segments = withheld_apart(lane, segments)
             if not segments:
@@ -123,7 +124,7 @@ class Stock:
         free: list[Segment] = []
         for segment in segments:
             segment.recovered = True
-            written = np.bincount(segment.credit.places, minlength=segment.credit.rows)
+            written = np.bincount(segment.credit.places, minlength=segment.rows)
             if (written > 1).any():
                 latest = segment.take(written > 1)
                 lane.withheld = [*lane.withheld, latest]
@@ -134,7 +135,7 @@ class Stock:
     def put_back(self, lane: Lane, segment: Segment) -> None:
         """Put what could not be sent now to the front of its lane."""
         lane.put_back([segment])
-        self.queue.count(segment.credit.rows)
+        self.queue.count(segment.rows)
 
     # -- after sending -----------------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ def encode_item(data: SignalData) -> bytes:
 
 
 def encode_items(items: list[JsonItem]) -> bytes:
-    """Encode that body from what `item_of` and `plain_item` return, at once: faster than one by one."""
+    """Encode that body from what `item_of` and `Form.filled` return, at once: faster than one by one."""
     return orjson.dumps(items, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -52,23 +52,37 @@ def item_of(data: SignalData) -> JsonItem:
     return item if data.unit is None else item | {"unit": data.unit}
 
 
-def plain_item(
-    key: SignalKey, time: object, value: object, rows: int, type_: str, origin: int, unit: str | None
-) -> JsonItem:
-    """Return what `item_of` does, of checked readings of one type and origin.
+class Form:
+    """An element of that body for checked readings of one type and origin, to be filled in again and again.
 
-    `time` (ints) and `value` (floats) are lists or contiguous arrays, `time` may be prepared text as well.
+    Hundreds of new dicts for each body would make the garbage collector run each time, through everything there is.
     """
-    types, origins = (_constants if rows <= 1024 else _long_constants)(type_, origin, rows)
-    item: JsonItem = {
-        "client_cid": key.client_cid,
-        "sensor_mid": key.sensor_mid,
-        "signal_type_moid": key.signal_type_moid,
-        "data": {"time": time, "value": value, "type": types, "origin": origins},
-    }
-    if unit is not None:
-        item["unit"] = unit
-    return item
+
+    __slots__ = ("_data", "_item")
+
+    def __init__(self) -> None:
+        self._data: dict[str, Any] = {"time": None, "value": None, "type": None, "origin": None}
+        self._item: JsonItem = {"client_cid": 0, "sensor_mid": 0, "signal_type_moid": 0, "data": self._data}
+
+    def filled(
+        self, key: SignalKey, time: object, value: object, rows: int, type_: str, origin: int, unit: str | None
+    ) -> JsonItem:
+        """Return what `item_of` does; it is good until the form is filled in or cleared again.
+
+        `time` (ints) and `value` (floats) are lists or contiguous arrays, `time` may be prepared text as well.
+        """
+        item, data = self._item, self._data
+        item["client_cid"] = key.client_cid
+        item["sensor_mid"] = key.sensor_mid
+        item["signal_type_moid"] = key.signal_type_moid
+        data["time"] = time
+        data["value"] = value
+        data["type"], data["origin"] = (_constants if rows <= 1024 else _long_constants)(type_, origin, rows)
+        return item if unit is None else item | {"unit": unit}
+
+    def clear(self) -> None:
+        """Keep no readings alive."""
+        self._data["time"] = self._data["value"] = None
 
 
 def join_items(items: Iterable[bytes]) -> bytes:

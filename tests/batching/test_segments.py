@@ -55,6 +55,6 @@ def test_readings_that_differ_in_type_or_are_no_floats_are_columns() -> None:
 
 
 def test_single_readings_merge_with_columns() -> None:
-    older = Segment(SignalData(KEY, [1, 2], [1.0, 2.0]), tail([1, 2], [0.0, 0.0]).segment().credit)
+    older = Segment(SignalData(KEY, [1, 2], [1.0, 2.0]), tail([1, 2], [0.0, 0.0]).segment().credit, 100)
     (merged,) = merge([older, tail([2], [9.0]).segment()])
     assert merged.data == SignalData(KEY, [1, 2], [1.0, 9.0])
