@@ -60,6 +60,15 @@ def _contests(url: str, signals: int, generated: Path) -> list[Contest]:
             ],
         ),
         Contest(
+            f"{signals:,} reads asked at once (`ask`), a day each",
+            "read",
+            [way("ours, default transport", "asked"), way("ours, aiohttp transport", "asked-aiohttp", "httpx-aiohttp")],
+            [
+                way(bulk, "bulk", "aiohttp", (0.7, 0.9)),
+                way("the limit: the same with our decoding", "bulk-decoded", "aiohttp"),
+            ],
+        ),
+        Contest(
             f"a stream of {signals:,} reads, a day each",
             "read",
             [

@@ -53,6 +53,21 @@ async def ours_aiohttp(url: str, keys: list[SignalKey]) -> None:
     await ours(url, keys, aiohttp_transport())
 
 
+async def asked(url: str, keys: list[SignalKey], transport: Any = None) -> None:
+    """All at once, each by an `ask` of its own."""
+
+    async def read(some: Iterable[SignalKey]) -> int:
+        return sum(map(len, await asyncio.gather(*[reader.ask(SignalQuery(key, _SINCE, _TILL)) for key in some])))
+
+    async with _client(url, transport) as client, client.reader() as reader:
+        await _measured(read, keys)
+
+
+async def asked_aiohttp(url: str, keys: list[SignalKey]) -> None:
+    """The same over aiohttp."""
+    await asked(url, keys, aiohttp_transport())
+
+
 async def stream(url: str, keys: list[SignalKey], transport: Any = None) -> None:
     """All of them by one `stream`."""
 
@@ -197,6 +212,8 @@ def _origin(url: str) -> str:
 CONTENDERS: dict[str, Callable[[str, list[SignalKey]], Awaitable[None]]] = {
     "ours": ours,
     "ours-aiohttp": ours_aiohttp,
+    "asked": asked,
+    "asked-aiohttp": asked_aiohttp,
     "stream": stream,
     "stream-aiohttp": stream_aiohttp,
     "bulk": bulk,

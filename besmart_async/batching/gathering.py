@@ -138,16 +138,16 @@ class Gatherer(Generic[W]):
     def offer(self, query: SignalQuery, now: float, waiter: W) -> Flight[W]:
         """Let `waiter` wait for the answer to `query`; an equal request that is still queued is joined."""
         self._requested += 1
-        flight = self._queued_like(query)
-        if flight is not None:
-            flight.waiters.append(waiter)
-            flight.waiting += 1
-            self._shared += 1
-            return flight
         flight = Flight(query, now, [waiter])
+        head = self._heads.setdefault(query.key, flight)
+        if head is not flight:
+            queued = self._lined_up(head, flight)
+            if queued is not flight:
+                queued.waiters.append(waiter)
+                queued.waiting += 1
+                self._shared += 1
+                return queued
         self._queued[flight] = None
-        if self._heads.setdefault(query.key, flight) is not flight:
-            self._behind.setdefault(query.key, OrderedDict())[identity_of(query)] = flight
         return flight
 
     def withdraw(self, flight: Flight[W]) -> None:
@@ -192,10 +192,13 @@ class Gatherer(Generic[W]):
             batch: a batch of `poll`'s; one that has ended before settles nothing.
             answers: the answer's items in any order.
         """
-        found, twice, extra = sorted_out(batch.flights, answers)  # first: if it fails, the call has not ended
+        in_turn = [data.key for data in answers] == list(batch.flights)  # most often there is nothing to sort out
+        found, twice, extra = ({}, {}, 0) if in_turn else sorted_out(batch.flights, answers)
         if batch not in self._under_way:
             return []
-        self._under_way.remove(batch)
+        self._under_way.remove(batch)  # not before: if the sorting fails, the call has not ended
+        if in_turn:
+            return self._ended(list(zip(batch.flights.values(), answers, strict=True)))
         self._extra += extra
         landed: Landed[W] = []
         for key, flight in batch.flights.items():
@@ -234,15 +237,12 @@ class Gatherer(Generic[W]):
         self._under_way.clear()
         return self._ended([(flight, error) for flight in flights if flight.waiting])
 
-    def _queued_like(self, query: SignalQuery) -> Flight[W] | None:
-        head = self._heads.get(query.key)
-        if head is None:
-            return None
-        identity = identity_of(query)
+    def _lined_up(self, head: Flight[W], flight: Flight[W]) -> Flight[W]:
+        """Put a flight behind the head of its key, unless an equal one is queued; return the one that is."""
+        identity = identity_of(flight.query)
         if identity_of(head.query) == identity:
             return head
-        line = self._behind.get(query.key)
-        return None if line is None else line.get(identity)
+        return self._behind.setdefault(flight.query.key, OrderedDict()).setdefault(identity, flight)
 
     def _oldest_due_s(self) -> float:
         return next(iter(self._queued)).offered_s + self._linger_s

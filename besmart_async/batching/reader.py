@@ -2,15 +2,16 @@
 
 Rules:
 - The shell keeps time, sends, and tells the waiters; it decides nothing about batches or answers.
-- Each caller waits on a future of its own. Cancelling a caller withdraws it and touches nobody else; the call on the
-  wire belongs to the reader and goes on.
+- Each caller waits on a future of its own (`reading.Reading`). Cancelling it withdraws the caller and touches nobody
+  else; the call on the wire belongs to the reader and goes on.
 - Calls run in tasks of the reader, no more at a time than the pace allows. No lock, no task group, no cancel scope:
   the reader may be closed from another task than the one that opened it.
 - Whatever ends a call, an error of the service or a fault in our own code, every waiter hears of it. Nothing hangs.
 - A reader belongs to the process and event loop that use it first.
 
-Theory of operation: `_ask` offers a read to the gatherer. `_pump` sends what is due and sets one timer for what is not;
-it runs when a batch is full, when the timer ends, and when a call ends. `_carry` is one call, from sending to telling.
+Theory of operation: `_offer` offers a read to the gatherer. `_pump` sends what is due and sets one timer for what is
+not; it runs when a batch is full, when the timer ends, and when a call ends. `_carry` is one call, from sending to
+telling.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from besmart_async.batching.gathering import Batch, Flight, Gatherer, Landed
 from besmart_async.batching.pacing import Pace
 from besmart_async.batching.read_events import ReadHook, ReadHooks
 from besmart_async.batching.read_report import ReadReport
+from besmart_async.batching.reading import Reading
 from besmart_async.batching.streaming import Queries, Stream
 from besmart_async.batching.waiting import Send, Waiter, tell, unexpected
 from besmart_async.config import ReadPolicy
-from besmart_async.errors import BesmartError, InvalidInputError
+from besmart_async.errors import BesmartError
 from besmart_async.models.keys import SignalKey
-from besmart_async.models.queries import SignalQuery
+from besmart_async.models.queries import SignalQuery, checked_query
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import TimeLike
 
@@ -100,15 +102,9 @@ class Reader:
             UnprocessableError: the service refuses this read; others that travelled with it are not affected.
             BesmartError: the call failed, or the reader is closed or of another process or event loop.
         """
-        query = SignalQuery(
-            key, since, till, get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart
+        return await self.ask(
+            SignalQuery(key, since, till, get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart)
         )
-        future, flight = self._join(query)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self._gatherer.withdraw(flight)
-            raise
 
     async def read_query(self, query: SignalQuery) -> SignalData:
         """Like `read`, for a query made beforehand.
@@ -116,14 +112,24 @@ class Reader:
         Raises:
             BesmartError: as `read`.
         """
-        if not isinstance(query, SignalQuery):
-            raise InvalidInputError("query", query, "give SignalQuery(key, since, till, ...)")
-        future, flight = self._join(query)  # as `read` does, which a coroutine inside a coroutine would slow down
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self._gatherer.withdraw(flight)
-            raise
+        return await self.ask(query)
+
+    def ask(self, query: SignalQuery) -> asyncio.Future[SignalData]:
+        """Like `read_query`, but return at once, with a future: many reads at the same time need no task each.
+
+        `asyncio.gather` of ten thousand takes two thirds of the time that it takes of `read`. Cancelling the
+        future gives up this wait and nothing else.
+
+        Raises:
+            InvalidInputError: `query` is none.
+            BesmartError: the reader is closed or of another process or event loop. What `read` raises of the call and
+                its answer, the future raises.
+        """
+        query, loop = checked_query("query", query), self._home()
+        reading = Reading(loop=loop)
+        reading.gatherer = self._gatherer
+        reading.flight = self._offer(query, reading, loop)
+        return reading
 
     async def stream(
         self,
@@ -153,13 +159,13 @@ class Reader:
         self._streams.add(stream)
         stream.start(queries)
         try:
-            while (landing := await stream.take()) is not None:
+            while (landing := stream.landed() or await stream.take()) is not None:
                 if isinstance(landing.answer, SignalData):
-                    yield landing.part.kept(landing.answer)
+                    yield landing.answer if landing.part is None else landing.part.kept(landing.answer)
                 elif landing.answer is not None:
                     if on_error is None:
                         raise landing.answer
-                    handled = on_error(landing.part.whole, landing.answer)
+                    handled = on_error(landing.whole, landing.answer)
                     if inspect.isawaitable(handled):
                         await handled
         finally:
@@ -231,11 +237,6 @@ class Reader:
         self._loop = loop
         self._pid = os.getpid()
         return loop
-
-    def _join(self, query: SignalQuery) -> tuple[asyncio.Future[SignalData], Flight[Waiter]]:
-        loop = self._home()
-        future: asyncio.Future[SignalData] = loop.create_future()
-        return future, self._offer(query, future, loop)
 
     def _ask(self, query: SignalQuery, waiter: Waiter) -> Flight[Waiter]:
         """Offer what a stream asks, whose own task runs where the reader is at home."""

@@ -27,8 +27,8 @@ from besmart_async.batching.gathering import Flight
 from besmart_async.batching.waiting import Waiter
 from besmart_async.batching.windows import Part, in_turns
 from besmart_async.config import ReadPolicy
-from besmart_async.errors import BesmartError, InvalidInputError
-from besmart_async.models.queries import SignalQuery
+from besmart_async.errors import BesmartError
+from besmart_async.models.queries import SignalQuery, checked_query
 from besmart_async.models.series import SignalData
 
 Queries: TypeAlias = Iterable[SignalQuery] | AsyncIterable[SignalQuery]
@@ -41,15 +41,22 @@ class Landing:
 
     Attributes:
         stream: where it goes.
-        part: what was asked.
+        query: what was asked.
+        part: which piece of a longer window that is; None if it is no piece.
         flight: the flight it waits for.
         answer: what came of it.
     """
 
     stream: Stream
-    part: Part
+    query: SignalQuery
+    part: Part | None
     flight: Flight[Waiter] | None = None
     answer: SignalData | BesmartError | None = None
+
+    @property
+    def whole(self) -> SignalQuery:
+        """The query as it was given."""
+        return self.query if self.part is None else self.part.whole
 
     def done(self) -> bool:
         """Tell whether it needs no answer any more."""
@@ -62,7 +69,7 @@ class Landing:
 
     def set_exception(self, exception: BesmartError, /) -> None:
         """Take the error."""
-        whole = self.part.whole
+        whole = self.whole
         exception.add_note(f"while streaming signal {whole.key}, {whole.since} to {whole.till}")
         self.answer = exception
         self.stream.land(self)
@@ -105,13 +112,19 @@ class Stream:
             Exception: whatever the source raised.
             BesmartError: the reader was closed.
         """
-        while not self._landed or not self._landed[0].done():
+        while (landing := self.landed()) is None:
             if self._error is not None:
                 raise self._error
             if self._fed and not self._asked:
                 return None
             self._arrival.clear()
             await self._arrival.wait()
+        return landing
+
+    def landed(self) -> Landing | None:
+        """Return the next result if it is there; as `take`, without waiting."""
+        if not self._landed or not self._landed[0].done():
+            return None
         landing = self._landed.popleft()
         if self._outstanding <= self._resume_at:
             self._room.set()
@@ -147,14 +160,14 @@ class Stream:
     async def _feed(self, queries: Queries) -> None:
         try:
             async for group in _groups(queries, self._group):
-                for part in in_turns(group, self._max_window_ms):
+                for query, part in in_turns(group, self._max_window_ms):
                     if self._outstanding >= self._most:
                         await self._wait_for_room()
-                    landing = Landing(self, part)
+                    landing = Landing(self, query, part)
                     self._asked.add(landing)
                     if self._in_order:
                         self._landed.append(landing)  # it takes its place before it has landed
-                    landing.flight = self._ask(part.query, landing)
+                    landing.flight = self._ask(query, landing)
         except asyncio.CancelledError:
             self._source_ended(BesmartError("the stream was cancelled"))
             raise
@@ -178,14 +191,8 @@ class Stream:
 async def _groups(queries: Queries, size: int) -> AsyncIterator[list[SignalQuery]]:
     if isinstance(queries, AsyncIterable):
         async for query in queries:
-            yield [_checked(query)]
+            yield [checked_query("queries", query)]
         return
     source = iter(queries)
-    while group := [_checked(query) for query in islice(source, size)]:
+    while group := [checked_query("queries", query) for query in islice(source, size)]:
         yield group
-
-
-def _checked(query: object) -> SignalQuery:
-    if isinstance(query, SignalQuery):
-        return query
-    raise InvalidInputError("queries", query, "give SignalQuery(key, since, till, ...)")

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import attrs
 
@@ -79,22 +80,26 @@ def parts_of(query: SignalQuery, max_window_ms: float) -> Iterator[Part]:
     yield _part(query, start, None)
 
 
-def in_turns(queries: Iterable[SignalQuery], max_window_ms: float) -> Iterator[Part]:
-    """Cut several queries and take their pieces in turns: neighbours are of different signals and share a bulk call."""
+def in_turns(queries: Iterable[SignalQuery], max_window_ms: float) -> Iterator[tuple[SignalQuery, Part | None]]:
+    """Cut several queries and take their pieces in turns: neighbours are of different signals and share a bulk call.
+
+    Returns:
+        What to ask, and which piece that is: None for a window that is short enough, most often all of them.
+    """
     cut: list[Iterator[Part]] = []
     for query in queries:
         if query.till - query.since <= max_window_ms:
-            yield Part(query, query)
+            yield query, None
             continue
         parts = parts_of(query, max_window_ms)
-        yield next(parts)
+        part = next(parts)
+        yield part.query, part
         cut.append(parts)
     while cut:
         unfinished: list[Iterator[Part]] = []
         for parts in cut:
-            part = next(parts, None)
-            if part is not None:
-                yield part
+            for part in islice(parts, 1):
+                yield part.query, part
                 unfinished.append(parts)
         cut = unfinished
 

@@ -15,18 +15,6 @@ from besmart_async.models.times import TimeLike, to_ms
 from besmart_async.models.values import JsonValue
 
 
-def _since(value: TimeLike) -> int | float:
-    return to_ms(value, "since")
-
-
-def _till(value: TimeLike) -> int | float:
-    return to_ms(value, "till")
-
-
-def _filters(value: Mapping[str, object] | str | None) -> Mapping[str, JsonValue] | None:
-    return None if value is None else checked_object("filters", value)
-
-
 def _delta_t(field: str, value: object) -> int:
     minutes = checked_id(field, value)
     if minutes == 0:
@@ -34,20 +22,21 @@ def _delta_t(field: str, value: object) -> int:
     return minutes
 
 
-_CHECKS: dict[str, Callable[[str, Any], JsonValue]] = {
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "get_last": checked_flag,
     "delta_t": _delta_t,
     "raw": checked_flag,
     "output_unit_id": checked_id,
     "signal_origin_id": checked_id,
+    "filters": checked_object,
     "is_chart": checked_flag,
 }
-_OPTIONS = ("get_last", "delta_t", "raw", "output_unit_id", "signal_origin_id", "filters", "is_chart")
+_OPTIONS = tuple(_CHECKS)
 _options = attrgetter(*_OPTIONS)
 _NO_OPTIONS = (None,) * len(_OPTIONS)
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class SignalQuery:
     """One request for readings (`POST /sensors/signals/data`, `GET .../signals/{signal_type_moid}/data`).
 
@@ -69,24 +58,41 @@ class SignalQuery:
         InvalidInputError: a field of the wrong type, or `since` after `till`.
     """
 
-    key: SignalKey = attrs.field(converter=checked_key)
-    since: int | float = attrs.field(converter=_since)
-    till: int | float = attrs.field(converter=_till)
+    key: SignalKey
+    since: int | float
+    till: int | float
     get_last: bool | None = None
     delta_t: int | None = None
     raw: bool | None = None
     output_unit_id: int | None = None
     signal_origin_id: int | None = None
-    filters: Mapping[str, JsonValue] | None = attrs.field(default=None, converter=_filters)
+    filters: Mapping[str, JsonValue] | None = None
     is_chart: bool | None = None
 
-    def __attrs_post_init__(self) -> None:
-        """Check the options, most often none, and refuse a window that ends before it starts."""
-        if self.since > self.till:
-            raise InvalidInputError("since", self.since, f"after till={self.till}")
-        for name, value in self.options.items():
-            if name in _CHECKS:
-                object.__setattr__(self, name, _CHECKS[name](name, value))
+    def __init__(
+        self,
+        key: SignalKey,
+        since: TimeLike,
+        till: TimeLike,
+        get_last: bool | None = None,
+        delta_t: int | None = None,
+        raw: bool | None = None,
+        output_unit_id: int | None = None,
+        signal_origin_id: int | None = None,
+        filters: Mapping[str, object] | str | None = None,
+        is_chart: bool | None = None,
+    ) -> None:
+        """Check everything; by hand, as `attrs` would call a function for each field that could be given."""
+        key, since, till = checked_key(key), to_ms(since, "since"), to_ms(till, "till")
+        if since > till:
+            raise InvalidInputError("since", since, f"after till={till}")
+        if get_last is delta_t is raw is output_unit_id is signal_origin_id is is_chart is None is filters:
+            self.__attrs_init__(key, since, till)  # pyright: ignore[reportAttributeAccessIssue]
+            return
+        given = (get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart)
+        checks = zip(_CHECKS.items(), given, strict=True)
+        options = [None if value is None else check(name, value) for (name, check), value in checks]
+        self.__attrs_init__(key, since, till, *options)  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
     def options(self) -> dict[str, JsonValue]:
@@ -99,3 +105,14 @@ class SignalQuery:
     def within(self, since: TimeLike, till: TimeLike) -> Self:
         """Return the same query for another window."""
         return attrs.evolve(self, since=since, till=till)
+
+
+def checked_query(field: str, value: object) -> SignalQuery:
+    """Return `value` if it is a `SignalQuery`.
+
+    Raises:
+        InvalidInputError: it is anything else.
+    """
+    if isinstance(value, SignalQuery):
+        return value
+    raise InvalidInputError(field, value, "give SignalQuery(key, since, till, ...)")

@@ -105,9 +105,10 @@ class _AiohttpBackend(httpx.AsyncBaseTransport):
 
 
 class _Stream(httpx.AsyncByteStream):
-    def __init__(self, inner: httpx.AsyncByteStream, request: httpx.Request) -> None:
-        self._inner = inner
+    def __init__(self, inner: Any, request: httpx.Request) -> None:
+        self._inner: httpx.AsyncByteStream = inner
         self._request = request
+        inner.CHUNK_SIZE = _LARGE_BYTES  # what comes in three pieces, httpx-aiohttp would hand on in forty
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:

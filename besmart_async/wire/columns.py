@@ -104,7 +104,8 @@ def _asked(query: SignalQuery) -> dict[str, Any]:
         "since": query.since,
         "till": query.till,
     }
-    asked.update(query.options)
+    if options := query.options:
+        asked |= options
     return asked
 
 

@@ -119,25 +119,24 @@ def _documented(content: bytes, key: SignalKey | None, asked: Iterable[SignalKey
     answer = _DOCUMENTED.decode(content)
     items = answer if isinstance(answer, list) else [] if answer is None else [answer]
     known = {_ids(key): key for key in asked}
-    before, told = (b"", b"", b""), _told(b"[]", b"null", b"null")
+    before, (time, type_, origin) = _NO_COLUMNS, _told(_NO_COLUMNS)
     series: list[SignalData] = []
     for item in items:
         data = item.data or _NO_COLUMNS
-        texts = bytes(data.time), bytes(data.type), bytes(data.origin)
-        if texts != before:  # meters are read at the same moments: most often, all but the values is as before
-            before, told = texts, _told(*texts)
-        time, type_, origin = told
+        if data.time != before.time or data.type != before.type or data.origin != before.origin:
+            # Meters are read at the same moments: most often, all but the values is as before.
+            before, (time, type_, origin) = data, _told(data)
         value = column_texts.values(bytes(data.value), len(time))
         named = known.get(_ids(item)) or _named(item, key)
         series.append(SignalData.trusted(named, time, value, type_, origin, item.unit or None))
     return series
 
 
-def _told(time: bytes, type_: bytes, origin: bytes) -> tuple[NDArray[Any], Any, Any]:
-    times = column_texts.times(time)
+def _told(data: _Columns) -> tuple[NDArray[Any], Any, Any]:
+    times = column_texts.times(bytes(data.time))
     rows = len(times)
-    types = column_texts.kinds(type_, rows, column_lists.types)
-    return times, types, column_texts.kinds(origin, rows, column_lists.origins)
+    types = column_texts.kinds(bytes(data.type), rows, column_lists.types)
+    return times, types, column_texts.kinds(bytes(data.origin), rows, column_lists.origins)
 
 
 def _named(item: _Item, key: SignalKey | None) -> SignalKey:

@@ -143,4 +143,9 @@ def test_an_answer_without_margin_rows_is_passed_on_uncopied() -> None:
 def test_several_queries_take_turns_part_by_part() -> None:
     keys = [SignalKey(12, sensor, 32) for sensor in range(3)]
     queries = [SignalQuery(key, 0, days * DAY_MS) for key, days in zip(keys, (1, 3, 2), strict=True)]
-    assert [part.query.key for part in in_turns(queries, DAY_MS)] == [*keys, keys[1], keys[2], keys[1]]
+    turns = list(in_turns(queries, DAY_MS))
+    assert [query.key for query, _ in turns] == [*keys, keys[1], keys[2], keys[1]]
+    assert turns[0] == (queries[0], None), "no piece of anything"
+    assert [(part.query, part.whole) for _, part in turns[1:] if part] == [
+        (query, queries[keys.index(query.key)]) for query, _ in turns[1:]
+    ]

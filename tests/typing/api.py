@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, assert_type
@@ -88,6 +89,10 @@ async def readings(client: BesmartClient) -> None:
     assert_type(data.between(SINCE, TILL).sorted(), SignalData)
     assert_type(SignalData.concat([data, data]), SignalData)
     assert_type(await client.signals.read_bulk(SignalQuery(key, 0, 1.5) for key in [KEY]), list[SignalData])
+    async with client.reader() as reader:
+        assert_type(await reader.read(KEY, SINCE, TILL, filters={"phase": 1}), SignalData)
+        assert_type(await asyncio.create_task(reader.read_query(SignalQuery(KEY, 0, 1))), SignalData)
+        assert_type(await asyncio.gather(*[reader.ask(SignalQuery(key, 0, 1)) for key in [KEY]]), list[SignalData])
     assert_type(await client.signals.write(data), None)
     assert_type(await client.signals.write_bulk([data]), None)
 
