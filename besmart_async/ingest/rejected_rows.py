@@ -66,13 +66,13 @@ class Places:
 
     def recorded(self, reject: Reject) -> Reject:
         """The reject with what its row holds, as written; a row of a day is told with the first of its rejects."""
-        place = self.of(reject)
         if not isinstance(self._chunk.time, DaySlots):
-            return attrs.evolve(reject, record=tuple(_named(self._chunk, ROLES, place)))
+            return attrs.evolve(reject, record=tuple(_named(self._chunk, ROLES, self.of(reject))))
         if reject.row in self._told:
             return reject
         self._told.add(reject.row)
-        return attrs.evolve(reject, record=(*_named(self._chunk, _DAY_ROLES, place), *self._slots(reject.row)))
+        named = _named(self._chunk, _DAY_ROLES, self.of(reject))
+        return attrs.evolve(reject, record=(*named, *self._slots(reject.row)))
 
     def _slots(self, row: int) -> list[tuple[str, str, str]]:
         slots = self._chunk.time.slots

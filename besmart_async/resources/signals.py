@@ -16,7 +16,7 @@ from besmart_async.models.series import SignalData
 from besmart_async.models.signal_types import SignalType
 from besmart_async.models.times import TimeLike
 from besmart_async.wire import codec
-from besmart_async.wire.columns import encode_columns, encode_item, encode_queries, join_items
+from besmart_async.wire.columns import encode_columns, encode_items, encode_queries, item_of
 from besmart_async.wire.operation import Operation, Sender
 from besmart_async.wire.parameters import query
 from besmart_async.wire.series import decode_series
@@ -42,7 +42,7 @@ def bulk_read(queries: Sequence[SignalQuery]) -> Operation[list[SignalData]]:
 
 
 def bulk_write(body: bytes) -> Operation[None]:
-    """Return `PUT /sensors/signals/data` with an encoded body (`join_items` of `encode_item`s)."""
+    """Return `PUT /sensors/signals/data` with an encoded body (`encode_items`)."""
     return Operation(
         name="signals.write_bulk",
         method="PUT",
@@ -206,7 +206,7 @@ class Signals:
         given = [_with_readings(item, f"items[{number}]") for number, item in enumerate(several)]
         if not given:
             raise InvalidInputError("items", given, "nothing to write")
-        await self._sender.send(bulk_write(join_items(map(encode_item, given))))
+        await self._sender.send(bulk_write(encode_items(list(map(item_of, given)))))
 
 
 def _path(key: SignalKey) -> dict[str, int]:
