@@ -12,6 +12,7 @@ from typing import BinaryIO, Literal, Protocol, cast
 
 import attrs
 
+from besmart_async.batching.interruption import unless
 from besmart_async.batching.reader import Reader
 from besmart_async.batching.windows import divisible, parts_of
 from besmart_async.config import ReadPolicy
@@ -196,18 +197,8 @@ class ExportJob:
         return BesmartError(f"the service gave no answer for {names}; is there such a signal?")
 
     async def _unless_stopped(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        stopped = asyncio.create_task(self._stopped.wait())
-        try:
-            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopped.cancel()
-            done = task.done()
-            task.cancel()
-            await asyncio.wait({task})
-        if not done:
+        if not await unless(self._stopped, work):
             raise _StoppedError
-        task.result()
 
 
 def policy_for(queries: Sequence[SignalQuery]) -> ReadPolicy:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import attrs
 
+from besmart_async.batching.interruption import unless
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
 from besmart_async.ingest.accounts import Account
@@ -35,7 +36,6 @@ from besmart_async.ingest.sources import Source, SourceError
 from besmart_async.ingest.starts import Start, look_up
 from besmart_async.ingest.tally import SignalTally
 from besmart_async.ingest.verify import verify
-from besmart_async.ingest.waiting import unless
 from besmart_async.models.keys import SignalKey
 
 RESUMABLE_READINGS = 10_000

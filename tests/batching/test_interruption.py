@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from besmart_async.ingest.waiting import unless
+from besmart_async.batching.interruption import unless
 
 
 async def test_work_that_is_done_first_counts_as_done() -> None:
