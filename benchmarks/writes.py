@@ -37,6 +37,7 @@ def _columns(url: str, readings: int, rows: int, goals: list[tuple[float, float]
         [
             way("ours, default transport", "ours"),
             way("ours, aiohttp transport", "ours-aiohttp", "httpx-aiohttp"),
+            way("ours, the same, write_matrix", "ours-matrix", "httpx-aiohttp"),
             way("ours, the same, no times shared", "ours-apart", "httpx-aiohttp"),
         ],
         [

@@ -37,6 +37,11 @@ def ours_aiohttp(url: str, series: Series) -> None:
     asyncio.run(_ours(url, series, [series.times] * len(series.keys), aiohttp_transport()))
 
 
+def ours_matrix(url: str, series: Series) -> None:
+    """Our writer over aiohttp, given all signals at once, as `Sender.dataframe` is."""
+    asyncio.run(_ours_matrix(url, series))
+
+
 def ours_apart(url: str, series: Series) -> None:
     """The same, where every signal has times of its own: our writer makes use of times that are shared."""
     times = [series.times + number for number in range(len(series.keys))]
@@ -59,6 +64,24 @@ async def _ours(url: str, series: Series, times: Sequence[NDArray[np.int64]], tr
         await write(writer, warm_up)
         with timed(series.readings, warm_up=warm_up * len(series.times)):
             await write(writer, len(columns))
+
+
+async def _ours_matrix(url: str, series: Series) -> None:
+    async with (
+        BesmartClient(
+            api_key="key", login="login", password="password", base_url=url, transport=aiohttp_transport()
+        ) as client,
+        client.writer() as writer,
+    ):
+
+        async def write(signals: int) -> None:
+            await writer.write_matrix(series.keys[:signals], series.times, series.values[:signals])
+            await writer.flush()
+
+        warm_up = _warm_up(series)
+        await write(warm_up)
+        with timed(series.readings, warm_up=warm_up * len(series.times)):
+            await write(len(series.keys))
 
 
 def lists(url: str, series: Series) -> None:
@@ -227,6 +250,7 @@ def _warm_up(series: Series) -> int:
 CONTENDERS: dict[str, Callable[[str, Series], None]] = {
     "ours": ours,
     "ours-aiohttp": ours_aiohttp,
+    "ours-matrix": ours_matrix,
     "ours-apart": ours_apart,
     "lists": lists,
     "arrays": arrays,

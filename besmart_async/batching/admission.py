@@ -19,6 +19,7 @@ from besmart_async.batching.credit import NO_REF
 from besmart_async.batching.door import Reading, is_plain, plain_values
 from besmart_async.batching.engine import Engine
 from besmart_async.batching.intake import TURN
+from besmart_async.batching.matrices import ManyColumns
 from besmart_async.batching.segments import READING_BYTES, columns_cost
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import WriterTimeoutError
@@ -61,6 +62,23 @@ class Admission:
             await self._stand_in_line(partial(self._offered, what, ref), what, deadline)
         if self._intake.attention:
             await self.attend()
+
+    async def accept_many(self, many: ManyColumns) -> None:
+        """Return once all signals are accepted, each for itself, in their order.
+
+        Raises:
+            WriterTimeoutError: no room within `admission_timeout_s`; the signals before that were accepted.
+            BesmartError: the writer is closed or has stopped, likewise.
+        """
+        offered, intake = self._intake.offer_columns, self._intake
+        for keys, values in many.blocks():
+            grid = intake.grids.of(many.time) if many.plain else None
+            now = self._engine.time()
+            for key, value in zip(keys, values, strict=True):
+                if grid is None or not offered(key, grid, value, many.type, many.origin, many.unit, NO_REF, now):
+                    await self.accept(many.columns(key, value))
+                elif intake.attention:
+                    await self.attend()
 
     async def attend(self) -> None:
         """Send what has become due, and after many readings in a row let others run."""

@@ -15,7 +15,7 @@ from besmart_async.errors import InvalidInputError
 from besmart_async.models.keys import SignalKey, checked_id, checked_key
 from besmart_async.models.series import SignalData, checked_unit
 from besmart_async.models.times import MAX_MS, MIN_MS, TimeColumn, TimeLike, plain_array, time_column, to_ms
-from besmart_async.models.values import DOUBLE, REMOVED, JsonValue, checked_json, checked_unicode
+from besmart_async.models.values import DOUBLE, REMOVED, JsonValue, checked_json, checked_type
 
 _finite = np.isfinite
 _INT, _FLOAT = np.dtype(np.int64), np.dtype(np.float64)
@@ -93,14 +93,12 @@ def admitted(
     """
     if _is_column(time):
         return SignalData(key, time, value, type_, origin, unit)  # type: ignore[arg-type]
-    if not isinstance(type_, str) or not type_:
-        raise InvalidInputError("type", type_, "give a type name such as 'DBL'")
     moment: TimeLike = time  # type: ignore[assignment]
     return Reading(
         checked_key(key),
         to_ms(moment, "time"),
         checked_json(value, "value"),
-        checked_unicode("type", type_),
+        checked_type("type", type_),
         checked_id("origin", origin),
         checked_unit(unit),
     )

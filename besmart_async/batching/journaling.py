@@ -22,6 +22,7 @@ from besmart_async.batching.engine import Engine
 from besmart_async.batching.intake import ONE_BYTES
 from besmart_async.batching.journal.journal import Joined, Journal
 from besmart_async.batching.journal.recovery import Recovered
+from besmart_async.batching.matrices import ManyColumns
 from besmart_async.batching.segments import columns_cost
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, InvalidInputError
@@ -140,6 +141,16 @@ class JournaledAdmission(Admission):
         if joined is None:
             joined = await self._joined_in_turn(what, ref, deadline)
         await self.written(joined)
+
+    async def accept_many(self, many: ManyColumns) -> None:
+        """Return once all signals are on disk, and accepted; those of a block share an fsync.
+
+        Raises:
+            JournalError: the disk is full or failing; some signals may have been accepted.
+            BesmartError: as `accept`, likewise.
+        """
+        for keys, values in many.blocks():
+            await asyncio.gather(*map(self.accept, map(many.columns, keys, values)))
 
     async def _joined_in_turn(self, what: Reading | SignalData, ref: int, deadline: float) -> Joined:
         joined: list[Joined] = []

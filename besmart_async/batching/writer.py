@@ -24,12 +24,12 @@ import math
 import os
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 import numpy as np
@@ -41,6 +41,7 @@ from besmart_async.batching.coalescer import Coalescer
 from besmart_async.batching.credit import NO_REF
 from besmart_async.batching.door import OriginColumn, TypeColumn, admitted, checked_data, is_plain, removal
 from besmart_async.batching.engine import Engine, Put, WriterHook
+from besmart_async.batching.matrices import ManyColumns
 from besmart_async.batching.outbox import OnReject, Outbox
 from besmart_async.batching.outcomes import Rejection
 from besmart_async.batching.report import DeliveryReport
@@ -178,6 +179,39 @@ class Writer:
         if self._engine.thread != get_ident() or not self._engine.loop_runs():
             self._home()
         await self._admission.accept(data, NO_REF if labels is None else labels)
+
+    async def write_matrix(
+        self,
+        keys: Iterable[SignalKey],
+        time: TimeColumn,
+        values: NDArray[Any] | Sequence[ValueColumn],
+        *,
+        type: str = DOUBLE,  # noqa: A002 - the API's name
+        origin: int = 1,
+        unit: str | None = None,
+    ) -> None:
+        """Write columns of many signals read at the same times, for less than a `write` of each takes.
+
+        All of it is checked before anything is accepted; then it is accepted signal by signal, waiting for room. So if
+        it raises after that, or is cancelled, the first signals were accepted; to write all of it again does no harm.
+
+        Args:
+            keys: the signals.
+            time: their times, as for `write`, shape (rows,).
+            values: their values, shape (signals, rows): of a frame with a column for each signal `frame.to_numpy().T`.
+                Must not be changed before this returns.
+            type: type name of all readings.
+            origin: origin of all readings.
+            unit: unit symbol, sent only if given.
+
+        Raises:
+            InvalidInputError: an argument is refused; nothing was accepted. NaN is: it is no missing reading.
+            WriterTimeoutError: no room within `admission_timeout_s`.
+            BesmartError: as `write`.
+        """
+        many = ManyColumns.checked(keys, time, values, type, origin, unit)
+        self._home()
+        await self._admission.accept_many(many)
 
     async def remove(self, key: SignalKey, time: TimeLike | TimeColumn, *, origin: int = 1) -> None:
         """Mark readings as deleted, by writing readings of type "RM" at their times.

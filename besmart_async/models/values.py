@@ -98,6 +98,17 @@ def checked_unicode(field: str, text: str) -> str:
     return plain
 
 
+def checked_type(field: str, name: object) -> str:
+    """Return a type name as a plain `str`.
+
+    Raises:
+        InvalidInputError: it is no text, or an empty one.
+    """
+    if not isinstance(name, str) or not name:
+        raise InvalidInputError(field, name, "give a type name such as 'DBL'")
+    return checked_unicode(field, name)
+
+
 def type_column(types: str | Sequence[str] | NDArray[Any] | FrameColumn | None, rows: int) -> str | NDArray[Any] | None:
     """Return one type name for all rows, an object array where rows differ, or None for "not sent".
 
@@ -107,10 +118,10 @@ def type_column(types: str | Sequence[str] | NDArray[Any] | FrameColumn | None, 
     if types is None:
         return None
     if isinstance(types, str):
-        return _type_name("type", types)
+        return checked_type("type", types)
     column: NDArray[Any] = _of_length(as_array(types, "type"), rows, "type").astype(object)
     for row, name in enumerate(column):
-        column[row] = _type_name(f"type[{row}]", name)
+        column[row] = checked_type(f"type[{row}]", name)
     types_or_one: str | NDArray[Any] = _one_if_uniform(column)
     return types_or_one
 
@@ -149,12 +160,6 @@ def _doubles(column: NDArray[Any], field: str) -> NDArray[Any]:
         row = int((floats != column).argmax())
         raise InvalidInputError(f"{field}[{row}]", column[row], "more digits than a double holds; round it first")
     return floats
-
-
-def _type_name(field: str, name: object) -> str:
-    if not isinstance(name, str) or not name:
-        raise InvalidInputError(field, name, "give a type name such as 'DBL'")
-    return checked_unicode(field, name)
 
 
 def _plain_json(value: object) -> bool:

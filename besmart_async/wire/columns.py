@@ -58,11 +58,13 @@ class Form:
     Hundreds of new dicts for each body would make the garbage collector run each time, through everything there is.
     """
 
-    __slots__ = ("_data", "_item")
+    __slots__ = ("_constants", "_data", "_item", "_item_in_unit")
 
     def __init__(self) -> None:
         self._data: dict[str, Any] = {"time": None, "value": None, "type": None, "origin": None}
         self._item: JsonItem = {"client_cid": 0, "sensor_mid": 0, "signal_type_moid": 0, "data": self._data}
+        self._item_in_unit: JsonItem = self._item | {"unit": ""}
+        self._constants: tuple[object, ...] = ()
 
     def filled(
         self, key: SignalKey, time: object, value: object, rows: int, type_: str, origin: int, unit: str | None
@@ -71,14 +73,21 @@ class Form:
 
         `time` (ints) and `value` (floats) are lists or contiguous arrays, `time` may be prepared text as well.
         """
-        item, data = self._item, self._data
+        if unit is None:
+            item = self._item
+        else:
+            item = self._item_in_unit
+            item["unit"] = unit
         item["client_cid"] = key.client_cid
         item["sensor_mid"] = key.sensor_mid
         item["signal_type_moid"] = key.signal_type_moid
+        data = self._data
         data["time"] = time
         data["value"] = value
-        data["type"], data["origin"] = (_constants if rows <= 1024 else _long_constants)(type_, origin, rows)
-        return item if unit is None else item | {"unit": unit}
+        if self._constants != (constants := (type_, origin, rows)):
+            self._constants = constants
+            data["type"], data["origin"] = (_constants if rows <= 1024 else _long_constants)(type_, origin, rows)
+        return item
 
     def clear(self) -> None:
         """Keep no readings alive."""
