@@ -63,7 +63,8 @@ def _call(key: SignalKey, witness: Witness, dice: random.Random, poisoned: bool)
     if what < 0.7:
         return witness.write(key, slot, origin=dice.choice(ORIGINS))
     if what < 0.82:
-        return witness.write_columns(key, [n * STEP_MS for n in range(SLOTS)])
+        write = witness.write_columns if what < 0.76 else witness.write_matrix
+        return write(key, [n * STEP_MS for n in range(SLOTS)])
     if what < 0.92:
         return witness.deliver(key, sorted(n * STEP_MS for n in dice.sample(range(SLOTS), 3)))
     if what < 0.97:

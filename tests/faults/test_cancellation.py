@@ -43,6 +43,7 @@ def only_this_task_is_left() -> bool:
 CALLS: dict[str, Callable[[Witness, int, int], Coroutine[Any, Any, Any]]] = {
     "write": lambda witness, sensor, time: witness.write(signal(sensor), time),
     "write columns": lambda witness, sensor, time: witness.write_columns(signal(sensor), list(range(time, time + 40))),
+    "write matrix": lambda witness, sensor, time: witness.write_matrix(signal(sensor), list(range(time, time + 40))),
     "deliver": lambda witness, sensor, time: witness.deliver(signal(sensor), [time, time + 1]),
     "flush": lambda witness, sensor, time: witness.flush(),
 }

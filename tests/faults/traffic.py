@@ -27,7 +27,8 @@ async def one_caller(stage: Stage, witness: Witness, reader: Reader | None, key:
         if what < 0.45:
             await witness.write(key, time, origin=dice.choice([1, 2]))
         elif what < 0.6:
-            await witness.write_columns(key, [slot * 1000 for slot in range(SLOTS)])
+            write = witness.write_columns if what < 0.52 else witness.write_matrix
+            await write(key, [slot * 1000 for slot in range(SLOTS)])
         elif what < 0.8:
             await witness.deliver(key, sorted(dice.sample(range(0, SLOTS * 1000, 1000), 3)))
         elif what < 0.87:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import attrs
+import numpy as np
 
 from besmart_async import (
     BesmartClient,
@@ -77,6 +78,11 @@ class Witness:
         """Write readings of one signal at different times."""
         data, told = self._columns(key, times)
         await self._witnessed(told, self.writer.write_data(data), "accepted")
+
+    async def write_matrix(self, key: SignalKey, times: list[int]) -> None:
+        """Write them by `write_matrix`; of one signal, since of several it may accept the first ones alone."""
+        data, told = self._columns(key, times)
+        await self._witnessed(told, self.writer.write_matrix([key], times, np.stack([data.value])), "accepted")
 
     async def deliver(self, key: SignalKey, times: list[int]) -> None:
         """Write readings and wait until they are stored."""
