@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from besmart_async.batching.credit import NO_REF, Credit, by_ref
+from besmart_async.batching.credit import NO_REF, Credit, by_ref, labels_of
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.outcomes import CoreEvent, LabelsStored, Rejection, Settled, told
 from besmart_async.batching.report import Ledger
@@ -28,7 +28,9 @@ class Accounts:
         self._intake.settle(items)
         refs = [credit for credit in credits_ if credit.ref is not NO_REF]
         self.events += [Settled(ref, delivered=count) for ref, count in by_ref(refs)]
-        self.events += [LabelsStored(labels=credit.labels) for credit in refs if len(credit.labels)]
+        labels = labels_of(refs)
+        if len(labels):
+            self.events.append(LabelsStored(labels=labels))
 
     def give_up(self, segment: Segment, error: BesmartError, outcome: Outcome) -> None:
         """Note readings that are not tried any more: lost, unless they stay in the journal."""

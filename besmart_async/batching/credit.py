@@ -15,7 +15,7 @@ NO_REF = -1
 with a `Rejection` only."""
 
 Rows = slice | NDArray[Any]
-_NO_LABELS = np.empty(0, np.int64)
+_NO_REFS = np.empty(0, np.int64)
 
 
 @attrs.define(eq=False)
@@ -61,11 +61,6 @@ class Credit:
         """The refs in it, `NO_REF` included where a reading has none."""
         return frozenset([self.ref]) if isinstance(self.ref, int) else frozenset(np.unique(self.ref).tolist())
 
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """The labels of the readings that have one."""
-        return _NO_LABELS if isinstance(self.ref, int) else self.ref[self.ref < NO_REF]
-
     def by_epoch(self) -> Iterable[tuple[int, int]]:
         """Count the readings of each epoch."""
         return _tally(self.epoch, self.readings)
@@ -92,16 +87,26 @@ class Credit:
 def by_ref(credits_: Sequence[Credit]) -> Iterable[tuple[int, int]]:
     """Count the readings of each ref that is to be told."""
     counts = Counter[int]()
-    columns: list[NDArray[Any]] = []
     for credit in credits_:
         if isinstance(credit.ref, int):
             counts[credit.ref] += credit.readings
-        else:
-            columns.append(credit.ref)
-    for column in [np.concatenate(columns)] if columns else []:
+    column = _ref_columns(credits_)
+    if len(column):
         refs, readings = np.unique(column[column > NO_REF], return_counts=True)
         counts.update(dict(zip(refs.tolist(), readings.tolist(), strict=True)))
     return [(ref, count) for ref, count in counts.items() if ref > NO_REF]
+
+
+def labels_of(credits_: Sequence[Credit]) -> NDArray[np.int64]:
+    """Return the labels of the readings that have one."""
+    column = _ref_columns(credits_)
+    labelled = column < NO_REF
+    return column if labelled.all() else column[labelled]
+
+
+def _ref_columns(credits_: Sequence[Credit]) -> NDArray[np.int64]:
+    columns = [credit.ref for credit in credits_ if not isinstance(credit.ref, int)]
+    return np.concatenate(columns) if columns else _NO_REFS
 
 
 def _pick(column: int | NDArray[Any], rows: NDArray[Any]) -> int | NDArray[Any]:

@@ -134,7 +134,7 @@ class Intake(Stock):
         cost = columns_cost(data)
         if self._closed or (self.used + cost > self._memory and self.used > 0):
             return False
-        self.admit(data, ref, now)
+        self._admit(data, ref, now, cost)
         return True
 
     def offer_columns(
@@ -161,7 +161,12 @@ class Intake(Stock):
 
     def admit(self, data: SignalData, ref: int | NDArray[Any], now: float, *, recovered: bool = False) -> None:
         """Accept columns for which there is room, or was; `recovered`: an earlier writer may have sent them."""
-        credit, cost = self._credit_of(len(data), ref), columns_cost(data)
+        self._admit(data, ref, now, columns_cost(data), recovered=recovered)
+
+    def _admit(
+        self, data: SignalData, ref: int | NDArray[Any], now: float, cost: int, *, recovered: bool = False
+    ) -> None:
+        credit = self._credit_of(len(data), ref)
         grid = self._grid_of(data) if not recovered else None
         if grid is None:
             segment = Segment(data, credit, cost, recovered=recovered)

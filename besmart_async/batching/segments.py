@@ -227,7 +227,7 @@ def columns_cost(data: SignalData) -> int:
     for column in (data.time, data.value, data.type, data.origin):
         if isinstance(column, np.ndarray):
             cost += column.nbytes
-            if column.dtype == object and column is not data.type:
+            if column.dtype.hasobject and column is not data.type:
                 cost += sum(map(getsizeof, column))
     return cost
 
