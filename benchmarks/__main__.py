@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import codec, growth, imports, ingest, journal, parsing, reads, writes
+from benchmarks import codec, growth, imports, ingest, journal, parsing, parts, reads, writes
 from benchmarks.measuring import Table, machine, show
 
 
@@ -24,6 +24,10 @@ def _reads(smoke: bool) -> Sequence[Table]:
 
 def _codec(smoke: bool) -> Sequence[Table]:
     return codec.rows(readings=10_000 if smoke else 200_000, rounds=_rounds(smoke))
+
+
+def _parts(smoke: bool) -> Sequence[Table]:
+    return [parts.marks(readings=40_000 if smoke else 4_000_000, rounds=_rounds(smoke))]
 
 
 def _ingest(smoke: bool) -> Sequence[Table]:
@@ -50,6 +54,7 @@ def _journal(smoke: bool) -> Sequence[Table]:
 
 COMPARISONS: dict[str, Callable[[bool], Sequence[Table]]] = {
     "writes": _writes,
+    "parts": _parts,
     "reads": _reads,
     "codec": _codec,
     "parsing": _parsing,

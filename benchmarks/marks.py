@@ -41,7 +41,8 @@ class Marks:
 
     def lines(self) -> Iterator[str]:
         """The table."""
-        yield f"{self.title:60} {'':>18}   bar                aim"
+        judged = any(mark.bar is not None or mark.aim is not None for mark in self.marks)
+        yield f"{self.title:60} {'':>18}   bar                aim" if judged else self.title
         for mark in self.marks:
             line = f"  {mark.work:58} {_told(mark.value, mark.unit):>18}"
             if mark.bar is not None:

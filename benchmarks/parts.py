@@ -1,0 +1,89 @@
+"""What a write of short columns is made of: the writer's core, step by step, with nothing sent and nobody waiting."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import attrs
+from numpy.typing import NDArray
+
+from benchmarks.clients.series import Series
+from benchmarks.marks import Mark, Marks
+from besmart_async import BatchPolicy, SignalKey
+from besmart_async.batching.coalescer import Coalescer
+from besmart_async.batching.credit import NO_REF
+from besmart_async.batching.matrices import ManyColumns
+from besmart_async.models.values import DOUBLE
+from besmart_async.wire.columns import Form, encode_items
+
+ROWS = 100
+_SIGNALS_PER_BATCH = 300
+"""What fills a body."""
+T = TypeVar("T")
+
+
+@attrs.define
+class _Watch:
+    """Adds up what each part took."""
+
+    seconds: dict[str, float] = attrs.field(factory=dict[str, float])
+
+    def timed(self, part: str, work: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        result = work()
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - start
+        return result
+
+
+def marks(*, readings: int, rounds: int) -> Marks:
+    """Take a writer's core apart.
+
+    Args:
+        readings: how many are written in each round.
+        rounds: of which the median is told.
+    """
+    series = Series.made(max(1, readings // ROWS), ROWS)
+    watches = [_written(series) for _ in range(rounds)]
+    nanoseconds = {
+        part: statistics.median(watch.seconds[part] for watch in watches) / series.readings * 1e9
+        for part in watches[0].seconds
+    }
+    parts = [Mark(part, taken, "ns/reading") for part, taken in nanoseconds.items()]
+    return Marks(f"columns of {ROWS} readings, part by part, nothing sent", parts)
+
+
+def _written(series: Series) -> _Watch:
+    watch, core = _Watch(), Coalescer(BatchPolicy(linger_s=0.0), lambda: 0.5)
+    for start in range(0, len(series.keys), _SIGNALS_PER_BATCH):
+        some = slice(start, start + _SIGNALS_PER_BATCH)
+        _batch(watch, core, Series(series.keys[some], series.times, series.values[some]))
+    return watch
+
+
+def _batch(watch: _Watch, core: Coalescer, series: Series) -> None:
+    grid = core.intake.grids.of(series.times)
+    assert grid is not None  # they ascend
+
+    def copied() -> list[tuple[SignalKey, NDArray[Any]]]:
+        many = ManyColumns.checked(series.keys, series.times, series.values)
+        return [one for keys, values in many.blocks() for one in zip(keys, values, strict=True)]
+
+    def accepted() -> None:
+        for key, value in rows:
+            core.offer_columns(key, grid, value, DOUBLE, 1, None, NO_REF, 0.0)
+
+    def settled() -> None:
+        for batch in batches:
+            core.settle(batch.number, None, 2.0)
+        core.events()
+
+    rows = watch.timed("checked and copied", copied)
+    watch.timed("accepted", accepted)
+    batches = watch.timed("frozen and encoded", lambda: list(iter(lambda: core.poll(1.0), None)))
+    watch.timed("settled", settled)
+    times = grid.encodable()
+    items = [Form().filled(key, times, value, ROWS, DOUBLE, 1, None) for key, value in rows]
+    watch.timed("for comparison: orjson alone", lambda: encode_items(items))
