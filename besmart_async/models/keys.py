@@ -99,8 +99,15 @@ class SensorKey:
         return SignalKey(self.client_cid, self.sensor_mid, signal_type_moid)
 
 
-@attrs.frozen(order=True, cache_hash=True)
-class SignalKey:
+class _Hashed:
+    """Room for a hash: attrs would keep one in an object of its own, made when it is first asked for."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
+@attrs.frozen(order=True)
+class SignalKey(_Hashed):
     """A signal: `client_cid`, `sensor_mid` and `signal_type_moid`, all integers. `str()` gives `"12.122.32"`.
 
     Raises:
@@ -110,6 +117,15 @@ class SignalKey:
     client_cid: int = attrs.field(converter=_client_cid)
     sensor_mid: int = attrs.field(converter=_sensor_mid)
     signal_type_moid: int = attrs.field(converter=_signal_type_moid)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.client_cid, self.sensor_mid, self.signal_type_moid)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int, int, int]]:
+        return type(self), (self.client_cid, self.sensor_mid, self.signal_type_moid)
 
     def __str__(self) -> str:
         return f"{self.client_cid}.{self.sensor_mid}.{self.signal_type_moid}"

@@ -66,6 +66,13 @@ def test_keys_are_ordered_and_hashed_by_their_parts() -> None:
     assert len({SignalKey(1, 2, 3), SignalKey(np.int64(1), 2, 3), SignalKey.parse("1.2.3")}) == 1  # type: ignore[arg-type]
 
 
+def test_a_signal_key_is_found_again_however_it_was_copied() -> None:
+    copies = [pickle.loads(pickle.dumps(KEY)), copy.copy(KEY), copy.deepcopy(KEY), attrs.evolve(KEY)]
+    assert {*copies, KEY} == {KEY}
+    assert attrs.asdict(KEY) == {"client_cid": 12, "sensor_mid": 122, "signal_type_moid": 32}
+    assert hash(attrs.evolve(KEY, sensor_mid=123)) == hash(SignalKey(12, 123, 32))
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "12", "12.122", "12.122.32.1", "12.122.x", "12..32", " 12.122.32", "12.122.32\n", "-1.2.3", "1.2.1e3",
