@@ -22,7 +22,7 @@ from besmart_async.ingest.ledger import MAX_READINGS
 from besmart_async.ingest.limits import RateLimit, RejectLimit
 from besmart_async.ingest.mapping import Mapper, SignalTypes
 from besmart_async.ingest.meters import KnownMeters, Meters
-from besmart_async.ingest.pages import Pages, Step
+from besmart_async.ingest.pages import Pages
 from besmart_async.ingest.parsing import Reading
 from besmart_async.ingest.progress import OnProgress, Progress, unobserved
 from besmart_async.ingest.recorder import Recorder
@@ -34,6 +34,7 @@ from besmart_async.ingest.service import OpenWriter, SignalService
 from besmart_async.ingest.shares import Share
 from besmart_async.ingest.sources import Source, SourceError
 from besmart_async.ingest.starts import Start, look_up
+from besmart_async.ingest.steps import Step
 from besmart_async.ingest.tally import SignalTally
 from besmart_async.ingest.verify import verify
 from besmart_async.models.keys import SignalKey
@@ -253,7 +254,7 @@ class IngestJob:
         parsed = bool(self._verify) and not self._dry_run
         pages = Pages(self._sources, starts, self._reading, self._share, all_parsed=parsed)
         try:
-            async with Feed(pages.steps) as feed:
+            async with Feed(pages.steps, ahead=0) as feed:
                 async for step in feed:
                     await self._route(step, router)
         except SourceError:

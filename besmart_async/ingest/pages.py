@@ -4,39 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-import attrs
 import numpy as np
 
-from besmart_async.ingest.columns import Chunk, DaySlots
-from besmart_async.ingest.parsing import Parser, Reading, Readings
+from besmart_async.ingest.bundling import bundled
+from besmart_async.ingest.columns import DaySlots
+from besmart_async.ingest.parsing import Parser, Reading
 from besmart_async.ingest.rejected_rows import Places, titled
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.shares import Share
 from besmart_async.ingest.sources import Page, Source
 from besmart_async.ingest.starts import Start
-
-
-@attrs.frozen(eq=False)
-class Step:
-    """A page on its way to the service.
-
-    Attributes:
-        source: which source it is of.
-        start: what is known of that source.
-        chunk: the rows as they were read.
-        readings: the readings among them; None if nothing of it concerns this run.
-        rejects: the rows that hold none.
-        rows: rows read; with `share`, its own only.
-        bytes_read: bytes of all sources consumed so far.
-    """
-
-    source: int
-    start: Start
-    chunk: Chunk
-    readings: Readings | None
-    rejects: Sequence[Reject]
-    rows: int
-    bytes_read: int
+from besmart_async.ingest.steps import Step
 
 
 class Pages:
@@ -76,10 +54,14 @@ class Pages:
         """
         before = 0
         for number, (source, start) in enumerate(zip(self._sources, self._starts, strict=True)):
-            parser = Parser(self._reading)
-            for page in source.pages():
-                yield self._step(number, start, page, parser, before + page.position)
+            steps = self._steps_of(number, source, start, before)
+            yield from steps if source.size_bytes is None else bundled(steps)
             before += source.size_bytes or 0
+
+    def _steps_of(self, number: int, source: Source, start: Start, before: int) -> Generator[Step, None, None]:
+        parser = Parser(self._reading)
+        for page in source.pages():
+            yield self._step(number, start, page, parser, before + page.position)
 
     def _step(self, number: int, start: Start, page: Page, parser: Parser, bytes_read: int) -> Step:
         chunk = page.chunk

@@ -11,12 +11,13 @@ from besmart_async.ingest.archive import Archive
 from besmart_async.ingest.items import items_of
 from besmart_async.ingest.mapping import Mapper, Resolved
 from besmart_async.ingest.overlaps import Overlaps
-from besmart_async.ingest.pages import Step, fresh
+from besmart_async.ingest.pages import fresh
 from besmart_async.ingest.recorder import Recorder
 from besmart_async.ingest.rejected_rows import Places
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sending import Sender
 from besmart_async.ingest.starts import Start
+from besmart_async.ingest.steps import Step
 from besmart_async.models.keys import SignalKey
 
 
@@ -72,7 +73,7 @@ class Router:
             rows = np.unique(np.array([reject.row for reject in rejects], np.int64))
             self._recorder.done(step.start, np.setdiff1d(rows, resolved.readings.rows))
         if self._sender is not None:
-            await self._sender.send(step.source, step.chunk, list(items_of(resolved)))
+            await self._sender.send(step.source, step.chunk, items_of(resolved))
         return skipped
 
     def _fresh(self, resolved: Resolved, step: Step) -> Resolved:
@@ -85,7 +86,7 @@ class Router:
             return resolved
         if self._archive is not None:
             stored = ~sent & ~np.isin(rows, step.start.refused)
-            self._archive.add(step.source, list(items_of(_taken(resolved, stored))))
+            self._archive.add(step.source, items_of(_taken(resolved, stored)))
         return _taken(resolved, sent)
 
     def _note_zones(self, resolved: Resolved) -> None:
