@@ -11,19 +11,17 @@ which are files, are to be joined.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from itertools import chain
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from besmart_async.ingest.arrow import pa
-from besmart_async.ingest.columns import Chunk, Coded, DaySlots, distinct_codes, run_starts
-from besmart_async.ingest.parsing import Readings
+from besmart_async.ingest.columns import Coded, DaySlots, distinct_codes, run_starts
+from besmart_async.ingest.report import Reject
 from besmart_async.ingest.steps import Step
-
-_Part = TypeVar("_Part", Chunk, Readings)
 
 FEW_ROWS = 20
 """Signals with fewer rows each, on average, make a page thin: 500 items of 20 fill a call of 10,000 readings."""
@@ -33,40 +31,39 @@ MOST_ROWS = 1_000_000
 """Rows that are joined at most: some 100 bytes each, of two at a time."""
 
 
-def bundled(steps: Iterable[Step], most_rows: int = MOST_ROWS) -> Generator[Step, None, None]:
-    """Join neighbouring pages that are thin, and pass on the others.
+class Bundler:
+    """Joins neighbouring pages that are thin, and passes on the others.
 
     Args:
-        steps: pages of one source.
         most_rows: rows that are joined at most, unless a page has more.
-
-    Raises:
-        Exception: what `steps` raises, after the pages before.
     """
-    bundle: list[Step] = []
-    rows = 0
-    try:
-        for step in steps:
-            thin = _is_thin(step)
-            if bundle and (not thin or rows + len(step.chunk) > most_rows or _form(step) != _form(bundle[0])):
-                yield _joined(bundle)
-                bundle, rows = [], 0
-            if thin:
-                bundle.append(step)
-                rows += len(step.chunk)
-            else:
-                yield step
-    except Exception:
-        if bundle:
-            yield _joined(bundle)
-        raise
-    if bundle:
-        yield _joined(bundle)
+
+    def __init__(self, most_rows: int = MOST_ROWS) -> None:
+        self._most_rows = most_rows
+        self._bundle: _Bundle | None = None
+
+    def take(self, step: Step) -> Iterator[Step]:
+        """Take the next page; yield what waits for no other page any more, in the order of the pages."""
+        thin = _is_thin(step)
+        if self._bundle is not None and thin and self._bundle.takes(step):
+            self._bundle.add(step)
+            return
+        yield from self.rest()
+        if thin:
+            self._bundle = _Bundle(step, self._most_rows)
+        else:
+            yield step
+
+    def rest(self) -> Iterator[Step]:
+        """Yield what waits."""
+        bundle, self._bundle = self._bundle, None
+        if bundle is not None:
+            yield bundle.joined()
 
 
 def _is_thin(step: Step) -> bool:
     readings = step.readings
-    if readings is None or isinstance(step.chunk.time, DaySlots) or len(readings) < MANY_SIGNALS:
+    if readings is None or step.urgent or isinstance(step.chunk.time, DaySlots) or len(readings) < MANY_SIGNALS:
         return False
     width = len(readings.signal.names) if readings.signal is not None else 1
     codes = readings.meter.codes * width + readings.signal.codes if readings.signal is not None else readings.meter.codes
@@ -79,54 +76,117 @@ def _is_thin(step: Step) -> bool:
 _COLUMNS = ("rows", "meter", "time", "value", "signal", "unit", "origin", "zone")
 
 
+class _Bundle:
+    """Thin pages that are being joined. They are copied one by one, so that there are never two of all.
+
+    Args:
+        step: the first page.
+        most_rows: rows it may have.
+    """
+
+    def __init__(self, step: Step, most_rows: int) -> None:
+        self._step = step
+        self._form = _form(step)
+        self._room = max(most_rows, len(step.chunk))
+        self._chunk = {name: _Column(self._room) for name in _COLUMNS}
+        self._readings = {name: _Column(self._room) for name in _COLUMNS}
+        self._same = set(_COLUMNS)  # columns that parsing leaves as they are; they are not copied twice
+        self._rejects: list[Reject] = []
+        self._length = self._rows = 0
+        self.add(step)
+
+    def takes(self, step: Step) -> bool:
+        """Whether a page can be joined, too."""
+        return self._length + len(step.chunk) <= self._room and _form(step) == self._form
+
+    def add(self, step: Step) -> None:
+        """Join a page."""
+        for name in _COLUMNS:
+            raw, parsed = getattr(step.chunk, name), getattr(step.readings, name)
+            if name in self._same and raw is not parsed:
+                self._same.remove(name)
+                self._readings[name] = self._chunk[name].copy()
+            self._chunk[name].add(raw)
+            if name not in self._same:
+                self._readings[name].add(parsed)
+        self._rejects += step.rejects
+        self._length += len(step.chunk)
+        self._rows += step.rows
+        self._step = step
+
+    def joined(self) -> Step:
+        """The pages as one."""
+        step = self._step
+        assert step.readings is not None  # noqa: S101 - it is thin
+        chunk = {name: column.whole() for name, column in self._chunk.items()}
+        readings = {name: chunk[name] if name in self._same else self._readings[name].whole() for name in _COLUMNS}
+        return Step(
+            step.source,
+            step.start,
+            attrs.evolve(step.chunk, **chunk),
+            attrs.evolve(step.readings, **readings),
+            self._rejects,
+            self._rows,
+            step.bytes_read,
+            step.urgent,
+        )
+
+
+class _Column:
+    """A column that grows. As long as it is the same all over, which units and origins mostly are, it takes no memory.
+
+    Args:
+        room: how long it may become.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._same: NDArray[Any] | None = None
+        self._array: NDArray[Any] | None = None
+        self._length = 0
+        self._pieces: list[Any] = []
+        self._names: list[str] | None = None
+
+    def add(self, column: Any) -> None:
+        """Append a column of the same kind: codes, numpy or arrow; or None, if all are."""
+        if isinstance(column, Coded):
+            self._names, column = column.names, column.codes
+        if not isinstance(column, np.ndarray):
+            self._pieces += [] if column is None else [column]
+            return
+        if self._same is None:
+            self._same = column[:1].copy()
+        start, self._length = self._length, self._length + len(column)
+        if self._array is None and not (column == self._same).all():
+            self._array = np.empty(self._room, column.dtype)
+            self._array[:start] = self._same
+        if self._array is not None:
+            self._array[start : self._length] = column
+
+    def copy(self) -> _Column:
+        """Another one with what it has."""
+        copy = _Column(self._room)
+        if self._length:
+            copy.add(self.whole())
+        return copy
+
+    def whole(self) -> Any:
+        """What was appended."""
+        if self._same is None:
+            return pa.chunked_array(self._pieces) if self._pieces else None
+        array = np.broadcast_to(self._same, self._length) if self._array is None else self._array[: self._length]
+        return array if self._names is None else Coded(array, self._names)
+
+
 def _form(step: Step) -> tuple[object, ...]:
-    """What pages have in common that can be joined."""
+    """What pages that are joined have in common."""
     columns = [getattr(part, name) for part in (step.chunk, step.readings) for name in _COLUMNS]
-    return (step.chunk.titles, *map(_kind, columns))
+    return (step.source, step.chunk.titles, *map(_kind, columns))
 
 
 def _kind(column: Any) -> object:
     if isinstance(column, Coded):
-        return id(column.names)  # codes of one list of names
+        return id(column.names)  # codes mean the same
     if isinstance(column, np.ndarray):
         return column.dtype
     return None if column is None else column.type
-
-
-def _joined(steps: Sequence[Step]) -> Step:
-    last = steps[-1]
-    if len(steps) == 1:
-        return last
-    join = _Join()
-    return Step(
-        last.source,
-        last.start,
-        join.parts([step.chunk for step in steps]),
-        join.parts([step.readings for step in steps if step.readings is not None]),
-        list(chain.from_iterable(step.rejects for step in steps)),
-        sum(step.rows for step in steps),
-        last.bytes_read,
-    )
-
-
-class _Join:
-    """Joins columns; what chunks and readings share stays shared."""
-
-    def __init__(self) -> None:
-        self._made: dict[tuple[int, ...], Any] = {}
-
-    def parts(self, parts: Sequence[_Part]) -> _Part:
-        """Join neighbouring rows, column by column."""
-        columns = {name: self._column([getattr(part, name) for part in parts]) for name in _COLUMNS}
-        return attrs.evolve(parts[0], **columns)
-
-    def _column(self, columns: Sequence[Any]) -> Any:
-        if columns[0] is None:
-            return None
-        if isinstance(columns[0], Coded):
-            return Coded(self._column([column.codes for column in columns]), columns[0].names)
-        key = tuple(map(id, columns))
-        if key not in self._made:
-            plain = isinstance(columns[0], np.ndarray)
-            self._made[key] = np.concatenate(columns) if plain else pa.chunked_array(columns)
-        return self._made[key]

@@ -12,13 +12,10 @@ from numpy.typing import NDArray
 
 from besmart_async.ingest.columns import run_starts
 from besmart_async.ingest.mapping import Resolved, Target
-from besmart_async.ingest.parsing import Readings
 from besmart_async.ingest.report import Reject
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import from_ms
 from besmart_async.models.values import DOUBLE
-
-_HALF = 1 << 16
 
 
 @attrs.frozen(eq=False)
@@ -113,37 +110,41 @@ def items_of(resolved: Resolved) -> Items:
     Rows with the same signal, time and origin, but another unit, are in items in the order of the file.
     """
     readings, targets, places = resolved.readings, resolved.targets, resolved.places
-    signal = np.array([target.number for target in targets], np.int64)[places]
-    unit = readings.unit.codes if readings.unit is not None else np.zeros(len(signal), np.int64)
-    rows, time, value, origin = readings.rows, readings.time, readings.value, _one_or_all(readings.origin)
-    order, starts = _cut(readings, signal, unit)
-    if order is not None:
-        rows, time, value, places = rows[order], time[order], value[order], places[order]
-        origin = origin if isinstance(origin, int) else origin[order]
+    order, starts = _cut(resolved)
     heads = starts if order is None else order[starts]
-    units = [name or None for name in readings.unit.names] if readings.unit is not None else [None]
+    units: list[str | None] = [None]
+    unit = np.zeros(len(heads), np.int64)
+    if readings.unit is not None:
+        units, unit = [name or None for name in readings.unit.names], readings.unit.codes[heads]
+    rows, time, value, origin = readings.rows, readings.time, readings.value, _one_or_all(readings.origin)
+    if order is not None:
+        rows, time, value = rows[order], time[order], value[order]
+        origin = origin if isinstance(origin, int) else origin[order]
     columns = rows, _unchanging(time), _unchanging(value), origin
-    return Items(readings.file, targets, units, places[starts], unit[heads], starts, *columns)
+    return Items(readings.file, targets, units, places[heads], unit, starts, *columns)
 
 
-def _cut(
-    readings: Readings, signal: NDArray[np.int64], unit: NDArray[np.int64]
-) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
+def _cut(resolved: Resolved) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
     """Return an order of the rows, None for that of the page, and where items begin in it.
 
     Files sorted by signal need no sorting, and files sorted by time none but by signal, a small number.
     """
+    readings = resolved.readings
+    signal = np.array([target.number for target in resolved.targets], np.int64)[resolved.places]
     if not len(signal):
         return None, signal
+    unit = None if readings.unit is None else readings.unit.codes
+    if unit is not None and (unit == unit[0]).all():
+        unit = None
     starts = _starts(signal, unit, readings.time)
     if starts is not None:
         return None, starts
     order = _order(signal)
-    starts = _starts(signal[order], unit[order], readings.time[order])
+    starts = _starts(signal[order], None if unit is None else unit[order], readings.time[order])
     if starts is not None:
         return order, starts
     order = np.lexsort((readings.origin, readings.time, signal))  # stable: equal readings stay in the file's order
-    signal, unit = signal[order], unit[order]
+    signal, unit = signal[order], np.zeros(len(signal), np.int64) if unit is None else unit[order]
     same = ~_changes(signal, readings.time[order], readings.origin[order])
     turns = np.cumsum(_changes(unit) & same)
     turn = turns - turns[~same][np.cumsum(~same) - 1]  # how often the unit of this reading has changed before
@@ -151,10 +152,12 @@ def _cut(
     return order[by_turn], run_starts(signal[by_turn], turn[by_turn], unit[by_turn])
 
 
-def _starts(signal: NDArray[np.int64], unit: NDArray[np.int64], time: NDArray[Any]) -> NDArray[np.int64] | None:
+def _starts(signal: NDArray[np.int64], unit: NDArray[np.int64] | None, time: NDArray[Any]) -> NDArray[np.int64] | None:
     """Where items begin, if each signal is in one place, in one unit, and by time without repeats; else None."""
-    starts = run_starts(signal, unit)
-    if len(starts) > int(signal.max()) + 1 or len(set(signal[starts].tolist())) < len(starts):
+    if np.count_nonzero(signal[1:] != signal[:-1]) > int(signal.max()):  # more runs than signals
+        return None
+    starts = run_starts(signal) if unit is None else run_starts(signal, unit)
+    if len(set(signal[starts].tolist())) < len(starts):
         return None
     rising = time[1:] > time[:-1]
     rising[starts[1:] - 1] = True
@@ -163,10 +166,9 @@ def _starts(signal: NDArray[np.int64], unit: NDArray[np.int64], time: NDArray[An
 
 def _order(signal: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sort, stably, by halves of 16 bits: what has so few bits numpy sorts without comparing."""
-    order = np.argsort(signal.astype(np.uint16), kind="stable")
-    if signal.max() < _HALF:
-        return order
-    return order[np.argsort((signal[order] // _HALF).astype(np.uint16), kind="stable")]
+    low, high = signal.astype(np.uint16), (signal >> 16).astype(np.uint16)
+    order = np.argsort(low, kind="stable")
+    return order[np.argsort(high[order], kind="stable")] if high.any() else order
 
 
 def _one_or_all(origin: NDArray[np.int64]) -> int | NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from typing import Literal
@@ -16,6 +16,7 @@ from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
 from besmart_async.ingest.accounts import Account
 from besmart_async.ingest.archive import Archive
+from besmart_async.ingest.bundling import Bundler
 from besmart_async.ingest.checkpoint import Checkpoint
 from besmart_async.ingest.feeding import Feed
 from besmart_async.ingest.ledger import MAX_READINGS
@@ -253,23 +254,28 @@ class IngestJob:
     async def _send_all(self, starts: Sequence[Start], router: Router, sender: Sender) -> None:
         parsed = bool(self._verify) and not self._dry_run
         pages = Pages(self._sources, starts, self._reading, self._share, all_parsed=parsed)
+        bundler = Bundler()
+        failure: SourceError | None = None
         try:
             async with Feed(pages.steps, ahead=0) as feed:
-                async for step in feed:
-                    await self._route(step, router)
-        except SourceError:
-            await sender.flush()  # what could be read is not lost
-            raise
+                async for page in feed:
+                    await self._route(bundler.take(page), router)
+        except SourceError as error:
+            failure = error
+        await self._route(bundler.rest(), router)  # what could be read is not lost
         await sender.flush()
+        if failure is not None:
+            raise failure
         self._account.judge(end=True)
 
-    async def _route(self, step: Step, router: Router) -> None:
-        rows_read = self._account.progress.rows_read + step.rows
-        self._account.show(file=step.start.file, rows_read=rows_read, bytes_read=step.bytes_read)
-        skipped = await router.route(step)
-        if skipped:
-            self._account.show(skipped=self._account.progress.skipped + skipped)
-        self._account.judge()
+    async def _route(self, steps: Iterator[Step], router: Router) -> None:
+        for step in steps:
+            rows_read = self._account.progress.rows_read + step.rows
+            self._account.show(file=step.start.file, rows_read=rows_read, bytes_read=step.bytes_read)
+            skipped = await router.route(step)
+            if skipped:
+                self._account.show(skipped=self._account.progress.skipped + skipped)
+            self._account.judge()
 
     # -- after -------------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ class SignalTypes:
 
     def __init__(self, types: Iterable[SignalType]) -> None:
         self._by_name: dict[str, set[int]] = {}
+        self._asked: dict[str, int | str] = {}
         self._by_moid: dict[int, SignalType] = {}
         self._known: list[str] = []
         for kind in types:
@@ -45,6 +46,12 @@ class SignalTypes:
 
     def find(self, name: str) -> int | str:
         """Return the type's moid, or why there is none."""
+        answer = self._asked.get(name)
+        if answer is None:
+            answer = self._asked[name] = self._find(name)
+        return answer
+
+    def _find(self, name: str) -> int | str:
         found = self._by_name.get(name) or self._by_name.get(_plain_obis(name) or "")
         if not found:
             return f"is no signal type of the service; it knows {_some(self._known)}"
@@ -204,7 +211,8 @@ def in_units_of_types(resolved: Resolved) -> tuple[Resolved, list[Reject]]:
             refused[place] = how
         exponents.append(0 if isinstance(how, str) else how.exponent)
         named.append("" if not text else symbol or unit_symbol(text) or "")
-    codes = symbols.encode(named).codes[which]
+    codes = symbols.encode(named).codes
+    codes = codes[which] if len(codes) > 1 else np.broadcast_to(codes, len(readings))
     value = _converted(readings.value, exponents, which)
     converted = attrs.evolve(readings, value=value, unit=Coded(codes, symbols.names))
     if not refused:

@@ -6,10 +6,9 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from besmart_async.ingest.bundling import bundled
 from besmart_async.ingest.columns import DaySlots
 from besmart_async.ingest.parsing import Parser, Reading
-from besmart_async.ingest.rejected_rows import Places, titled
+from besmart_async.ingest.rejected_rows import Places, recorded, titled
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.shares import Share
 from besmart_async.ingest.sources import Page, Source
@@ -54,32 +53,27 @@ class Pages:
         """
         before = 0
         for number, (source, start) in enumerate(zip(self._sources, self._starts, strict=True)):
-            steps = self._steps_of(number, source, start, before)
-            yield from steps if source.size_bytes is None else bundled(steps)
+            parser = Parser(self._reading)
+            for page in source.pages():
+                yield self._step(number, start, page, parser, before + page.position)
             before += source.size_bytes or 0
 
-    def _steps_of(self, number: int, source: Source, start: Start, before: int) -> Generator[Step, None, None]:
-        parser = Parser(self._reading)
-        for page in source.pages():
-            yield self._step(number, start, page, parser, before + page.position)
-
     def _step(self, number: int, start: Start, page: Page, parser: Parser, bytes_read: int) -> Step:
-        chunk = page.chunk
+        chunk, urgent = page.chunk, self._sources[number].size_bytes is None
         own = self._share.own(chunk.meter) if self._share else None
         misfits = [one for one in page.rejects if self._share is None or self._share.owns_row(one.row)]
         if not start.done or not start.done.holds(chunk.rows).all() or fresh(misfits, start):
             self._all_parsed = True
         elif not self._all_parsed and not isinstance(chunk.time, DaySlots):
             rows = (len(chunk) if own is None else int(own[chunk.meter.codes].sum())) + len(misfits)
-            return Step(number, start, chunk, None, (), rows, bytes_read)
+            return Step(number, start, chunk, None, (), rows, bytes_read, urgent)
         readings, rejects = parser.parse(chunk)
-        places = Places(chunk)
         if own is not None:
-            readings = readings.take(own[readings.meter.codes])
+            readings, places = readings.take(own[readings.meter.codes]), Places(chunk)
             rejects = [one for one in rejects if own[chunk.meter.codes[places.of(one)]]]
         rows = len(readings) + len(rejects) + len(misfits)  # what is left out as missing or ignored is no reading
-        told = [*(titled(one, chunk) for one in misfits), *map(places.recorded, rejects)]
-        return Step(number, start, chunk, readings, fresh(told, start), rows, bytes_read)
+        told = [*(titled(one, chunk) for one in misfits), *recorded(rejects, chunk)]
+        return Step(number, start, chunk, readings, fresh(told, start), rows, bytes_read, urgent)
 
 
 def fresh(rejects: Sequence[Reject], start: Start) -> list[Reject]:

@@ -13,7 +13,7 @@ from besmart_async.ingest.mapping import Mapper, Resolved
 from besmart_async.ingest.overlaps import Overlaps
 from besmart_async.ingest.pages import fresh
 from besmart_async.ingest.recorder import Recorder
-from besmart_async.ingest.rejected_rows import Places
+from besmart_async.ingest.rejected_rows import recorded
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sending import Sender
 from besmart_async.ingest.starts import Start
@@ -60,10 +60,11 @@ class Router:
         Raises:
             BesmartError: a sensor had to be made and that failed, or nothing more can be sent.
         """
-        if step.readings is None:
+        readings = step.handed_over()
+        if readings is None:
             return step.rows
-        resolved, unresolved = await self._mapper.resolve(step.readings)
-        rejects = [*step.rejects, *map(Places(step.chunk).recorded, fresh(unresolved, step.start))]
+        resolved, unresolved = await self._mapper.resolve(readings)
+        rejects = [*step.rejects, *recorded(fresh(unresolved, step.start), step.chunk)]
         for reject in sorted(rejects, key=lambda reject: reject.row):
             self._on_reject(reject, step.start)
         self._note_zones(resolved)
@@ -72,8 +73,10 @@ class Router:
         if rejects:  # a wide row may hold rejects and readings: it is done with its readings
             rows = np.unique(np.array([reject.row for reject in rejects], np.int64))
             self._recorder.done(step.start, np.setdiff1d(rows, resolved.readings.rows))
+        items = items_of(resolved)
+        del readings, resolved
         if self._sender is not None:
-            await self._sender.send(step.source, step.chunk, items_of(resolved))
+            await self._sender.send(step.source, step.chunk, items)
         return skipped
 
     def _fresh(self, resolved: Resolved, step: Step) -> Resolved:

@@ -12,7 +12,7 @@ from besmart_async.ingest.report import Reject
 from besmart_async.ingest.starts import Start
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Step:
     """A page on its way to the service.
 
@@ -24,6 +24,7 @@ class Step:
         rejects: the rows that hold none.
         rows: rows read; with `share`, its own only.
         bytes_read: bytes of all sources consumed so far.
+        urgent: nobody knows when the next page comes.
     """
 
     source: int
@@ -33,3 +34,9 @@ class Step:
     rejects: Sequence[Reject]
     rows: int
     bytes_read: int
+    urgent: bool
+
+    def handed_over(self) -> Readings | None:
+        """The readings, which it does not keep: while they are sent, they are sorted by signal, and that is enough."""
+        readings, self.readings = self.readings, None
+        return readings

@@ -47,7 +47,8 @@ class Tally:
     @property
     def meters(self) -> int:
         """How many meters got readings."""
-        return len({self._targets[number].key.sensor for number in np.flatnonzero(self._readings).tolist()})
+        keys = [self._targets[number].key for number in np.flatnonzero(self._readings).tolist()]
+        return len({(key.client_cid, key.sensor_mid) for key in keys})
 
     @property
     def largest(self) -> SignalTally | None:
