@@ -66,7 +66,9 @@ def _is_thin(step: Step) -> bool:
     if readings is None or step.urgent or isinstance(step.chunk.time, DaySlots) or len(readings) < MANY_SIGNALS:
         return False
     width = len(readings.signal.names) if readings.signal is not None else 1
-    codes = readings.meter.codes * width + readings.signal.codes if readings.signal is not None else readings.meter.codes
+    codes = (
+        readings.meter.codes * width + readings.signal.codes if readings.signal is not None else readings.meter.codes
+    )
     if len(run_starts(codes)) * FEW_ROWS <= len(readings):  # sorted by meter: there is nothing to count
         return False
     signals = len(distinct_codes(codes, len(readings.meter.names) * width)[0])

@@ -185,7 +185,8 @@ class IngestJob:
             )
             resuming = any(start.done for start in starts)
             target = None if self._dry_run else sender
-            router = Router(mapper, target, recorder, archive, on_reject, resuming=resuming)
+            judge = self._account.judge
+            router = Router(mapper, target, recorder, archive, on_reject, judge, resuming=resuming)
             self._zones = router.zones
             started = self._clock()
             state = await self._send(starts, router, sender, recorder)

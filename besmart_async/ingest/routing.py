@@ -30,6 +30,7 @@ class Router:
         recorder: where rows are noted that are done without being sent.
         archive: where readings are kept that earlier runs have sent; None to keep none.
         on_reject: told of rows that are refused here.
+        judge: called when those of a page are told, before the page is sent; what it raises ends the job.
         resuming: earlier runs have done some rows.
 
     Attributes:
@@ -43,6 +44,7 @@ class Router:
         recorder: Recorder,
         archive: Archive | None,
         on_reject: Callable[[Reject, Start], object],
+        judge: Callable[[], object],
         *,
         resuming: bool,
     ) -> None:
@@ -51,6 +53,7 @@ class Router:
         self._recorder = recorder
         self._archive = archive
         self._on_reject = on_reject
+        self._judge = judge
         self._overlaps = Overlaps() if resuming else None
         self.zones: dict[SignalKey, str] = {}
 
@@ -58,7 +61,7 @@ class Router:
         """Send a page, waiting while too much is under way; return how many of its rows need not be sent.
 
         Raises:
-            BesmartError: a sensor had to be made and that failed, or nothing more can be sent.
+            BesmartError: a sensor had to be made and that failed, too much was rejected, or nothing more can be sent.
         """
         readings = step.handed_over()
         if readings is None:
@@ -73,6 +76,7 @@ class Router:
         if rejects:  # a wide row may hold rejects and readings: it is done with its readings
             rows = np.unique(np.array([reject.row for reject in rejects], np.int64))
             self._recorder.done(step.start, np.setdiff1d(rows, resolved.readings.rows))
+        self._judge()
         items = items_of(resolved)
         del readings, resolved
         if self._sender is not None:
