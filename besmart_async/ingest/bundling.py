@@ -28,7 +28,7 @@ FEW_ROWS = 20
 MANY_SIGNALS = 1_000
 """A page of fewer signals makes few items, however short they are."""
 MOST_ROWS = 1_000_000
-"""Rows that are joined at most: some 100 bytes each, of two at a time."""
+"""Rows that are joined at most. Each takes some 120 bytes while they are sorted by signal, 60 while they are sent."""
 
 
 class Bundler:

@@ -44,7 +44,6 @@ RESUMABLE_READINGS = 10_000
 """Readings in one bulk write where a checkpoint is kept."""
 RESUMABLE_UNDER_WAY = 20_000
 """Readings under way where a checkpoint is kept: so many may be sent twice when the process dies."""
-"""Columns that a file with rejects has beside those of readings; they mean nothing when it is read."""
 
 
 class IngestJob:
@@ -185,8 +184,7 @@ class IngestJob:
             )
             resuming = any(start.done for start in starts)
             target = None if self._dry_run else sender
-            judge = self._account.judge
-            router = Router(mapper, target, recorder, archive, on_reject, judge, resuming=resuming)
+            router = Router(mapper, target, recorder, archive, on_reject, self._account.judge, resuming=resuming)
             self._zones = router.zones
             started = self._clock()
             state = await self._send(starts, router, sender, recorder)
@@ -255,19 +253,24 @@ class IngestJob:
     async def _send_all(self, starts: Sequence[Start], router: Router, sender: Sender) -> None:
         parsed = bool(self._verify) and not self._dry_run
         pages = Pages(self._sources, starts, self._reading, self._share, all_parsed=parsed)
+        try:
+            await self._route_all(pages, router)
+        except SourceError:
+            await sender.flush()  # what could be read is not lost
+            raise
+        await sender.flush()
+        self._account.judge(end=True)
+
+    async def _route_all(self, pages: Pages, router: Router) -> None:
         bundler = Bundler()
-        failure: SourceError | None = None
         try:
             async with Feed(pages.steps, ahead=0) as feed:
                 async for page in feed:
                     await self._route(bundler.take(page), router)
-        except SourceError as error:
-            failure = error
-        await self._route(bundler.rest(), router)  # what could be read is not lost
-        await sender.flush()
-        if failure is not None:
-            raise failure
-        self._account.judge(end=True)
+        except SourceError:
+            await self._route(bundler.rest(), router)
+            raise
+        await self._route(bundler.rest(), router)
 
     async def _route(self, steps: Iterator[Step], router: Router) -> None:
         for step in steps:
