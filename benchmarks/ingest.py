@@ -1,4 +1,4 @@
-"""`besmart ingest` of sorted Parquet and of CSV: the whole command, from start to end, and a loop by hand beside it."""
+"""`besmart ingest` of Parquet and of CSV: the whole command, from start to end, and a loop by hand beside it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _START_MS = 1_704_067_200_000
 _STEP_MS = 900_000
 _MOMENTS = pa.timestamp("ms", "UTC")
 _MOST_BYTES = 400e6
+_MANY_METERS = 100_000
+_TIMES = 20
 
 
 def tables(*, readings: int, rounds: int) -> Sequence[Table]:
@@ -35,13 +37,16 @@ def tables(*, readings: int, rounds: int) -> Sequence[Table]:
     compile_package()
     with tempfile.TemporaryDirectory() as folder, sink("--count") as service:
         parquet, text = Path(folder) / "sorted.parquet", Path(folder) / "long.csv"
+        by_time = Path(folder) / "by-time.parquet"
         rows = _write_parquet(parquet, readings)
         csv_rows = _write_csv(text, readings)
+        meters = _write_by_time(by_time, readings)
         url = service.base_url
         contests = [
             _contest("besmart ingest, sorted Parquet", url, parquet, rows, "ours", "by-hand", (1.0, 1.2)),
             _contest("the same without a checkpoint", url, parquet, rows, "ours-forgetful", "by-hand-large"),
             _contest("besmart ingest, long CSV", url, text, csv_rows, "ours"),
+            _contest(f"Parquet by time, {meters:,} meters", url, by_time, meters * _TIMES, "ours"),
         ]
         standings = [hold(contest, rounds, service.readings) for contest in contests]
     return [*standings, Marks("besmart ingest", _marks(*standings))]
@@ -66,13 +71,19 @@ def _contest(
     return Contest(f"{work}, {rows:,} rows", "reading", [way("ours", ours)], others)
 
 
-def _marks(parquet: Standing, forgetful: Standing, text: Standing) -> list[Mark]:
+def _marks(parquet: Standing, forgetful: Standing, text: Standing, by_time: Standing) -> list[Mark]:
     costs = {standing.contest.work: standing.costs["ours"] for standing in (parquet, forgetful, text)}
     peaks = [
         Mark(f"{work}: peak memory", cost.peak_bytes / 1e6, "MB", _MOST_BYTES / 1e6) for work, cost in costs.items()
     ]
     rate = 1 / text.costs["ours"].wall_s
-    return [*peaks, Mark(text.contest.work, rate, "readings/s", 1.5e6, 2.5e6, at_most=False)]
+    many = by_time.costs["ours"]
+    return [
+        *peaks,
+        Mark(text.contest.work, rate, "readings/s", 1.5e6, 2.5e6, at_most=False),
+        Mark(by_time.contest.work, 1 / many.wall_s, "readings/s", at_most=False),
+        Mark(f"{by_time.contest.work}: peak memory", many.peak_bytes / 1e6, "MB"),
+    ]
 
 
 def _write_parquet(path: Path, readings: int) -> int:
@@ -86,6 +97,21 @@ def _write_csv(path: Path, readings: int) -> int:
     table = _table(max(1, round(readings / (_DAYS * _PER_DAY))), pa.array(texts))
     pa_csv.write_csv(table, path, pa_csv.WriteOptions(quoting_style="none"))
     return int(table.num_rows)
+
+
+def _write_by_time(path: Path, readings: int) -> int:
+    """Write all meters of a quarter of an hour, then all of the next one; return how many meters."""
+    meters = max(1, min(_MANY_METERS, readings // _TIMES))
+    names, values = pa.array([f"1.{number}" for number in range(1, meters + 1)]), np.random.default_rng(1)
+    columns = {"meter": names, "obis": pa.array(["1-0:1.8.0"] * meters), "unit": pa.array(["kWh"] * meters)}
+    texts = dict.fromkeys(columns, pa.string())
+    schema = pa.schema({**texts, "time": _MOMENTS, "value": pa.float64()})
+    with pq.ParquetWriter(path, schema) as file:
+        for time in _times()[:_TIMES]:
+            moment = pa.array(np.full(meters, time)).cast(_MOMENTS)
+            value = values.gamma(2.0, 0.15, meters).round(3)
+            file.write_table(pa.table({**columns, "time": moment, "value": value}, schema=schema))
+    return meters
 
 
 def _times() -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:

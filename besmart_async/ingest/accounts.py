@@ -117,7 +117,7 @@ class Account:
             in_doubt=sender.in_doubt,
             not_sent=seen.rows_read - seen.skipped - sent.delivered - seen.rejected - sender.in_doubt,
             meters=sender.tally.meters,
-            signals=len(sender.tally.signals),
+            signals=sender.tally.signals,
             requests=sent.requests,
             retries=sent.retries,
             body_bytes=sent.bytes,

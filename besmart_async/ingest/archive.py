@@ -6,7 +6,7 @@ Readings are scattered over files by their signal. At the end one file after the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.items import Item
+from besmart_async.ingest.items import Items
 from besmart_async.ingest.spill import Spill
 from besmart_async.models.keys import SignalKey
 
@@ -77,30 +77,26 @@ class Archive:
         self.sample = sample
         self.readings = self.distinct = self.repeats_equal = self.repeats_conflicting = 0
         self._spill = Spill(in_memory, FILES, record=_ROW, by="signal", prefix="besmart-ingest-")
-        self._numbers: dict[SignalKey, int] = {}
+        self._keys: dict[int, SignalKey] = {}
         self._units: dict[str | None, int] = {}
         self._first: tuple[int, int] | None = None
 
-    def add(self, source: int, items: Sequence[Item], arrived: NDArray[np.bool_] | None = None) -> None:
-        """Keep the readings of some items.
+    def add(self, source: int, items: Items, arrived: NDArray[np.bool_] | None = None) -> None:
+        """Keep the readings of a page.
 
         Args:
             source: which source they are of: the last one holds.
-            items: the items.
+            items: what was written of it.
             arrived: which of their readings; None for all.
         """
-        if not items:
-            return
-        sizes = [len(item.rows) for item in items]
-        rows = np.empty(sum(sizes), _ROW)
-        numbers, units = self._numbers, self._units
-        rows["signal"] = np.repeat([numbers.setdefault(item.data.key, len(numbers)) for item in items], sizes)
-        rows["unit"] = np.repeat([units.setdefault(item.data.unit, len(units)) for item in items], sizes)
-        rows["origin"] = np.concatenate([item.origins for item in items])
-        rows["time"] = np.concatenate([item.data.time for item in items])
-        rows["value"] = np.concatenate([item.data.value for item in items])
-        rows["turn"] = np.concatenate([item.rows for item in items])
-        rows["turn"] += source * _SOURCE
+        self._keys |= {target.number: target.key for target in items.targets}
+        sizes = items.sizes
+        rows = np.empty(len(items.rows), _ROW)
+        units = np.array([self._units.setdefault(unit, len(self._units)) for unit in items.units])
+        rows["signal"] = np.repeat(items.signals, sizes)
+        rows["unit"] = np.repeat(units[items.unit], sizes)
+        rows["origin"], rows["time"], rows["value"] = items.origin, items.time, items.value
+        rows["turn"] = items.rows + source * _SOURCE
         if arrived is not None and not arrived.all():
             rows = rows[arrived]
         if self.sample:
@@ -110,13 +106,13 @@ class Archive:
 
     def signals(self) -> Iterator[Delivered]:
         """Yield what was delivered, signal by signal, in no order."""
-        keys, units = list(self._numbers), tuple(self._units)
+        units = tuple(self._units)
         for part in self._spill.parts():
             rows = part[np.lexsort((part["turn"], part["time"], part["origin"], part["signal"]))]
             cuts = np.flatnonzero(np.diff(rows["signal"])) + 1
             for one in np.split(rows, cuts):
                 if len(one):
-                    found = _delivered(keys[int(one["signal"][0])], one, units)
+                    found = _delivered(self._keys[int(one["signal"][0])], one, units)
                     self.distinct += len(found)
                     self.repeats_equal += found.repeats_equal
                     self.repeats_conflicting += found.repeats_conflicting

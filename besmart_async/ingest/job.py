@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from typing import Literal
@@ -16,13 +16,14 @@ from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
 from besmart_async.ingest.accounts import Account
 from besmart_async.ingest.archive import Archive
+from besmart_async.ingest.bundling import Bundler
 from besmart_async.ingest.checkpoint import Checkpoint
 from besmart_async.ingest.feeding import Feed
 from besmart_async.ingest.ledger import MAX_READINGS
 from besmart_async.ingest.limits import RateLimit, RejectLimit
 from besmart_async.ingest.mapping import Mapper, SignalTypes
 from besmart_async.ingest.meters import KnownMeters, Meters
-from besmart_async.ingest.pages import Pages, Step
+from besmart_async.ingest.pages import Pages
 from besmart_async.ingest.parsing import Reading
 from besmart_async.ingest.progress import OnProgress, Progress, unobserved
 from besmart_async.ingest.recorder import Recorder
@@ -34,6 +35,7 @@ from besmart_async.ingest.service import OpenWriter, SignalService
 from besmart_async.ingest.shares import Share
 from besmart_async.ingest.sources import Source, SourceError
 from besmart_async.ingest.starts import Start, look_up
+from besmart_async.ingest.steps import Step
 from besmart_async.ingest.tally import SignalTally
 from besmart_async.ingest.verify import verify
 from besmart_async.models.keys import SignalKey
@@ -42,7 +44,6 @@ RESUMABLE_READINGS = 10_000
 """Readings in one bulk write where a checkpoint is kept."""
 RESUMABLE_UNDER_WAY = 20_000
 """Readings under way where a checkpoint is kept: so many may be sent twice when the process dies."""
-"""Columns that a file with rejects has beside those of readings; they mean nothing when it is read."""
 
 
 class IngestJob:
@@ -183,7 +184,7 @@ class IngestJob:
             )
             resuming = any(start.done for start in starts)
             target = None if self._dry_run else sender
-            router = Router(mapper, target, recorder, archive, on_reject, resuming=resuming)
+            router = Router(mapper, target, recorder, archive, on_reject, self._account.judge, resuming=resuming)
             self._zones = router.zones
             started = self._clock()
             state = await self._send(starts, router, sender, recorder)
@@ -253,22 +254,32 @@ class IngestJob:
         parsed = bool(self._verify) and not self._dry_run
         pages = Pages(self._sources, starts, self._reading, self._share, all_parsed=parsed)
         try:
-            async with Feed(pages.steps) as feed:
-                async for step in feed:
-                    await self._route(step, router)
+            await self._route_all(pages, router)
         except SourceError:
             await sender.flush()  # what could be read is not lost
             raise
         await sender.flush()
         self._account.judge(end=True)
 
-    async def _route(self, step: Step, router: Router) -> None:
-        rows_read = self._account.progress.rows_read + step.rows
-        self._account.show(file=step.start.file, rows_read=rows_read, bytes_read=step.bytes_read)
-        skipped = await router.route(step)
-        if skipped:
-            self._account.show(skipped=self._account.progress.skipped + skipped)
-        self._account.judge()
+    async def _route_all(self, pages: Pages, router: Router) -> None:
+        bundler = Bundler()
+        try:
+            async with Feed(pages.steps, ahead=0) as feed:
+                async for page in feed:
+                    await self._route(bundler.take(page), router)
+        except SourceError:
+            await self._route(bundler.rest(), router)
+            raise
+        await self._route(bundler.rest(), router)
+
+    async def _route(self, steps: Iterator[Step], router: Router) -> None:
+        for step in steps:
+            rows_read = self._account.progress.rows_read + step.rows
+            self._account.show(file=step.start.file, rows_read=rows_read, bytes_read=step.bytes_read)
+            skipped = await router.route(step)
+            if skipped:
+                self._account.show(skipped=self._account.progress.skipped + skipped)
+            self._account.judge()
 
     # -- after -------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.columns import Chunk
-from besmart_async.ingest.items import Item
+from besmart_async.ingest.items import Item, Items
+from besmart_async.ingest.rejected_rows import Places
+from besmart_async.models.series import SignalData
 
 FIRST_LABEL = -2
 """Label of the first reading; the others follow downwards, since labels are below -1."""
@@ -34,8 +36,6 @@ class Sheet:
         chunk: the rows as they were read.
         items: what is written of it.
         first: number of its first reading.
-        starts: number of the first reading of each item, counted from `first`.
-        rows: the row of each reading.
         distinct: the numbers of the rows, ascending; empty where each reading has a row of its own.
         left: for each of those how many of its readings have no outcome yet; None where each has a row of its own.
         open: how many readings have none.
@@ -44,32 +44,38 @@ class Sheet:
 
     source: int
     chunk: Chunk
-    items: Sequence[Item]
+    items: Items
     first: int
-    starts: NDArray[np.int64]
-    rows: NDArray[np.int64]
     distinct: NDArray[np.int64]
     left: NDArray[np.int64] | None
     open: int
     arrived: NDArray[np.bool_]
+    _places: Places | None = None
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.items.rows)
 
     @property
-    def labels(self) -> Iterator[tuple[Item, NDArray[np.int64]]]:
-        """The items with the labels of their readings."""
+    def writes(self) -> Iterator[tuple[SignalData, NDArray[np.int64]]]:
+        """What is written of each item, with the labels of its readings."""
         first = FIRST_LABEL - self.first
-        numbers = np.arange(first, first - len(self), -1, dtype=np.int64)
-        stops = [*self.starts.tolist()[1:], len(self)]
-        for item, start, stop in zip(self.items, self.starts.tolist(), stops, strict=True):
-            yield item, numbers[start:stop]
+        labels = np.arange(first, first - len(self), -1, dtype=np.int64)
+        start = 0
+        for data in self.items:
+            stop = start + len(data.time)
+            yield data, labels[start:stop]
+            start = stop
+
+    @property
+    def places(self) -> Places:
+        """Where in the chunk a row is."""
+        if self._places is None:
+            self._places = Places(self.chunk)
+        return self._places
 
     def find(self, number: int) -> tuple[Item, int]:
         """The item of a reading, and its place in it."""
-        place = number - self.first
-        which = int(np.searchsorted(self.starts, place, side="right")) - 1
-        return self.items[which], place - int(self.starts[which])
+        return self.items.find(number - self.first)
 
     def settle(self, numbers: NDArray[np.int64], *, stored: bool) -> NDArray[np.int64]:
         """Note the outcome of some readings; return the rows that thereby have none without one."""
@@ -78,8 +84,8 @@ class Sheet:
             self.arrived[places] = True
         self.open -= len(numbers)
         if self.left is None:
-            return self.rows[places]
-        rows = self.rows[places]
+            return self.items.rows[places]
+        rows = self.items.rows[places]
         row, counts = np.unique(rows, return_counts=True)
         at = np.searchsorted(self.distinct, row)
         self.left[at] -= counts
@@ -107,25 +113,29 @@ class Ledger:
         self._next = 0
         self._open = 0
         self._room = asyncio.Event()
-        self._room.set()
 
-    async def room(self, readings: int) -> None:
-        """Wait until more may be under way; these are then counted in."""
-        if not self._room.is_set():
-            await self._room.wait()
+    @property
+    def full(self) -> bool:
+        """Whether no more may be under way."""
+        return self._open >= self._max_readings or len(self._sheets) >= MAX_PAGES
+
+    def begin(self, readings: int) -> None:
+        """Count in readings that are about to be under way."""
         self._open += readings
-        self._limit()
 
-    def add(self, source: int, chunk: Chunk, items: Sequence[Item]) -> Sheet:
+    async def room(self) -> None:
+        """Wait until more may be under way."""
+        while self.full:
+            self._room.clear()
+            await self._room.wait()
+
+    def add(self, source: int, chunk: Chunk, items: Items) -> Sheet:
         """Take a page that is about to be written."""
-        rows = np.concatenate([item.rows for item in items])
+        size = len(items.rows)
         distinct, left = np.empty(0, np.int64), None
         if not (chunk.rows[1:] > chunk.rows[:-1]).all():  # a wide file: many readings in a row
-            distinct, left = np.unique(rows, return_counts=True)
-        sizes = np.array([len(item.rows) for item in items])
-        starts = np.cumsum(sizes) - sizes
-        size = len(rows)
-        sheet = Sheet(source, chunk, items, self._next, starts, rows, distinct, left, size, np.zeros(size, np.bool_))
+            distinct, left = np.unique(items.rows, return_counts=True)
+        sheet = Sheet(source, chunk, items, self._next, distinct, left, size, np.zeros(size, np.bool_))
         self._sheets.append(sheet)
         self._firsts.append(self._next)
         self._next += size
@@ -147,7 +157,8 @@ class Ledger:
         if gone:
             self._sheets = [sheet for sheet in self._sheets if sheet.open]
             self._firsts = [sheet.first for sheet in self._sheets]
-        self._limit()
+        if not self.full:
+            self._room.set()
         return gone
 
     def clear(self) -> list[Sheet]:
@@ -167,9 +178,3 @@ class Ledger:
             stop = int(np.searchsorted(numbers, sheet.first + len(sheet)))
             yield sheet, numbers[start:stop]
             start = stop
-
-    def _limit(self) -> None:
-        if self._open < self._max_readings and len(self._sheets) < MAX_PAGES:
-            self._room.set()
-        else:
-            self._room.clear()

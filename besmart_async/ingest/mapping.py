@@ -17,6 +17,9 @@ from besmart_async.ingest.units import Conversion, conversion, unit_symbol
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.signal_types import SignalType
 
+_SIGNAL_BITS = 32
+_SIGNAL_MASK = (1 << _SIGNAL_BITS) - 1
+_NO_SIGNAL = [""]
 _OBIS = re.compile(r"(?:[0-9]+-[0-9]+:)?([0-9]+\.[0-9]+(?:\.[0-9]+)?)(?:[*.][0-9]+)?")
 
 
@@ -28,6 +31,7 @@ class SignalTypes:
 
     def __init__(self, types: Iterable[SignalType]) -> None:
         self._by_name: dict[str, set[int]] = {}
+        self._asked: dict[str, int | str] = {}
         self._by_moid: dict[int, SignalType] = {}
         self._known: list[str] = []
         for kind in types:
@@ -42,6 +46,12 @@ class SignalTypes:
 
     def find(self, name: str) -> int | str:
         """Return the type's moid, or why there is none."""
+        answer = self._asked.get(name)
+        if answer is None:
+            answer = self._asked[name] = self._find(name)
+        return answer
+
+    def _find(self, name: str) -> int | str:
         found = self._by_name.get(name) or self._by_name.get(_plain_obis(name) or "")
         if not found:
             return f"is no signal type of the service; it knows {_some(self._known)}"
@@ -100,8 +110,10 @@ class Mapper:
         self._types = types
         self._default = signal_type
         self._found: dict[str, Meter | str] = {}
-        self._targets: dict[tuple[str, str], Target | tuple[str, str]] = {}
         self._numbers: dict[SignalKey, int] = {}
+        self._columns: tuple[object, object] = (None, None)
+        self._targets: dict[int, Target] = {}  # by pairs of codes, which keep their meaning within a file
+        self._problems: dict[int, tuple[str, str]] = {}
 
     async def resolve(self, readings: Readings) -> tuple[Resolved, list[Reject]]:
         """Find where the readings go; rows that lead nowhere become rejects.
@@ -109,34 +121,37 @@ class Mapper:
         Raises:
             BesmartError: a sensor had to be made, and that failed.
         """
-        named, places = _pairs(readings)
-        await self._find(sorted({meter for meter, _ in named} - self._found.keys()))
-        targets: list[Target] = []
-        problems: dict[int, tuple[str, str]] = {}
-        for place, (name, signal) in enumerate(named):
-            found = self._target(name, readings.how.signals.get(signal, signal))
-            if not isinstance(found, Target):
-                problems[place] = found
-            targets.append(found if isinstance(found, Target) else _NOWHERE)
+        distinct, places = _pairs(readings)
+        pairs = distinct.tolist()
+        await self._meet(readings, pairs)
+        targets = [self._targets[pair] for pair in pairs]
         rejects: list[Reject] = []
-        if problems:
+        if self._problems:
+            problems = {place: self._problems[pair] for place, pair in enumerate(pairs) if pair in self._problems}
             failing = np.isin(places, list(problems))
             rejects = [_reject(readings, row, *problems[int(places[row])]) for row in np.flatnonzero(failing).tolist()]
-            readings, places = readings.take(~failing), places[~failing]
+            readings, places = (readings.take(~failing), places[~failing]) if rejects else (readings, places)
         resolved, refused = in_units_of_types(Resolved(_at_starts(readings, targets, places), targets, places))
         return resolved, [*rejects, *refused]
 
-    async def _find(self, meters: Sequence[str]) -> None:
-        if meters:
-            self._found |= await self._meters.find(meters)
+    async def _meet(self, readings: Readings, pairs: Sequence[int]) -> None:
+        """Find the targets of pairs of codes that were not seen before."""
+        meters, signals = readings.meter.names, readings.signal.names if readings.signal is not None else _NO_SIGNAL
+        if self._columns[0] is not meters or self._columns[1] is not signals:  # of another file
+            self._columns, self._targets, self._problems = (meters, signals), {}, {}
+        new = [pair for pair in pairs if pair not in self._targets]
+        names = {meters[pair >> _SIGNAL_BITS] for pair in new} - self._found.keys()
+        if names:
+            self._found |= await self._meters.find(sorted(names))
+        for pair in new:
+            signal = signals[pair & _SIGNAL_MASK]
+            found = self._target(meters[pair >> _SIGNAL_BITS], readings.how.signals.get(signal, signal))
+            if isinstance(found, Target):
+                self._targets[pair] = found
+            else:
+                self._targets[pair], self._problems[pair] = _NOWHERE, found
 
     def _target(self, name: str, signal: str) -> Target | tuple[str, str]:
-        target = self._targets.get((name, signal))
-        if target is None:
-            target = self._targets[name, signal] = self._new_target(name, signal)
-        return target
-
-    def _new_target(self, name: str, signal: str) -> Target | tuple[str, str]:
         meter = self._found[name]
         if isinstance(meter, str):
             return "meter", meter
@@ -154,14 +169,13 @@ class Mapper:
 _NOWHERE = Target("", SignalKey(0, 0, 0), -1)
 
 
-def _pairs(readings: Readings) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
-    """Return the distinct pairs of meter and signal type, and which of them each reading has."""
+def _pairs(readings: Readings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct pairs of codes of meter and signal type, each as a number, and which one each reading has."""
     signals = readings.signal
     width = len(signals.names) if signals is not None else 1
-    codes = readings.meter.codes * width + (signals.codes if signals is not None else 0)
+    codes = readings.meter.codes * width + signals.codes if signals is not None else readings.meter.codes
     distinct, places = distinct_codes(codes, len(readings.meter.names) * width)
-    meters, names = readings.meter.names, signals.names if signals is not None else [""]
-    return [(meters[pair // width], names[pair % width]) for pair in distinct.tolist()], places
+    return (distinct // width << _SIGNAL_BITS) + distinct % width, places
 
 
 def _at_starts(readings: Readings, targets: Sequence[Target], places: NDArray[np.int64]) -> Readings:
@@ -183,18 +197,22 @@ def in_units_of_types(resolved: Resolved) -> tuple[Resolved, list[Reject]]:
         return resolved, []
     unit = readings.unit if readings.unit is not None else Coded(np.zeros(len(readings), np.int64), [""])
     width = len(unit.names)
-    distinct, which = distinct_codes(places * width + unit.codes, len(targets) * width)
+    kinds: dict[str | None, int] = {}  # signal types by their unit
+    kind = np.array([kinds.setdefault(target.unit, len(kinds)) for target in targets], np.int64)[places]
+    distinct, which = distinct_codes(kind * width + unit.codes, len(kinds) * width)
+    wanted = list(kinds)
     symbols, refused = Coder(), dict[int, str]()
     named: list[str] = []
     exponents: list[int] = []
     for place, pair in enumerate(distinct.tolist()):
-        text, symbol = unit.names[pair % width] or readings.how.unit or "", targets[pair // width].unit
+        text, symbol = unit.names[pair % width] or readings.how.unit or "", wanted[pair // width]
         how = conversion(text, symbol) if text else Conversion()
         if isinstance(how, str):
             refused[place] = how
         exponents.append(0 if isinstance(how, str) else how.exponent)
         named.append("" if not text else symbol or unit_symbol(text) or "")
-    codes = symbols.encode(named).codes[which]
+    codes = symbols.encode(named).codes
+    codes = codes[which] if len(codes) > 1 else np.broadcast_to(codes, len(readings))
     value = _converted(readings.value, exponents, which)
     converted = attrs.evolve(readings, value=value, unit=Coded(codes, symbols.names))
     if not refused:

@@ -4,39 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-import attrs
 import numpy as np
 
-from besmart_async.ingest.columns import Chunk, DaySlots
-from besmart_async.ingest.parsing import Parser, Reading, Readings
-from besmart_async.ingest.rejected_rows import Places, titled
+from besmart_async.ingest.columns import DaySlots
+from besmart_async.ingest.parsing import Parser, Reading
+from besmart_async.ingest.rejected_rows import Places, recorded, titled
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.shares import Share
 from besmart_async.ingest.sources import Page, Source
 from besmart_async.ingest.starts import Start
-
-
-@attrs.frozen(eq=False)
-class Step:
-    """A page on its way to the service.
-
-    Attributes:
-        source: which source it is of.
-        start: what is known of that source.
-        chunk: the rows as they were read.
-        readings: the readings among them; None if nothing of it concerns this run.
-        rejects: the rows that hold none.
-        rows: rows read; with `share`, its own only.
-        bytes_read: bytes of all sources consumed so far.
-    """
-
-    source: int
-    start: Start
-    chunk: Chunk
-    readings: Readings | None
-    rejects: Sequence[Reject]
-    rows: int
-    bytes_read: int
+from besmart_async.ingest.steps import Step
 
 
 class Pages:
@@ -82,22 +59,21 @@ class Pages:
             before += source.size_bytes or 0
 
     def _step(self, number: int, start: Start, page: Page, parser: Parser, bytes_read: int) -> Step:
-        chunk = page.chunk
+        chunk, urgent = page.chunk, self._sources[number].size_bytes is None
         own = self._share.own(chunk.meter) if self._share else None
         misfits = [one for one in page.rejects if self._share is None or self._share.owns_row(one.row)]
         if not start.done or not start.done.holds(chunk.rows).all() or fresh(misfits, start):
             self._all_parsed = True
         elif not self._all_parsed and not isinstance(chunk.time, DaySlots):
             rows = (len(chunk) if own is None else int(own[chunk.meter.codes].sum())) + len(misfits)
-            return Step(number, start, chunk, None, (), rows, bytes_read)
+            return Step(number, start, chunk, None, (), rows, bytes_read, urgent)
         readings, rejects = parser.parse(chunk)
-        places = Places(chunk)
         if own is not None:
-            readings = readings.take(own[readings.meter.codes])
+            readings, places = readings.take(own[readings.meter.codes]), Places(chunk)
             rejects = [one for one in rejects if own[chunk.meter.codes[places.of(one)]]]
         rows = len(readings) + len(rejects) + len(misfits)  # what is left out as missing or ignored is no reading
-        told = [*(titled(one, chunk) for one in misfits), *map(places.recorded, rejects)]
-        return Step(number, start, chunk, readings, fresh(told, start), rows, bytes_read)
+        told = [*(titled(one, chunk) for one in misfits), *recorded(rejects, chunk)]
+        return Step(number, start, chunk, readings, fresh(told, start), rows, bytes_read, urgent)
 
 
 def fresh(rejects: Sequence[Reject], start: Start) -> list[Reject]:

@@ -82,6 +82,11 @@ class Places:
         return [("slot", title, texts[slot]) for slot, title in enumerate(slots.titles)]
 
 
+def recorded(rejects: Sequence[Reject], chunk: Chunk) -> list[Reject]:
+    """Rejects of one chunk with what their rows hold."""
+    return list(map(Places(chunk).recorded, rejects)) if rejects else []
+
+
 def titled(misfit: Reject, chunk: Chunk) -> Reject:
     """A row that is no reading, with the titles of the columns that it ought to have and its line."""
     slots = chunk.time.slots.titles if isinstance(chunk.time, DaySlots) else ()

@@ -11,12 +11,13 @@ from besmart_async.ingest.archive import Archive
 from besmart_async.ingest.items import items_of
 from besmart_async.ingest.mapping import Mapper, Resolved
 from besmart_async.ingest.overlaps import Overlaps
-from besmart_async.ingest.pages import Step, fresh
+from besmart_async.ingest.pages import fresh
 from besmart_async.ingest.recorder import Recorder
-from besmart_async.ingest.rejected_rows import Places
+from besmart_async.ingest.rejected_rows import recorded
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sending import Sender
 from besmart_async.ingest.starts import Start
+from besmart_async.ingest.steps import Step
 from besmart_async.models.keys import SignalKey
 
 
@@ -29,6 +30,7 @@ class Router:
         recorder: where rows are noted that are done without being sent.
         archive: where readings are kept that earlier runs have sent; None to keep none.
         on_reject: told of rows that are refused here.
+        judge: called when those of a page are told, before the page is sent; what it raises ends the job.
         resuming: earlier runs have done some rows.
 
     Attributes:
@@ -42,6 +44,7 @@ class Router:
         recorder: Recorder,
         archive: Archive | None,
         on_reject: Callable[[Reject, Start], object],
+        judge: Callable[[], object],
         *,
         resuming: bool,
     ) -> None:
@@ -50,6 +53,7 @@ class Router:
         self._recorder = recorder
         self._archive = archive
         self._on_reject = on_reject
+        self._judge = judge
         self._overlaps = Overlaps() if resuming else None
         self.zones: dict[SignalKey, str] = {}
 
@@ -57,12 +61,13 @@ class Router:
         """Send a page, waiting while too much is under way; return how many of its rows need not be sent.
 
         Raises:
-            BesmartError: a sensor had to be made and that failed, or nothing more can be sent.
+            BesmartError: a sensor had to be made and that failed, too much was rejected, or nothing more can be sent.
         """
-        if step.readings is None:
+        readings = step.handed_over()
+        if readings is None:
             return step.rows
-        resolved, unresolved = await self._mapper.resolve(step.readings)
-        rejects = [*step.rejects, *map(Places(step.chunk).recorded, fresh(unresolved, step.start))]
+        resolved, unresolved = await self._mapper.resolve(readings)
+        rejects = [*step.rejects, *recorded(fresh(unresolved, step.start), step.chunk)]
         for reject in sorted(rejects, key=lambda reject: reject.row):
             self._on_reject(reject, step.start)
         self._note_zones(resolved)
@@ -71,8 +76,11 @@ class Router:
         if rejects:  # a wide row may hold rejects and readings: it is done with its readings
             rows = np.unique(np.array([reject.row for reject in rejects], np.int64))
             self._recorder.done(step.start, np.setdiff1d(rows, resolved.readings.rows))
+        self._judge()
+        items = items_of(resolved)
+        del readings, resolved
         if self._sender is not None:
-            await self._sender.send(step.source, step.chunk, list(items_of(resolved)))
+            await self._sender.send(step.source, step.chunk, items)
         return skipped
 
     def _fresh(self, resolved: Resolved, step: Step) -> Resolved:
@@ -85,7 +93,7 @@ class Router:
             return resolved
         if self._archive is not None:
             stored = ~sent & ~np.isin(rows, step.start.refused)
-            self._archive.add(step.source, list(items_of(_taken(resolved, stored))))
+            self._archive.add(step.source, items_of(_taken(resolved, stored)))
         return _taken(resolved, sent)
 
     def _note_zones(self, resolved: Resolved) -> None:

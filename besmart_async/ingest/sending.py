@@ -27,15 +27,15 @@ from besmart_async.config import BatchPolicy
 from besmart_async.errors import ApiError, BesmartError, WriterTimeoutError
 from besmart_async.ingest.archive import Archive
 from besmart_async.ingest.columns import Chunk
-from besmart_async.ingest.items import Item
+from besmart_async.ingest.items import Items
 from besmart_async.ingest.ledger import Ledger, Sheet
 from besmart_async.ingest.limits import RateLimit
 from besmart_async.ingest.recorder import Recorder
-from besmart_async.ingest.rejected_rows import Places
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.service import OpenWriter
 from besmart_async.ingest.starts import Start
 from besmart_async.ingest.tally import Tally
+from besmart_async.models.series import SignalData
 
 Report = Callable[[Reject, Start], object]
 
@@ -99,26 +99,28 @@ class Sender:
         """The writer's numbers."""
         return self._writer.report
 
-    async def send(self, source: int, chunk: Chunk, items: Sequence[Item]) -> None:
+    async def send(self, source: int, chunk: Chunk, items: Items) -> None:
         """Write the items of a page, waiting while too much is under way.
 
         Cancelled, the rest of them is not written.
         """
-        if not items:
+        if not len(items):
             return
-        sheet = self._ledger.add(source, chunk, items)
-        for item, labels in sheet.labels:
-            await self._ledger.room(len(labels))
+        ledger, write = self._ledger, self._writer.write_data
+        for data, labels in ledger.add(source, chunk, items).writes:
+            if ledger.full:
+                await ledger.room()
+            ledger.begin(len(labels))
             if self._rate is None:
-                await self._writer.write_data(item.data, labels=labels)
+                await write(data, labels=labels)
             else:
-                await self._send_slowly(item, labels, self._rate)
+                await self._send_slowly(data, labels, self._rate)
 
-    async def _send_slowly(self, item: Item, labels: NDArray[np.int64], rate: RateLimit) -> None:
+    async def _send_slowly(self, data: SignalData, labels: NDArray[np.int64], rate: RateLimit) -> None:
         for start in range(0, len(labels), rate.at_once):
             part = np.arange(start, min(start + rate.at_once, len(labels)))
             await rate.take(len(part))
-            await self._writer.write_data(item.data.take(part), labels=labels[part])
+            await self._writer.write_data(data.take(part), labels=labels[part])
 
     async def flush(self) -> None:
         """Wait until everything written has its outcome."""
@@ -199,10 +201,10 @@ class Sender:
 
     def _refuse(self, rejection: Rejection, reason: str) -> None:
         for sheet, numbers, rows in self._ledger.refused(rejection.refs):
-            start, places = self._starts[sheet.source], Places(sheet.chunk)
+            start = self._starts[sheet.source]
             for number in numbers.tolist():
                 item, place = sheet.find(number)
-                self._on_reject(places.recorded(item.reject(place, reason)), start)
+                self._on_reject(sheet.places.recorded(item.reject(place, reason)), start)
             self._recorder.done(start, rows)
         for sheet in self._ledger.let_go():
             self._file(sheet)

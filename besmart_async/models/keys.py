@@ -13,7 +13,7 @@ import attrs
 
 from besmart_async.errors import InvalidInputError
 
-_INTEGER = re.compile(r"[0-9]{1,19}")
+_FORMS = {parts: re.compile(r"\.".join(["([0-9]{1,19})"] * parts)) for parts in (2, 3)}
 _LARGEST = 2**63 - 1
 
 
@@ -42,10 +42,10 @@ def _index(value: object) -> int | None:
 
 
 def _parse(text: object, parts: int, form: str) -> tuple[int, ...]:
-    pieces = text.split(".") if isinstance(text, str) else []
-    if len(pieces) != parts or not all(_INTEGER.fullmatch(piece) for piece in pieces):
+    found = _FORMS[parts].fullmatch(text) if isinstance(text, str) else None
+    if found is None:
         raise InvalidInputError("key", text, f"write it as {form}, such as {'.'.join(('12', '122', '32')[:parts])}")
-    return tuple(map(int, pieces))
+    return tuple(map(int, found.groups()))
 
 
 def _client_cid(value: int) -> int:
