@@ -41,8 +41,8 @@ def test_rows_in_any_order_and_more_than_once_are_the_same_rows(rows: list[int])
 @given(st.integers(0, 3 * BLOCK), st.integers(0, 3 * BLOCK))
 def test_consecutive_rows_are_the_same_set_as_their_halves(first: int, length: int) -> None:
     rows = np.arange(first, first + length)
-    halves = blocks_of(set(rows[::2].tolist())), blocks_of(set(rows[1::2].tolist()))
-    both = {block: union(halves[0].get(block, NO_BITS), halves[1].get(block, NO_BITS)) for block in set().union(*halves)}
+    one, other = blocks_of(set(rows[::2].tolist())), blocks_of(set(rows[1::2].tolist()))
+    both = {block: union(one.get(block, NO_BITS), other.get(block, NO_BITS)) for block in one | other}
     assert dict(by_block(rows)) == both
 
 
