@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _IN_FLIGHT = 4
-_RESUMABLE = 10_000
+_RESUMABLE = 20_000
 """Readings of a call where a checkpoint is kept."""
 _LARGEST = 32_000
 """Readings of a call without one: some 900 KB."""
