@@ -14,14 +14,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 _IN_FLIGHT = 4
-_RESUMABLE = 10_000
+_RESUMABLE = 20_000
 """Readings of a call where a checkpoint is kept."""
 _LARGEST = 32_000
 """Readings of a call without one: some 900 KB."""
+_ONE_ROW = "meter,obis,time,value,unit\n1.1,1-0:1.8.0,2024-01-01T00:00:00Z,1,kWh\n"
 Item = dict[str, Any]
+ToNumpy = Callable[[Any], Any]
+"""Makes a numpy array of an arrow array."""
 
 
 def ours(url: str, file: str) -> None:
@@ -49,15 +50,31 @@ def _command(url: str, file: str, *options: str) -> None:
 
 def by_hand(url: str, file: str) -> None:
     """Calls of the same size as with a checkpoint."""
-    asyncio.run(_by_hand(url, file, _RESUMABLE))
+    asyncio.run(_by_hand(url, file, _RESUMABLE, _as_documented))
+
+
+def floor(url: str, file: str) -> None:
+    """The command with a file of one row, which logs in, reads the signal types and sends nothing; then by hand."""
+    with tempfile.TemporaryDirectory() as folder:
+        row = Path(folder) / "row.csv"
+        row.write_text(_ONE_ROW)
+        _command(url, str(row), "--dry-run", "--no-checkpoint")
+    from besmart_async.ingest.arrow import as_numpy  # noqa: PLC0415 - the command decides itself how numpy starts
+
+    asyncio.run(_by_hand(url, file, _RESUMABLE, as_numpy))
 
 
 def by_hand_large(url: str, file: str) -> None:
     """Calls of the same size as without one."""
-    asyncio.run(_by_hand(url, file, _LARGEST))
+    asyncio.run(_by_hand(url, file, _LARGEST, _as_documented))
 
 
-async def _by_hand(url: str, file: str, readings: int) -> None:
+def _as_documented(column: Any) -> Any:
+    """As a user would; it imports pandas where that is installed."""
+    return column.to_numpy()
+
+
+async def _by_hand(url: str, file: str, readings: int, to_numpy: ToNumpy) -> None:
     """Send a file whose meters, signal type and unit are known to be as they should; what fails ends it."""
     import aiohttp  # noqa: PLC0415 - one contender's
     import orjson  # noqa: PLC0415 - as above
@@ -71,16 +88,16 @@ async def _by_hand(url: str, file: str, readings: int) -> None:
 
     headers = {"Authorization": "Bearer token", "Content-Type": "application/json"}
     async with aiohttp.ClientSession(headers=headers) as session, asyncio.TaskGroup() as tasks:
-        shared = _batches(file, readings)
+        shared = _batches(file, readings, to_numpy)
         for _ in range(_IN_FLIGHT):
             tasks.create_task(worker(session, shared))
 
 
-def _batches(file: str, readings: int) -> Iterator[list[Item]]:
+def _batches(file: str, readings: int, to_numpy: ToNumpy) -> Iterator[list[Item]]:
     """Fill each call up to `readings`, cutting the columns of a meter where it must be."""
     batch: list[Item] = []
     room = readings
-    for name, times, values in _meters(file):
+    for name, times, values in _meters(file, to_numpy):
         client, meter = map(int, name.split("."))
         start = 0
         while start < len(times):
@@ -102,17 +119,18 @@ def _batches(file: str, readings: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def _meters(file: str) -> Iterator[tuple[str, Any, Any]]:
+def _meters(file: str, to_numpy: ToNumpy) -> Iterator[tuple[str, Any, Any]]:
     """Yield (meter, times, values), row group by row group; the file is sorted by meter."""
-    import pyarrow as pa  # noqa: PLC0415 - one contender's
+    import numpy as np  # noqa: PLC0415 - one contender's
+    import pyarrow as pa  # noqa: PLC0415 - as above
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     opened = pq.ParquetFile(file, read_dictionary=["meter"])
     for number in range(opened.num_row_groups):
         table = opened.read_row_group(number, columns=["meter", "time", "value"]).combine_chunks()
-        meter = table["meter"].chunk(0)
-        codes, names = meter.indices.to_numpy(), meter.dictionary.to_pylist()
-        times, values = table["time"].cast(pa.int64()).to_numpy(), table["value"].to_numpy()
+        meter, time, value = (table[name].chunk(0) for name in ("meter", "time", "value"))
+        codes, names = to_numpy(meter.indices), meter.dictionary.to_pylist()
+        times, values = to_numpy(time.cast(pa.int64())), to_numpy(value)
         bounds = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist(), len(codes)]
         for start, stop in pairwise(bounds):
             yield names[codes[start]], times[start:stop], values[start:stop]
@@ -123,6 +141,7 @@ CONTENDERS: dict[str, Callable[[str, str], None]] = {
     "ours-forgetful": ours_forgetful,
     "by-hand": by_hand,
     "by-hand-large": by_hand_large,
+    "floor": floor,
 }
 
 

@@ -30,7 +30,7 @@ from besmart_async.errors import BesmartError
 from besmart_async.ingest.claims import Claims
 from besmart_async.ingest.digests import digest
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.row_sets import BLOCK, NO_BITS, Bits, RowSet, by_block, flags, union, with_rows, without_row
+from besmart_async.ingest.row_sets import BLOCK, NO_BITS, Bits, RowSet, by_block, flags, union, without_row
 from besmart_async.ingest.starts import Known, Start
 
 _BUSY_S = 30.0
@@ -64,12 +64,12 @@ class Marks:
     Attributes:
         rows: numbers of files, and rows of them that are done.
         rejects: numbers of files, and rejects.
-        blocks: the rows as `pack` packs them: numbers of files and of blocks, and bits of those blocks.
+        blocks: the rows as `pack` packs them: bits of blocks, by the numbers of file and block.
     """
 
     rows: list[tuple[int, NDArray[np.int64]]] = attrs.field(factory=list[tuple[int, NDArray[np.int64]]])
     rejects: list[tuple[int, Reject]] = attrs.field(factory=list[tuple[int, Reject]])
-    blocks: list[tuple[int, int, Bits]] = attrs.field(init=False, factory=list[tuple[int, int, Bits]])
+    blocks: dict[tuple[int, int], Bits] = attrs.field(init=False, factory=dict[tuple[int, int], Bits])
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.rejects)
@@ -78,9 +78,9 @@ class Marks:
         """Do what can be done before the commit, unless it is done already."""
         if self.blocks:
             return
-        for file in {file for file, _ in self.rows}:
-            rows = np.concatenate([rows for of, rows in self.rows if of == file])
-            self.blocks += [(file, block, with_rows(NO_BITS, places)) for block, places in by_block(rows)]
+        for file, rows in self.rows:
+            for block, bits in by_block(rows):
+                self.blocks[file, block] = union(self.blocks.get((file, block), NO_BITS), bits)
 
 
 class Checkpoint:
@@ -167,7 +167,7 @@ class Checkpoint:
         """
         marks.pack()
         with self._explained(), transaction(self._db):
-            self._db.executemany(_SET, marks.blocks)
+            self._db.executemany(_SET, [(*place, bits) for place, bits in marks.blocks.items()])
             self._db.executemany(
                 "INSERT OR REPLACE INTO rejects VALUES (?, ?, ?, ?)",
                 [

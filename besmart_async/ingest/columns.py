@@ -15,13 +15,16 @@ from besmart_async.ingest.slots import Slots
 Column: TypeAlias = Any
 """An arrow array, or a numpy array that arrow can take: pyarrow has no type information."""
 
+_SHORT_RUN = 4
+"""Equal rows in a row, on average, for which it does not pay to look at the first of them alone."""
+
 
 @attrs.frozen(eq=False)
 class Coded:
     """A column of few distinct texts, as arrow's dictionary arrays: row i holds `names[codes[i]]`.
 
     Attributes:
-        codes: shape (n,), int64.
+        codes: shape (n,), int64; must not be written to.
         names: the distinct texts. Shared by all chunks of a file: it only grows, so a code keeps its meaning.
     """
 
@@ -61,11 +64,14 @@ class Coder:
         if not pa.types.is_dictionary(column.type):  # a sorted file has long runs of a text
             runs = pc.run_end_encode(as_texts(column))
             lengths = np.diff(as_numpy(runs.run_ends), prepend=0)
-            return Coded(np.repeat(self.encode_column(runs.values.dictionary_encode()).codes, lengths), self.names)
+            return Coded(_in_runs(self.encode_column(runs.values.dictionary_encode()).codes, lengths), self.names)
         names = as_texts(column.dictionary).to_pylist()
         meaning = self.encode([*names, ""] if column.null_count else names).codes
-        codes = column.indices.fill_null(len(names)) if column.null_count else column.indices
-        return Coded(meaning[as_numpy(codes)], self.names)
+        places = as_numpy(column.indices.fill_null(len(names)) if column.null_count else column.indices)
+        starts = run_starts(places) if len(places) else places
+        if len(starts) > len(places) // _SHORT_RUN:
+            return Coded(meaning.take(places), self.names)
+        return Coded(_in_runs(meaning[places[starts]], np.diff(starts, append=len(places))), self.names)
 
 
 class _Codes(dict[str, int]):
@@ -84,6 +90,11 @@ class _Codes(dict[str, int]):
             self.names.append(text)
         self[text] = code
         return code
+
+
+def _in_runs(values: NDArray[np.int64], lengths: NDArray[Any]) -> NDArray[np.int64]:
+    """A column of each value so many times; one that is the same everywhere takes no room."""
+    return np.repeat(values, lengths) if len(values) != 1 else np.broadcast_to(values, int(lengths[0]))
 
 
 def run_starts(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -107,7 +118,7 @@ def distinct_codes(codes: NDArray[np.int64], most: int) -> tuple[NDArray[np.int6
         most: how many there may be.
     """
     starts = run_starts(codes) if len(codes) else codes
-    if len(starts) < len(codes) // 4:  # a sorted file: one row of each run will do
+    if len(starts) < len(codes) // _SHORT_RUN:  # a sorted file: one row of each run will do
         distinct, places = distinct_codes(codes[starts], most)
         return distinct, np.repeat(places, np.diff(starts, append=len(codes)))
     if most > 4 * len(codes) + 1000:  # a table of all would be larger than the column

@@ -40,10 +40,13 @@ from besmart_async.ingest.tally import SignalTally
 from besmart_async.ingest.verify import verify
 from besmart_async.models.keys import SignalKey
 
-RESUMABLE_READINGS = 10_000
+RESUMABLE_READINGS = 20_000
 """Readings in one bulk write where a checkpoint is kept."""
-RESUMABLE_UNDER_WAY = 20_000
-"""Readings under way where a checkpoint is kept: so many may be sent twice when the process dies."""
+RESUMABLE_UNDER_WAY = 30_000
+"""Readings under way where a checkpoint is kept: so many may be sent twice when the process dies.
+
+One call, and half of the next one: that is gathered meanwhile, and is on its way less often when the process dies.
+"""
 
 
 class IngestJob:

@@ -42,7 +42,7 @@ def parse_numbers(column: Column, *, decimal_comma: bool = False, missing: Colle
     column = as_column(column)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type):
         return _of_texts(as_texts(column), decimal_comma, missing)
-    absent = as_numpy(column.is_null())
+    absent = as_numpy(column.is_null()) if column.null_count else np.zeros(len(column), np.bool_)
     try:
         doubles = pc.cast(column, pa.float64())
     except pa.ArrowInvalid:  # an integer that no double holds

@@ -146,8 +146,9 @@ class Parser:
             self._length_ms(chunk),
         )
         problems: dict[int, tuple[str, str]] = {}
-        for row in np.flatnonzero(chunk.meter.codes == chunk.meter.code("")).tolist():
-            problems[row] = "meter", "is empty"
+        if (nameless := chunk.meter.code("")) >= 0:
+            for row in np.flatnonzero(chunk.meter.codes == nameless).tolist():
+                problems[row] = "meter", "is empty"
         for row, problem in time_problems.items():
             problems.setdefault(row, (problem.column, problem.reason))
         for row, reason in numbers.problems.items():
@@ -193,7 +194,7 @@ class Parser:
 
     def _parse_origins(self, chunk: Chunk) -> tuple[NDArray[np.int64], list[int]]:
         if chunk.origin is None:
-            return np.full(len(chunk), MEASURED, np.int64), []
+            return np.broadcast_to(np.int64(MEASURED), len(chunk)), []
         numbers = np.array([self._origin(name) for name in chunk.origin.names], np.int64)
         origin = numbers[chunk.origin.codes]
         return origin, np.flatnonzero(origin < 0).tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import attrs
 import numpy as np
@@ -44,12 +45,7 @@ class Places:
 
     def __init__(self, chunk: Chunk) -> None:
         self._chunk = chunk
-        self._order: NDArray[np.int64] | None = None
-        self._rows = chunk.rows
         self._told: set[int] = set()
-        if not (np.diff(chunk.rows) > 0).all():
-            self._order = np.argsort(chunk.rows, kind="stable")
-            self._rows = chunk.rows[self._order]
 
     def of(self, reject: Reject) -> int:
         """The place of the reading that was rejected; the first of its row where no column tells which it is."""
@@ -57,12 +53,22 @@ class Places:
         return next((place for place in places if self._chunk.title("value", place) == reject.column), places[0])
 
     def _all(self, row: int) -> Sequence[int]:
-        first = int(np.searchsorted(self._rows, row))
-        if self._order is None:
+        rows, order = self._ascending
+        first = int(np.searchsorted(rows, row))
+        if order is None:
             return (first,)
-        end = int(np.searchsorted(self._rows, row, side="right"))
-        places: list[int] = self._order[first:end].tolist()
+        end = int(np.searchsorted(rows, row, side="right"))
+        places: list[int] = order[first:end].tolist()
         return places
+
+    @cached_property
+    def _ascending(self) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """The rows in ascending order, and their places if that is another one; few pages have rejects to look up."""
+        rows = self._chunk.rows
+        if (rows[1:] > rows[:-1]).all():
+            return rows, None
+        order = np.argsort(rows, kind="stable")
+        return rows[order], order
 
     def recorded(self, reject: Reject) -> Reject:
         """The reject with what its row holds, as written; a row of a day is told with the first of its rejects."""

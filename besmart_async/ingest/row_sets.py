@@ -55,14 +55,26 @@ def flags(bits: Bits) -> NDArray[np.bool_]:
     return np.unpackbits(np.frombuffer(bits, np.uint8)).astype(np.bool_)
 
 
-def by_block(rows: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield each block that these rows touch, with their places in it: ascending, each once."""
+def by_block(rows: NDArray[Any]) -> Iterator[tuple[int, Bits]]:
+    """Yield each block that these rows touch, ascending, with bits for them."""
     if not (rows[1:] > rows[:-1]).all():
         rows = np.unique(rows)
+    if len(rows):
+        first, last = int(rows[0]), int(rows[-1])
+        yield from _run(first, last) if last - first == len(rows) - 1 else _scattered(rows)
+
+
+def _run(first: int, last: int) -> Iterator[tuple[int, Bits]]:
+    """The blocks of consecutive rows: what is sent of a sorted file."""
+    for block in range(first // BLOCK, last // BLOCK + 1):
+        start, stop = max(first - block * BLOCK, 0), min(last + 1 - block * BLOCK, BLOCK)
+        yield block, _bits(((1 << (stop - start)) - 1) << (BLOCK - stop))
+
+
+def _scattered(rows: NDArray[np.int64]) -> Iterator[tuple[int, Bits]]:
     block = rows // BLOCK
     for part in np.split(rows, np.flatnonzero(block[1:] != block[:-1]) + 1):
-        if len(part):
-            yield int(part[0]) // BLOCK, part % BLOCK
+        yield int(part[0]) // BLOCK, with_rows(NO_BITS, part % BLOCK)
 
 
 def with_rows(bits: Bits, places: NDArray[np.int64]) -> Bits:
@@ -76,8 +88,7 @@ def union(bits: Bits, other: Bits) -> Bits:
     """Return the bits of a block that are set in one of two."""
     if bits is None or other is None:
         return None
-    both = int.from_bytes(bits) | int.from_bytes(other)
-    return None if both == _ALL else both.to_bytes(BLOCK // 8)
+    return _bits(int.from_bytes(bits) | int.from_bytes(other))
 
 
 def without_row(bits: Bits, place: int) -> bytes:
@@ -85,6 +96,10 @@ def without_row(bits: Bits, place: int) -> bytes:
     left = flags(bits)
     left[place] = False
     return np.packbits(left).tobytes()
+
+
+def _bits(number: int) -> Bits:
+    return None if number == _ALL else number.to_bytes(BLOCK // 8)
 
 
 NO_BITS = bytes(BLOCK // 8)

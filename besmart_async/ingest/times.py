@@ -174,8 +174,9 @@ class TimeParser:
             moments, problems = self.settle(whole, zones, series)
         else:
             moments, problems = whole, {}
-            for row in np.flatnonzero((whole < MIN_MS) | (whole > MAX_MS)).tolist():
-                problems[row] = Problem(OUT_OF_RANGE)
+            if len(whole) and (whole.min() < MIN_MS or whole.max() > MAX_MS):
+                outside = np.flatnonzero((whole < MIN_MS) | (whole > MAX_MS))
+                problems = dict.fromkeys(outside.tolist(), Problem(OUT_OF_RANGE))
         if rest.any():
             moments = moments + rest / per_ms
         return _placed(moments, {}, problems | dict.fromkeys(empty, Problem(EMPTY)))

@@ -41,11 +41,11 @@ def aiohttp_transport(max_connections: int = 64) -> httpx.AsyncBaseTransport:
     except ImportError as error:
         raise BesmartConfigError("the aiohttp transport is missing: pip install 'besmart-async[aiohttp]'") from error
 
+    certificates = httpx.create_ssl_context()
+
     def session() -> ClientSession:
         made = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=max_connections, keepalive_timeout=_KEEPALIVE_S, ssl=httpx.create_ssl_context()
-            ),
+            connector=aiohttp.TCPConnector(limit=max_connections, keepalive_timeout=_KEEPALIVE_S, ssl=certificates),
             cookie_jar=aiohttp.DummyCookieJar(),  # the service has none to keep
             read_bufsize=_LARGE_BYTES,  # with less, it stops and goes while a large answer comes
             skip_auto_headers=["Content-Type"],  # else it invents one for requests without a body
@@ -55,7 +55,8 @@ def aiohttp_transport(max_connections: int = 64) -> httpx.AsyncBaseTransport:
         made._retry_connection = False  # pyright: ignore[reportPrivateUsage]  # there is no public switch
         return made
 
-    return _AiohttpBackend(AiohttpTransport(client=session))
+    # Without being given them it would read all root certificates itself, for nothing.
+    return _AiohttpBackend(AiohttpTransport(verify=certificates, client=session))
 
 
 def adopted(transport: httpx.AsyncBaseTransport, proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:

@@ -1,5 +1,6 @@
 """The command as a whole: help, version, speed, and how errors look."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,6 +59,26 @@ def test_help_loads_no_command() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "['besmart_async.cli.app']"
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "1"), ("3", "3")])
+def test_a_command_starts_no_threads_for_matrices_unless_told_and_not_the_command_line_of_httpx(
+    given: str | None, used: str
+) -> None:
+    program = (
+        "import os, sys\n"
+        "from besmart_async.cli import main\n"
+        "try: main(['ingest', '--help'])\n"
+        "except SystemExit: pass\n"
+        "import httpx, numpy\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'], 'click' in sys.modules, callable(httpx.main), file=sys.stderr)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    if given is not None:
+        environment["OPENBLAS_NUM_THREADS"] = given
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stderr.strip() == f"{used} False True"
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:

@@ -10,7 +10,7 @@ ROWS = st.sets(st.integers(0, 3 * BLOCK))
 
 
 def blocks_of(rows: set[int]) -> dict[int, Bits]:
-    return {block: with_rows(NO_BITS, places) for block, places in by_block(np.array(sorted(rows), np.int64))}
+    return dict(by_block(np.array(sorted(rows), np.int64)))
 
 
 @given(ROWS, ROWS)
@@ -35,8 +35,15 @@ def test_two_halves_are_a_full_block() -> None:
 
 @given(st.lists(st.integers(0, 3 * BLOCK)))
 def test_rows_in_any_order_and_more_than_once_are_the_same_rows(rows: list[int]) -> None:
-    found = {block: with_rows(NO_BITS, places) for block, places in by_block(np.array(rows, np.int64))}
-    assert found == blocks_of(set(rows))
+    assert dict(by_block(np.array(rows, np.int64))) == blocks_of(set(rows))
+
+
+@given(st.integers(0, 3 * BLOCK), st.integers(0, 3 * BLOCK))
+def test_consecutive_rows_are_the_same_set_as_their_halves(first: int, length: int) -> None:
+    rows = np.arange(first, first + length)
+    one, other = blocks_of(set(rows[::2].tolist())), blocks_of(set(rows[1::2].tolist()))
+    both = {block: union(one.get(block, NO_BITS), other.get(block, NO_BITS)) for block in one | other}
+    assert dict(by_block(rows)) == both
 
 
 def test_a_full_block_needs_no_bits_and_one_row_less_needs_them_again() -> None:
