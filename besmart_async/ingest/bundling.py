@@ -2,7 +2,7 @@
 
 What a reading costs depends on how many there are in an item, since an item costs as much as ten of them; a page of
 200,000 rows of 100,000 meters is 100,000 items. Pages are therefore joined, before they are grouped by signal, as long
-as they are thin: a million rows of these are 100,000 items as well.
+as they are thin: 800,000 rows of these are 100,000 items as well.
 
 Pages in which signals have many rows stay as they are: files sorted by meter, and those of few meters. So do wide
 files, whose rows are of days. Nobody may wait for rows that come slowly: only pages of sources whose size is known,
@@ -27,7 +27,7 @@ FEW_ROWS = 20
 """Signals with fewer rows each, on average, make a page thin: 500 items of 20 fill a call of 10,000 readings."""
 MANY_SIGNALS = 1_000
 """A page of fewer signals makes few items, however short they are."""
-MOST_ROWS = 1_000_000
+MOST_ROWS = 800_000
 """Rows that are joined at most. Each takes some 120 bytes while they are sorted by signal, 60 while they are sent."""
 
 
