@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.batching.credit import Credit, Rows
-from besmart_async.batching.grids import Grid
+from besmart_async.batching.grids import Grid, all_true
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import plain_array
@@ -31,6 +31,9 @@ SEGMENT_BYTES = 400
 
 VALUE_BYTES = 16
 """A time and a value in a column."""
+
+_SHORT = 64
+"""Fewer single readings are encoded from their lists; of more, arrays are made, which encode three times as fast."""
 
 
 class Segment:
@@ -89,7 +92,7 @@ class Segment:
 
 
 class Columns(Segment):
-    """Plain columns of one write: ascending int times, finite float values, one type and origin.
+    """Plain columns: ascending int times, finite float values, one type and origin.
 
     They are encoded as they are; a `SignalData` is made only if somebody asks for `data`, which hardly ever happens to
     what is delivered.
@@ -131,7 +134,7 @@ class Columns(Segment):
 
 
 class Listed(Segment):
-    """Plain single readings of distinct times; encoded from their lists, which is faster than making arrays."""
+    """A few plain single readings of distinct times; encoded from their lists, which is faster than making arrays."""
 
     __slots__ = ("_tail",)
     distinct = True
@@ -207,8 +210,14 @@ class Tail:
         rows = len(self.times)
         ref: int | NDArray[Any] = self.ref if self.refs is None else _one_or_all(self.refs, np.int64)
         credit, cost = Credit(rows, None, ref, self.epoch), rows * READING_BYTES + self.extra
-        plain = self.plain and self.types is None and (rows == 1 or len(set(self.times)) == rows)
-        return Listed(self, credit, cost) if plain else Segment(self.columns(), credit, cost)
+        if self.plain and self.types is None:
+            if rows < _SHORT:
+                if rows == 1 or len(set(self.times)) == rows:
+                    return Listed(self, credit, cost)
+            elif all_true((time := np.fromiter(self.times, np.int64, rows))[1:] > time[:-1]):
+                value = np.fromiter(self.values, np.float64, rows)
+                return Columns(self.key, Grid(time), value, self.type, self.origin, self.unit, credit, cost)
+        return Segment(self.columns(), credit, cost)
 
     def columns(self) -> SignalData:
         """Return the readings as columns."""

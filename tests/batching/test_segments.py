@@ -23,23 +23,27 @@ def tail(times: list[Any], values: list[Any], *, unit: str | None = None) -> Tai
 
 
 @pytest.mark.parametrize("unit", [None, "kW"])
-@pytest.mark.parametrize("rows", [1, 2, 1000, 2000])
-def test_plain_readings_are_encoded_from_their_lists_and_read_as_columns(rows: int, unit: str | None) -> None:
-    times, values = list(range(rows, 0, -1)), [row / 3 for row in range(rows)]
-    (segment,) = merge([tail(times, values, unit=unit).segment()])
-    assert segment.distinct
+@pytest.mark.parametrize("rows", [1, 2, 63, 64, 2000])
+@pytest.mark.parametrize("step", [-1, 1])
+def test_plain_readings_are_encoded_and_read_as_columns(rows: int, step: int, unit: str | None) -> None:
+    times, values = list(range(rows))[::step], [row / 3 for row in range(rows)]
+    segment = tail(times, values, unit=unit).segment()
+    assert segment.distinct == (step > 0 or rows < 64)  # of more it is not looked for unless they ascend
+    (segment,) = merge([segment])
     columns = SignalData(KEY, times, values, unit=unit)
     assert segment.encoded() == encode_item(columns)
     assert segment.data == columns
     assert segment.take(slice(0, 1)).data == columns.take(slice(0, 1))
 
 
-def test_readings_of_the_same_time_are_columns_and_the_last_wins() -> None:
-    segment = tail([1, 2, 1], [1.0, 2.0, 3.0]).segment()
+@pytest.mark.parametrize("more", [0, 100])
+def test_readings_of_the_same_time_are_columns_and_the_last_wins(more: int) -> None:
+    others = list(range(10, 10 + more))
+    segment = tail([1, 2, 1, *others], [1.0, 2.0, 3.0, *map(float, others)]).segment()
     assert not segment.distinct
     (merged,) = merge([segment])
-    assert merged.data == SignalData(KEY, [2, 1], [2.0, 3.0])
-    assert merged.credit.readings == 3
+    assert merged.data == SignalData(KEY, [2, 1, *others], [2.0, 3.0, *map(float, others)])
+    assert merged.credit.readings == 3 + more
 
 
 def test_readings_that_differ_in_type_or_are_no_floats_are_columns() -> None:
