@@ -99,7 +99,7 @@ def _checked_values(keys: list[SignalKey], values: object, rows: int) -> Matrix:
     if not isinstance(values, np.ndarray | list | tuple) or (isinstance(values, np.ndarray) and values.ndim != 2):
         raise InvalidInputError("values", values, "give a row of values for each signal, such as `frame.to_numpy().T`")
     if len(values) != len(keys):
-        problem = f"there are {len(keys)} signals; give a row of values for each"
+        problem = f"there are {len(keys)} signals; give a row of values for each, such as `frame.to_numpy().T`"
         raise InvalidInputError("values", f"{len(values)} rows", problem)
     if isinstance(values, np.ndarray) and values.dtype == np.float64:
         matrix: NDArray[np.float64] = values
