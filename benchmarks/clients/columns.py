@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import math
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import cycle
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,34 +54,29 @@ async def _ours(url: str, series: Series, times: Sequence[NDArray[np.int64]], tr
     async def write(writer: Writer, signals: int) -> None:
         for key, time, values in columns[:signals]:
             await writer.write(key, time, values)
-        await writer.flush()
 
+    await _written(url, series, write, transport)
+
+
+async def _ours_matrix(url: str, series: Series) -> None:
+    async def write(writer: Writer, signals: int) -> None:
+        await writer.write_matrix(series.keys[:signals], series.times, series.values[:signals])
+
+    await _written(url, series, write, aiohttp_transport())
+
+
+async def _written(url: str, series: Series, write: Callable[[Writer, int], Awaitable[None]], transport: Any) -> None:
+    """Measure a way of writing the first so many signals."""
     async with (
         BesmartClient(api_key="key", login="login", password="password", base_url=url, transport=transport) as client,
         client.writer() as writer,
     ):
         warm_up = _warm_up(series)
         await write(writer, warm_up)
+        await writer.flush()
         with timed(series.readings, warm_up=warm_up * len(series.times)):
-            await write(writer, len(columns))
-
-
-async def _ours_matrix(url: str, series: Series) -> None:
-    async with (
-        BesmartClient(
-            api_key="key", login="login", password="password", base_url=url, transport=aiohttp_transport()
-        ) as client,
-        client.writer() as writer,
-    ):
-
-        async def write(signals: int) -> None:
-            await writer.write_matrix(series.keys[:signals], series.times, series.values[:signals])
+            await write(writer, len(series.keys))
             await writer.flush()
-
-        warm_up = _warm_up(series)
-        await write(warm_up)
-        with timed(series.readings, warm_up=warm_up * len(series.times)):
-            await write(len(series.keys))
 
 
 def lists(url: str, series: Series) -> None:
