@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from besmart_async.batching.credit import NO_REF, Credit, by_ref, labels_of
+from besmart_async.batching.credit import NO_REF, Credit, by_ref, refs_and_labels
 from besmart_async.batching.intake import Intake
 from besmart_async.batching.outcomes import CoreEvent, LabelsStored, Rejection, Settled, told
 from besmart_async.batching.report import Ledger
@@ -27,8 +27,8 @@ class Accounts:
         self.ledger.delivered += sum([credit.readings for credit in credits_])
         self._intake.settle(items)
         refs = [credit for credit in credits_ if credit.ref is not NO_REF]
-        self.events += [Settled(ref, delivered=count) for ref, count in by_ref(refs)]
-        labels = labels_of(refs)
+        counts, labels = refs_and_labels(refs)
+        self.events += [Settled(ref, delivered=count) for ref, count in counts]
         if len(labels):
             self.events.append(LabelsStored(labels=labels))
 

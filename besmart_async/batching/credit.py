@@ -84,29 +84,27 @@ class Credit:
         )
 
 
-def by_ref(credits_: Sequence[Credit]) -> Iterable[tuple[int, int]]:
+def by_ref(credits_: Sequence[Credit]) -> list[tuple[int, int]]:
     """Count the readings of each ref that is to be told."""
+    return refs_and_labels(credits_)[0]
+
+
+def refs_and_labels(credits_: Sequence[Credit]) -> tuple[list[tuple[int, int]], NDArray[np.int64]]:
+    """Count the readings of each ref that is to be told, and return the labels of those that have one."""
     counts = Counter[int]()
+    columns: list[NDArray[np.int64]] = []
     for credit in credits_:
         if isinstance(credit.ref, int):
             counts[credit.ref] += credit.readings
-    column = _ref_columns(credits_)
-    if len(column):
+        else:
+            columns.append(credit.ref)
+    column = np.concatenate(columns) if columns else _NO_REFS
+    labelled = column < NO_REF
+    if not labelled.all():
         refs, readings = np.unique(column[column > NO_REF], return_counts=True)
         counts.update(dict(zip(refs.tolist(), readings.tolist(), strict=True)))
-    return [(ref, count) for ref, count in counts.items() if ref > NO_REF]
-
-
-def labels_of(credits_: Sequence[Credit]) -> NDArray[np.int64]:
-    """Return the labels of the readings that have one."""
-    column = _ref_columns(credits_)
-    labelled = column < NO_REF
-    return column if labelled.all() else column[labelled]
-
-
-def _ref_columns(credits_: Sequence[Credit]) -> NDArray[np.int64]:
-    columns = [credit.ref for credit in credits_ if not isinstance(credit.ref, int)]
-    return np.concatenate(columns) if columns else _NO_REFS
+        column = column[labelled]
+    return [(ref, count) for ref, count in counts.items() if ref > NO_REF], column
 
 
 def _pick(column: int | NDArray[Any], rows: NDArray[Any]) -> int | NDArray[Any]:

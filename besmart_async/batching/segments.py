@@ -210,14 +210,19 @@ class Tail:
         rows = len(self.times)
         ref: int | NDArray[Any] = self.ref if self.refs is None else _one_or_all(self.refs, np.int64)
         credit, cost = Credit(rows, None, ref, self.epoch), rows * READING_BYTES + self.extra
-        if self.plain and self.types is None:
-            if rows < _SHORT:
-                if rows == 1 or len(set(self.times)) == rows:
-                    return Listed(self, credit, cost)
-            elif all_true((time := np.fromiter(self.times, np.int64, rows))[1:] > time[:-1]):
-                value = np.fromiter(self.values, np.float64, rows)
-                return Columns(self.key, Grid(time), value, self.type, self.origin, self.unit, credit, cost)
-        return Segment(self.columns(), credit, cost)
+        plain = self._plain(rows, credit, cost) if self.plain and self.types is None else None
+        return plain or Segment(self.columns(), credit, cost)
+
+    def _plain(self, rows: int, credit: Credit, cost: int) -> Segment | None:
+        """Return plain readings as they are encoded; None if times may come twice."""
+        if rows < _SHORT:
+            distinct = rows == 1 or len(set(self.times)) == rows
+            return Listed(self, credit, cost) if distinct else None
+        time = np.fromiter(self.times, np.int64, rows)
+        if not all_true(time[1:] > time[:-1]):
+            return None
+        value = np.fromiter(self.values, np.float64, rows)
+        return Columns(self.key, Grid(time), value, self.type, self.origin, self.unit, credit, cost)
 
     def columns(self) -> SignalData:
         """Return the readings as columns."""

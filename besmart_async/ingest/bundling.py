@@ -65,13 +65,10 @@ def _is_thin(step: Step) -> bool:
     readings = step.readings
     if readings is None or step.urgent or isinstance(step.chunk.time, DaySlots) or len(readings) < MANY_SIGNALS:
         return False
-    width = len(readings.signal.names) if readings.signal is not None else 1
-    codes = (
-        readings.meter.codes * width + readings.signal.codes if readings.signal is not None else readings.meter.codes
-    )
-    if len(run_starts(codes)) * FEW_ROWS <= len(readings):  # sorted by meter: there is nothing to count
+    pairs = readings.pairs
+    if len(run_starts(pairs)) * FEW_ROWS <= len(readings):  # sorted by meter: there is nothing to count
         return False
-    signals = len(distinct_codes(codes, len(readings.meter.names) * width)[0])
+    signals = len(distinct_codes(pairs, len(readings.meter.names) * readings.width)[0])
     return signals >= MANY_SIGNALS and len(readings) < FEW_ROWS * signals
 
 
@@ -122,15 +119,12 @@ class _Bundle:
         assert step.readings is not None  # noqa: S101 - it is thin
         chunk = {name: column.whole() for name, column in self._chunk.items()}
         readings = {name: chunk[name] if name in self._same else self._readings[name].whole() for name in _COLUMNS}
-        return Step(
-            step.source,
-            step.start,
-            attrs.evolve(step.chunk, **chunk),
-            attrs.evolve(step.readings, **readings),
-            self._rejects,
-            self._rows,
-            step.bytes_read,
-            step.urgent,
+        return attrs.evolve(
+            step,
+            chunk=attrs.evolve(step.chunk, **chunk),
+            readings=attrs.evolve(step.readings, **readings),
+            rejects=self._rejects,
+            rows=self._rows,
         )
 
 

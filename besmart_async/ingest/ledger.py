@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 import attrs
 import numpy as np
@@ -50,7 +51,6 @@ class Sheet:
     left: NDArray[np.int64] | None
     open: int
     arrived: NDArray[np.bool_]
-    _places: Places | None = None
 
     def __len__(self) -> int:
         return len(self.items.rows)
@@ -66,12 +66,10 @@ class Sheet:
             yield data, labels[start:stop]
             start = stop
 
-    @property
+    @cached_property
     def places(self) -> Places:
-        """Where in the chunk a row is."""
-        if self._places is None:
-            self._places = Places(self.chunk)
-        return self._places
+        """Where in the chunk a row is; asked for only where the service refuses something."""
+        return Places(self.chunk)
 
     def find(self, number: int) -> tuple[Item, int]:
         """The item of a reading, and its place in it."""

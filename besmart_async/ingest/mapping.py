@@ -171,10 +171,8 @@ _NOWHERE = Target("", SignalKey(0, 0, 0), -1)
 
 def _pairs(readings: Readings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the distinct pairs of codes of meter and signal type, each as a number, and which one each reading has."""
-    signals = readings.signal
-    width = len(signals.names) if signals is not None else 1
-    codes = readings.meter.codes * width + signals.codes if signals is not None else readings.meter.codes
-    distinct, places = distinct_codes(codes, len(readings.meter.names) * width)
+    width = readings.width
+    distinct, places = distinct_codes(readings.pairs, len(readings.meter.names) * width)
     return (distinct // width << _SIGNAL_BITS) + distinct % width, places
 
 

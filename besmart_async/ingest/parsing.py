@@ -98,6 +98,16 @@ class Readings:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def width(self) -> int:
+        """How many signal types a meter may have."""
+        return len(self.signal.names) if self.signal is not None else 1
+
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        """The meter and signal type of each reading as one number: `width` times the meter's code, and the type's."""
+        return self.meter.codes * self.width + self.signal.codes if self.signal is not None else self.meter.codes
+
     def take(self, rows: NDArray[Any]) -> Readings:
         """The readings at these places (a mask or numbers)."""
         return attrs.evolve(
