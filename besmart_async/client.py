@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from besmart_async.batching.engine import WriterHook
-from besmart_async.batching.outbox import OnReject
-from besmart_async.batching.read_events import ReadHook
-from besmart_async.batching.reader import Reader
-from besmart_async.batching.writer import Writer
+from besmart_async.batching.read.events import ReadHook
+from besmart_async.batching.read.reader import Reader
+from besmart_async.batching.write.dead_letters import OnReject
+from besmart_async.batching.write.sender import WriterHook
+from besmart_async.batching.write.writer import Writer
 from besmart_async.config import DEFAULT_BASE_URL, MAX_CONNECTIONS, BatchPolicy, ReadPolicy, RetryPolicy, Timeouts
 from besmart_async.errors import BesmartConfigError
 from besmart_async.models import SignalData, SignalQuery

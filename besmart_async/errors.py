@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self, cast
 import attrs
 
 if TYPE_CHECKING:
-    from besmart_async.batching.outcomes import Rejection
-    from besmart_async.batching.report import DeliveryReport
+    from besmart_async.models.delivery import DeliveryReport, Rejection
 
 Outcome = Literal["not_sent", "in_doubt", "rejected"]
 

@@ -15,6 +15,7 @@ LAYERS = (
     {"wire"},
     {"transport"},
     {"resources"},
+    {"cancellation"},
     {"batching"},
     {"client"},
     {"export", "ingest", "integrations", "plots"},
@@ -25,11 +26,8 @@ LAYERS = (
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 ONLY_IN_TRANSPORT = {"httpx", "httpx_aiohttp", "aiohttp", "tenacity"}
-PURE_BATCHING = """
-accounts coalescer credit flushes gathering grids holds intake isolation lane_queue lanes matching outcomes pacing
-packer packing read_report report salvage segments settlement stock traffic windows
-"""
-PURE = ("wire", "models", *(f"batching/{name}.py" for name in PURE_BATCHING.split()))
+PURE_FOLDERS = {"core", "models", "wire"}
+"""Folders of these names hold pure code, wherever they stand."""
 IMPURE_MODULES = {"time", "asyncio", "anyio", "logging", "random", "socket", "threading"}
 
 SIMULATOR_MAY_USE = {"simulator"}
@@ -78,20 +76,40 @@ def test_imports_point_down(path: Path) -> None:
         assert target == room or RANK[target] < RANK[room], f"{path}:{line}: {room} must not import {target}"
 
 
-@pytest.mark.parametrize("part", PURE)
-def test_the_core_is_pure(part: str) -> None:
-    place = PACKAGE / part
-    for path in [place] if place.suffix else sorted(place.rglob("*.py")):
-        if not path.exists():
-            pytest.fail(f"{path} is gone: mend this list")
-        tree = ast.parse(path.read_text("utf-8"))
-        impure = {module.partition(".")[0] for module, _ in runtime_imports(tree)} & IMPURE_MODULES
-        assert not impure, f"{path}: {impure}"
-        assert not any(isinstance(node, ast.Await) for node in ast.walk(tree)), path
+def is_pure(path: Path) -> bool:
+    return not PURE_FOLDERS.isdisjoint(path.relative_to(PACKAGE).parts[:-1])
+
+
+@pytest.mark.parametrize("path", [*filter(is_pure, modules())], ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_pure_folders_hold_pure_code(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+    impure = {module.partition(".")[0] for module, _ in runtime_imports(tree)} & IMPURE_MODULES
+    assert not impure, f"{path}: {impure}"
+    assert not any(isinstance(node, ast.Await) for node in ast.walk(tree)), path
+
+
+def test_there_are_pure_folders() -> None:
+    pure = {path.relative_to(PACKAGE).parent.as_posix() for path in filter(is_pure, modules())}
+    assert {"models", "wire", "batching/read/core", "batching/write/core"} <= pure
+
+
+def test_no_folder_holds_more_than_18_modules() -> None:
+    for folder in {path.parent for path in modules()}:
+        count = sum(path.name != "__init__.py" for path in folder.glob("*.py"))
+        assert count <= 18 or folder.relative_to(PACKAGE).as_posix() in {"."}, f"{folder}: {count} modules"
+
+
+def test_no_two_classes_share_a_name() -> None:
+    homes: dict[str, Path] = {}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                home = homes.setdefault(node.name, path)
+                assert home == path, f"class {node.name} stands in {home} and in {path}"
 
 
 def test_package_inits_only_reexport() -> None:
-    for path in PACKAGE.glob("*/__init__.py"):
+    for path in PACKAGE.glob("*/**/__init__.py"):
         for node in ast.parse(path.read_text("utf-8")).body:
             allowed = isinstance(node, ast.Import | ast.ImportFrom | ast.Expr | ast.Assign)
             assert allowed, f"{path}:{node.lineno}: only re-exports here"

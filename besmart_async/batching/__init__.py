@@ -1,18 +1,7 @@
 """Gathering single calls into bulk calls: pure cores that decide, thin async shells that send."""
 
-from besmart_async.batching.engine import WriterHook
-from besmart_async.batching.outcomes import (
-    BatchAcknowledged,
-    BatchRetried,
-    BatchSent,
-    BatchSplit,
-    LabelsStored,
-    Rejection,
-    SendingPaused,
-    SendingResumed,
-    WriterEvent,
-)
-from besmart_async.batching.read_events import (
+from besmart_async.batching.read.core.coalescer import ReadReport
+from besmart_async.batching.read.events import (
     ReadBatchAnswered,
     ReadBatchFailed,
     ReadBatchSent,
@@ -20,10 +9,20 @@ from besmart_async.batching.read_events import (
     ReadEvent,
     ReadHook,
 )
-from besmart_async.batching.read_report import ReadReport
-from besmart_async.batching.reader import Reader
-from besmart_async.batching.report import DeliveryReport
-from besmart_async.batching.writer import Writer
+from besmart_async.batching.read.reader import Reader
+from besmart_async.batching.write.core.events import (
+    BatchAcknowledged,
+    BatchRetried,
+    BatchSent,
+    BatchSplit,
+    LabelsStored,
+    SendingPaused,
+    SendingResumed,
+    WriterEvent,
+)
+from besmart_async.batching.write.sender import WriterHook
+from besmart_async.batching.write.writer import Writer
+from besmart_async.models.delivery import DeliveryReport, Rejection
 
 __all__ = [
     "BatchAcknowledged",

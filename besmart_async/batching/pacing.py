@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from besmart_async.batching.outcomes import congested
+from besmart_async.batching.verdicts import congested
 from besmart_async.errors import BesmartError
 
 Random = Callable[[], float]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import attrs
 
-from besmart_async.batching.outbox import OnReject
-from besmart_async.batching.outcomes import BatchAcknowledged, BatchRetried, SendingPaused, WriterEvent
-from besmart_async.batching.report import DeliveryReport
-from besmart_async.batching.writer import Writer
+from besmart_async.batching.write.core.events import BatchAcknowledged, BatchRetried, SendingPaused, WriterEvent
+from besmart_async.batching.write.dead_letters import OnReject
+from besmart_async.batching.write.writer import Writer
 from besmart_async.client import BesmartClient
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, UndeliveredError
+from besmart_async.models.delivery import DeliveryReport
 
 _LOOK_S = 0.2
 """How often progress is shown."""

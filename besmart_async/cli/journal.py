@@ -14,7 +14,6 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from besmart_async.batching.journal.inspection import Inspection, inspect
-from besmart_async.batching.outcomes import Rejection
 from besmart_async.cli.draining import Drained, Draining, GaveUpError
 from besmart_async.cli.exits import Exit, UsageError, exit_of
 from besmart_async.cli.output import cell, error_line, plain, size_text, write, write_json, write_table
@@ -22,6 +21,7 @@ from besmart_async.cli.progress import DrainBar
 from besmart_async.cli.session import client_for, interruptible
 from besmart_async.cli.summary import line
 from besmart_async.errors import JournalError
+from besmart_async.models.delivery import Rejection
 from besmart_async.models.times import from_ms
 
 

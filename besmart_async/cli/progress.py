@@ -8,9 +8,9 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from besmart_async.batching.report import DeliveryReport
 from besmart_async.cli.bars import Bar, Rate, one_line
 from besmart_async.ingest.progress import Progress as Step
+from besmart_async.models.delivery import DeliveryReport
 
 
 class _TwoLines(Progress):

@@ -12,9 +12,9 @@ from typing import BinaryIO, Literal, Protocol, cast
 
 import attrs
 
-from besmart_async.batching.interruption import unless
-from besmart_async.batching.reader import Reader
-from besmart_async.batching.windows import divisible, parts_of
+from besmart_async.batching.read.core.windows import divisible, parts_of
+from besmart_async.batching.read.reader import Reader
+from besmart_async.cancellation import unless
 from besmart_async.config import ReadPolicy
 from besmart_async.errors import ApiError, BesmartError, InvalidInputError
 from besmart_async.export.files import (

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from itertools import pairwise
 
-from besmart_async.batching.reader import Reader
+from besmart_async.batching.read.reader import Reader
 from besmart_async.errors import BesmartError
 from besmart_async.export.report import refuses_one_signal
 from besmart_async.models.keys import SignalKey

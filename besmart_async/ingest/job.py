@@ -11,7 +11,7 @@ from typing import Literal
 
 import attrs
 
-from besmart_async.batching.interruption import unless
+from besmart_async.cancellation import unless
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
 from besmart_async.ingest.accounts import Account

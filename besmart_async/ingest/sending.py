@@ -22,7 +22,7 @@ from besmart_async.batching import (
     SendingResumed,
     WriterEvent,
 )
-from besmart_async.batching.outcomes import Verdict, verdict
+from besmart_async.batching.verdicts import Verdict, verdict
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import ApiError, BesmartError, WriterTimeoutError
 from besmart_async.ingest.archive import Archive

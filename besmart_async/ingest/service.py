@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from besmart_async.batching import Writer, WriterHook
-from besmart_async.batching.outbox import OnReject
+from besmart_async.batching.write.dead_letters import OnReject
 from besmart_async.config import BatchPolicy
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData

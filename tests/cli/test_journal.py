@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from besmart_async import BatchPolicy, SignalKey, UndeliveredError
-from besmart_async.batching.writer import Writer
+from besmart_async.batching.write.writer import Writer
 from besmart_async.cli.exits import Exit
 from besmart_async.simulator import Fault, Simulator
 
@@ -25,7 +25,7 @@ WRITES = "sensors.put_signals_data"
 COMMAND = [sys.executable, "-c", "from besmart_async.cli import main; main()", "journal", "drain"]
 OWNER = """
 import asyncio, sys
-from besmart_async.batching.writer import Writer
+from besmart_async.batching.write.writer import Writer
 
 async def never(body, /):
     await asyncio.Event().wait()

@@ -26,7 +26,7 @@ from besmart_async import (
     SignalQuery,
     UnprocessableError,
 )
-from besmart_async.batching.reader import Reader
+from besmart_async.batching.read.reader import Reader
 from besmart_async.config import ReadPolicy
 from besmart_async.export import ExportError, ExportJob, ExportProgress, ExportReport
 from besmart_async.export.job import MAX_SIGNALS, SIGNAL_DAYS, policy_for

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from besmart_async import BatchPolicy, JournalError, SignalData, SignalKey
-from besmart_async.batching.writer import Writer
+from besmart_async.batching.write.writer import Writer
 from tests.faults.failing_disk import FSYNC_FAILS, FULL, FailingDisk, sqlite_library
 
 KEY = SignalKey(12, 122, 32)
@@ -121,7 +121,7 @@ async def test_one_fsync_serves_all_who_write_at_once(disk: FailingDisk, tmp_pat
 LIMITED = """
 import asyncio, resource, signal, sys
 from besmart_async import BatchPolicy, JournalError, SignalKey
-from besmart_async.batching.writer import Writer
+from besmart_async.batching.write.writer import Writer
 
 async def put(body, /):
     await asyncio.Event().wait()

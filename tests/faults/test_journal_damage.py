@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from besmart_async import JournalError, SignalData, SignalKey
-from besmart_async.batching.door import Reading
 from besmart_async.batching.journal.file import JournalFile
 from besmart_async.batching.journal.opening import Found
 from besmart_async.batching.journal.records import Entry
-from besmart_async.batching.journal.wal import read_log
+from besmart_async.batching.journal.salvage import read_log
+from besmart_async.batching.write.door import Reading
 
 FRAME_BYTES = 4096 + 24
 FLIPS = 60

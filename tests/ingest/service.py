@@ -7,7 +7,7 @@ import orjson
 
 from besmart_async import BatchPolicy, SignalData, SignalQuery, SignalType
 from besmart_async.batching import Writer, WriterHook
-from besmart_async.batching.outbox import OnReject
+from besmart_async.batching.write.dead_letters import OnReject
 
 
 class Service:

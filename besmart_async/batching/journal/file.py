@@ -17,8 +17,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from besmart_async.batching.journal import database
-from besmart_async.batching.journal.database import Row, disk_errors_told
-from besmart_async.batching.journal.lock import JournalLock
+from besmart_async.batching.journal.database import JournalLock, Row, disk_errors_told
 from besmart_async.batching.journal.opening import Found, open_journal
 from besmart_async.batching.journal.records import Write, decode, encode
 from besmart_async.errors import JournalError

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from besmart_async.batching.door import Reading
-from besmart_async.batching.journal.lock import JournalLock
+from besmart_async.batching.journal.database import JournalLock
 from besmart_async.batching.journal.opening import (
     content,
     fresh_path,
@@ -23,7 +22,8 @@ from besmart_async.batching.journal.opening import (
     salvaged_from,
 )
 from besmart_async.batching.journal.records import DamagedRecordError, Entry, Record
-from besmart_async.batching.journal.wal import Log, read_log
+from besmart_async.batching.journal.salvage import Log, read_log
+from besmart_async.batching.write.door import Reading
 from besmart_async.errors import JournalError
 
 _TRIES = 5

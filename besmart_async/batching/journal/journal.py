@@ -18,15 +18,16 @@ from typing import Any
 
 import attrs
 
-from besmart_async.batching.credit import NO_REF
 from besmart_async.batching.journal.database import Row
 from besmart_async.batching.journal.file import JournalFile
 from besmart_async.batching.journal.opening import Found
 from besmart_async.batching.journal.records import Write, count
 from besmart_async.batching.journal.recovery import Recovered, in_columns
 from besmart_async.batching.journal.tracker import Tracker
-from besmart_async.batching.outcomes import Rejection, Settled
+from besmart_async.batching.write.core.credit import NO_REF
+from besmart_async.batching.write.core.events import Settled
 from besmart_async.errors import BesmartError, JournalError
+from besmart_async.models.delivery import Rejection
 from besmart_async.models.keys import SignalKey
 
 logger = logging.getLogger("besmart_async")

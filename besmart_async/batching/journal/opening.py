@@ -13,11 +13,9 @@ from pathlib import Path
 import attrs
 
 from besmart_async.batching.journal import database
-from besmart_async.batching.journal.database import APPLICATION_ID, TABLES, Row
-from besmart_async.batching.journal.lock import create_private
+from besmart_async.batching.journal.database import APPLICATION_ID, TABLES, Row, create_private
 from besmart_async.batching.journal.records import DamagedRecordError, Record, decode, encode
-from besmart_async.batching.journal.salvage import Salvage, holds_records, salvage
-from besmart_async.batching.journal.wal import Log, read_log
+from besmart_async.batching.journal.salvage import Log, Salvage, holds_records, read_log, salvage
 from besmart_async.errors import JournalError
 
 

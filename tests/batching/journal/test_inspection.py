@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from besmart_async import BatchPolicy, JournalError, SignalKey, UndeliveredError
+from besmart_async.batching.journal.database import JournalLock
 from besmart_async.batching.journal.inspection import inspect
-from besmart_async.batching.journal.lock import JournalLock
-from besmart_async.batching.writer import Writer
+from besmart_async.batching.write.writer import Writer
 
 START = 1_577_836_800_000
 
 OWNER = """
 import asyncio, sys
 from besmart_async import BatchPolicy, SignalKey
-from besmart_async.batching.writer import Writer
+from besmart_async.batching.write.writer import Writer
 
 async def never(body, /):
     await asyncio.Event().wait()
@@ -35,7 +35,7 @@ asyncio.run(main())
 LOOK = """
 import sys
 from pathlib import Path
-from besmart_async.batching.journal.lock import JournalLock
+from besmart_async.batching.journal.database import JournalLock
 print(JournalLock(Path(sys.argv[1])).owner())
 """
 

@@ -1,0 +1,97 @@
+"""What a failed attempt of a bulk call means for what happens next. Pure: errors in, answers out."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from besmart_async.errors import (
+    ApiError,
+    BesmartError,
+    DecodeError,
+    Outcome,
+    PayloadTooLargeError,
+    ProtocolError,
+    RateLimitError,
+    RequestTimeoutError,
+    TransportError,
+)
+
+_CREDENTIALS = frozenset({401, 403})
+_PASSING = frozenset({408, 425})
+_GATEWAY = frozenset({502, 504})
+"""A gateway gave up on the service, which may still be working on the request."""
+
+
+class Verdict(Enum):
+    """What a failed attempt means for its batch."""
+
+    REFUSED = "refused"
+    """The content (or the request as such) is refused: find the culprits."""
+    TOO_LARGE = "too large"
+    """Send it in smaller pieces."""
+    UNAVAILABLE = "unavailable"
+    """The service is in trouble: send the same bytes again, later."""
+    THROTTLED = "throttled"
+    """The service is well and wants less."""
+    FORBIDDEN = "forbidden"
+    """The credentials are refused: wait until they work again."""
+    FATAL = "fatal"
+    """Nothing that could be sent again: a closed client, missing credentials, a defect."""
+
+
+def verdict(error: BaseException) -> Verdict:
+    """Tell what a failed attempt means for its batch."""
+    if isinstance(error, PayloadTooLargeError):
+        return Verdict.TOO_LARGE
+    if isinstance(error, RateLimitError):
+        return Verdict.THROTTLED
+    if isinstance(error, ApiError):
+        if error.status in _CREDENTIALS or error.operation.startswith("users."):
+            return Verdict.UNAVAILABLE if error.status >= 500 else Verdict.FORBIDDEN
+        return Verdict.UNAVAILABLE if error.status >= 500 or error.status in _PASSING else Verdict.REFUSED
+    if isinstance(error, TransportError | DecodeError):
+        return Verdict.UNAVAILABLE
+    return Verdict.FATAL
+
+
+def may_have_applied(error: BaseException) -> bool:
+    """Tell whether the attempt that failed so may have stored its readings."""
+    if isinstance(error, BesmartError) and error.outcome is not None:
+        return error.outcome == "in_doubt"
+    return isinstance(error, TransportError) and error.reached
+
+
+def may_still_apply(error: BaseException) -> bool:
+    """Tell whether the attempt that failed so may store its readings even later: its answer was lost on the way."""
+    if isinstance(error, ApiError):
+        return error.status in _GATEWAY and may_have_applied(error)
+    return isinstance(error, TransportError) and may_have_applied(error)
+
+
+def stale(error: BaseException) -> bool:
+    """Tell whether an idle connection was found dead, which says nothing about the service's health."""
+    return isinstance(error, ProtocolError) and error.reused
+
+
+def strain(error: BaseException) -> int:
+    """Weigh a failure as evidence that going on is of no use for now: a 5xx weighs less than no answer."""
+    if verdict(error) is Verdict.FORBIDDEN:
+        return 4  # the transport has tried a new token already
+    return 1 if isinstance(error, ApiError | DecodeError) else 2
+
+
+def congested(error: BaseException) -> bool:
+    """Tell whether a failure asks for fewer calls at a time."""
+    return isinstance(error, RequestTimeoutError) or (isinstance(error, ApiError) and error.status in {429, 503})
+
+
+def is_403(error: BaseException | None) -> bool:
+    """Tell whether it is a 403 of the call itself: of the credentials, or of something in the batch."""
+    return isinstance(error, ApiError) and error.status == 403 and not error.operation.startswith("users.")
+
+
+def told(error: BesmartError, outcome: Outcome) -> BesmartError:
+    """Return an error instance of its own that says `outcome`."""
+    own = error.clone()
+    own.outcome = outcome
+    return own

@@ -1,0 +1,68 @@
+"""What became of written readings: the report of a writer, and readings that could not be delivered."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from besmart_async.errors import BesmartError, Outcome
+from besmart_async.models.series import SignalData
+
+WriterState = Literal["open", "paused", "stopped"]
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryReport:
+    """Where a writer stands. Always: `accepted == delivered + rejected + in_doubt + pending` (readings).
+
+    Attributes:
+        accepted: readings taken over from callers.
+        delivered: readings the service acknowledged; one replaced while queued counts when its replacement does.
+        rejected: readings that will not be delivered: refused by the service, or never sent.
+        in_doubt: readings that may or may not be stored, with no more tries.
+        pending: readings without a final outcome yet.
+        kept: those of the pending that a writer which has stopped or closed leaves in its journal, for the next one.
+        requests: bulk calls sent, retries and parts included.
+        retries: calls that repeated an earlier one as it was.
+        splits: batches that had to be taken apart.
+        bytes: request bodies sent.
+        in_flight: bulk calls under way now.
+        max_in_flight: how many may be under way at present.
+        memory_bytes: estimate of what is buffered and in flight.
+        state: `"paused"` while the service is down, asks for patience or refuses the credentials; `"stopped"` for good.
+    """
+
+    accepted: int = 0
+    delivered: int = 0
+    rejected: int = 0
+    in_doubt: int = 0
+    pending: int = 0
+    kept: int = 0
+    requests: int = 0
+    retries: int = 0
+    splits: int = 0
+    bytes: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
+    memory_bytes: int = 0
+    state: WriterState = "open"
+
+
+@attrs.frozen
+class Rejection:
+    """Readings that were accepted and will not be delivered.
+
+    Attributes:
+        data: the readings; where one replaced another while queued, only the last.
+        error: why.
+        outcome: `"rejected"` (the service refused them), `"not_sent"` (they never reached it) or `"in_doubt"`.
+        readings: how many accepted readings they stand for.
+        refs: which accepted writes they came from, where the writes were given refs; or the labels of the readings.
+    """
+
+    data: SignalData
+    error: BesmartError
+    outcome: Outcome
+    readings: int
+    refs: frozenset[int] = frozenset()
