@@ -15,7 +15,7 @@ from benchmarks.marks import Mark, Marks
 from besmart_async import BatchPolicy, SignalKey
 from besmart_async.batching.write.core.core import Coalescer
 from besmart_async.batching.write.core.credit import NO_REF
-from besmart_async.batching.write.matrices import ManyColumns
+from besmart_async.batching.write.validation import ManyColumns
 from besmart_async.models.values import DOUBLE
 from besmart_async.wire.columns import Form, encode_items
 

@@ -101,7 +101,8 @@ class BatchPolicy:
 
     Attributes:
         linger_s: how long the first item of a batch waits for company. 50 ms: unnoticed, yet ample for coalescing.
-        max_items: signals in one bulk write. 500.
+        max_items: signals in one bulk write; None: 500 at first, more (up to 10,000) while answers stay clean and bodies
+            are far below `max_bytes`, fewer after a 413, a 422 whose parts all pass, or a timeout.
         max_readings: readings in one bulk write. 50,000: about 2 MB as JSON at most, far less than a read timeout.
         max_bytes: serialized bytes of one bulk write. 900,000: under nginx's default limit of 1 MB.
         max_memory_bytes: what the writer may hold before `write` waits: three quarters for readings that wait, the rest
@@ -114,20 +115,26 @@ class BatchPolicy:
             readings wait. 60 s: the time common front ends sit on a request.
         initial_wait_s: upper end of the first wait before a batch is sent again. 1 s.
         max_wait_s: upper end of any such wait. 60 s.
+        max_refused_share: share of the signals that the service refuses, counted over `refusal_window_s`, at which the
+            writer stops. 1.0: only when nothing at all is stored; a producer whose readings are all bad stops nobody
+            else. `math.inf`: never.
+        refusal_window_s: how long a refusal counts, and how long such a stop lasts. 60 s.
     """
 
     linger_s: float = attrs.field(default=0.05, validator=_at_least(0.0, finite=True))
-    max_items: int = attrs.field(default=500, validator=_at_least(1))
-    max_readings: int = attrs.field(default=50_000, validator=_at_least(1))
-    max_bytes: int = attrs.field(default=900_000, validator=_at_least(1_000))
-    max_memory_bytes: int = attrs.field(default=64 << 20, validator=_at_least(1_000))
-    max_in_flight: int | None = attrs.field(default=None, validator=attrs.validators.optional(_at_least(1)))
+    max_items: int | None = attrs.field(default=None, validator=attrs.validators.optional(_at_least(1, whole=True)))
+    max_readings: int = attrs.field(default=50_000, validator=_at_least(1, whole=True))
+    max_bytes: int = attrs.field(default=900_000, validator=_at_least(1_000, whole=True))
+    max_memory_bytes: int = attrs.field(default=64 << 20, validator=_at_least(1_000, whole=True))
+    max_in_flight: int | None = attrs.field(default=None, validator=attrs.validators.optional(_at_least(1, whole=True)))
     delivery_timeout_s: float = attrs.field(default=120.0, validator=_at_least(0.0))
     admission_timeout_s: float = attrs.field(default=60.0, validator=_at_least(0.0))
     close_timeout_s: float = attrs.field(default=30.0, validator=_at_least(0.0))
     hold_off_s: float = attrs.field(default=60.0, validator=_at_least(0.0, finite=True))
     initial_wait_s: float = attrs.field(default=1.0, validator=_at_least(0.0, finite=True))
     max_wait_s: float = attrs.field(default=60.0, validator=_at_least(0.0, finite=True))
+    max_refused_share: float = attrs.field(default=1.0, validator=_at_least(0.01))
+    refusal_window_s: float = attrs.field(default=60.0, validator=_at_least(0.0, finite=True))
 
 
 @attrs.frozen(kw_only=True)

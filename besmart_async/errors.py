@@ -280,17 +280,23 @@ class UndeliveredError(BesmartError):
         report: the writer's `DeliveryReport`.
         undelivered: a `Rejection` (data, error, outcome) for each part of the readings that did not arrive.
         journaled: readings not delivered yet that stay in the writer's journal: the next writer on it delivers them.
+        dropped: readings that did not arrive and are not in `undelivered`, since their data took too much memory.
     """
 
-    def __init__(self, report: DeliveryReport, undelivered: Sequence[Rejection], journaled: int = 0) -> None:
+    def __init__(
+        self, report: DeliveryReport, undelivered: Sequence[Rejection], journaled: int = 0, dropped: int = 0
+    ) -> None:
         """Count what did not arrive, with the reason of the first."""
-        super().__init__(report, undelivered, journaled)
+        super().__init__(report, undelivered, journaled, dropped)
+        self.dropped = dropped
         self.report = report
         self.undelivered = tuple(undelivered)
         self.journaled = journaled
 
     def __str__(self) -> str:
         told = [self._lost()] if self.undelivered or not self.journaled else []
+        if self.dropped:
+            told.append(f"{self.dropped} more readings were not delivered; their data was not kept")
         if self.journaled:
             told.append(f"{self.journaled} readings stay in the journal; the next writer on it delivers them")
         return "; ".join(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import attrs
@@ -29,6 +30,8 @@ class DeliveryReport:
         bytes: request bodies sent.
         in_flight: bulk calls under way now.
         max_in_flight: how many may be under way at present.
+        max_items: how many signals a call may hold at present.
+        refused_signals: signals of which the service refused everything lately.
         memory_bytes: estimate of what is buffered and in flight.
         state: `"paused"` while the service is down, asks for patience or refuses the credentials; `"stopped"` for good.
     """
@@ -45,6 +48,8 @@ class DeliveryReport:
     bytes: int = 0
     in_flight: int = 0
     max_in_flight: int = 0
+    max_items: int = 0
+    refused_signals: int = 0
     memory_bytes: int = 0
     state: WriterState = "open"
 
@@ -58,7 +63,9 @@ class Rejection:
         error: why.
         outcome: `"rejected"` (the service refused them), `"not_sent"` (they never reached it) or `"in_doubt"`.
         readings: how many accepted readings they stand for.
-        refs: which accepted writes they came from, where the writes were given refs; or the labels of the readings.
+        refs: which calls of `deliver` they came from.
+        numbers: numbers of those accepted readings, as half-open ranges, ascending. The writer counts readings from 0
+            as it accepts them; `write_data` returns the numbers it gave.
     """
 
     data: SignalData
@@ -66,3 +73,4 @@ class Rejection:
     outcome: Outcome
     readings: int
     refs: frozenset[int] = frozenset()
+    numbers: Sequence[tuple[int, int]] = ()

@@ -65,7 +65,7 @@ async def test_cancelled_callers_of_a_writer_only_detach(seed: int, call: str, t
             await witness.flush()
         stage.everything_delivered()
         assert cancelled > 0 or call == "write"  # with room, a write is done before anybody can cancel it
-        assert not witness.writer._engine.deliveries
+        assert not witness.writer._sender.deliveries
         assert (await stage.client.signals.types()) != []
     assert only_this_task_is_left()
 

@@ -18,7 +18,7 @@ from besmart_async.batching.journal.file import JournalFile
 from besmart_async.batching.journal.opening import Found
 from besmart_async.batching.journal.records import Entry
 from besmart_async.batching.journal.salvage import read_log
-from besmart_async.batching.write.door import Reading
+from besmart_async.batching.write.validation import Reading
 
 FRAME_BYTES = 4096 + 24
 FLIPS = 60

@@ -21,9 +21,8 @@ from besmart_async.batching.write.core.core import Coalescer
 from besmart_async.batching.write.core.credit import NO_REF
 from besmart_async.batching.write.core.intake import ONE_BYTES
 from besmart_async.batching.write.core.segments import columns_cost
-from besmart_async.batching.write.door import PlainReading, Reading
-from besmart_async.batching.write.matrices import ManyColumns
 from besmart_async.batching.write.sender import Engine
+from besmart_async.batching.write.validation import ManyColumns, PlainReading, Reading
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, InvalidInputError
 from besmart_async.models.keys import SignalKey

@@ -23,7 +23,7 @@ from besmart_async.batching.journal.opening import (
 )
 from besmart_async.batching.journal.records import DamagedRecordError, Entry, Record
 from besmart_async.batching.journal.salvage import Log, read_log
-from besmart_async.batching.write.door import Reading
+from besmart_async.batching.write.validation import Reading
 from besmart_async.errors import JournalError
 
 _TRIES = 5

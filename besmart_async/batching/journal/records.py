@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from besmart_async.batching.write.door import PlainReading, Reading
+from besmart_async.batching.write.validation import PlainReading, Reading
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from besmart_async.batching.journal.records import Entry
 from besmart_async.batching.write.core.segments import Tail
-from besmart_async.batching.write.door import Reading
+from besmart_async.batching.write.validation import Reading
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 

@@ -4,52 +4,85 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 
+from besmart_async.batching.write.core.log import columns_cost
 from besmart_async.models.delivery import Rejection
+
+logger = logging.getLogger("besmart_async")
 
 OnReject = Callable[[Rejection], Awaitable[object] | object]
 
-KEPT_READINGS = 2_000_000
-"""So many undelivered readings are kept, with their data, for a caller that gave no handler; more are only counted."""
+REJECTION_BYTES = 300
+"""Estimate for a kept rejection without its columns."""
+ERROR_BYTES = 1_400
+"""Estimate for its error, with the answer that refused it; the readings of one call share it."""
 
 
-class Outbox:
+class DeadLetters:
     """Hands rejections to `on_reject`, one at a time and in order, or keeps them.
+
+    Args:
+        on_reject: the handler; None to keep rejections until they are raised.
+        max_bytes: what may be kept; of what is beyond, only the number is.
 
     Attributes:
         told: called with each rejection that somebody has had.
+        bytes: what is kept takes so much memory (an estimate).
+        dropped: readings whose data was not kept, since they were last taken.
     """
 
-    def __init__(self, on_reject: OnReject | None) -> None:
+    def __init__(self, on_reject: OnReject | None, max_bytes: int) -> None:
         self._on_reject = on_reject
+        self._max_bytes = max_bytes
         self.told: Callable[[Rejection], object] = _nobody_asks
+        self.bytes = 0
+        self.dropped = 0
         self._queue: deque[Rejection] = deque()
         self._task: asyncio.Task[None] | None = None
         self._kept: list[Rejection] = []
-        self._kept_readings = 0
         self._errors: list[Exception] = []
 
-    def add(self, rejection: Rejection, *, told_otherwise: bool) -> None:
-        """Take a rejection. Without a handler it is kept, unless its caller is told otherwise (`deliver`)."""
-        if self._on_reject is None:
-            if told_otherwise:
-                self.told(rejection)
-            elif self._kept_readings < KEPT_READINGS:
-                self._kept.append(rejection)
-                self._kept_readings += rejection.readings
-            return
-        self._queue.append(rejection)
-        if self._task is None:
-            self._hand_over()
+    def add(self, rejection: Rejection, *, told_otherwise: bool) -> bool:
+        """Take a rejection. Without a handler it is kept, unless its caller is told otherwise (`deliver`).
 
-    def take(self) -> list[Rejection]:
-        """Return what was kept, once."""
-        kept, self._kept, self._kept_readings = self._kept, [], 0
+        Returns:
+            Whether nobody hears of it now.
+        """
+        if self._on_reject is not None:
+            self._queue.append(rejection)
+            if self._task is None:
+                self._hand_over()
+            return False
+        if told_otherwise:
+            self.told(rejection)
+            return False
+        shared = bool(self._kept) and self._kept[-1].error is rejection.error
+        cost = REJECTION_BYTES + columns_cost(rejection.data) + (0 if shared else ERROR_BYTES)
+        if self.bytes + cost <= self._max_bytes:
+            self._kept.append(rejection)
+            self.bytes += cost
+        else:
+            if not self.dropped:
+                logger.error(
+                    "the besmart writer keeps no more data of readings that were given up (%d bytes are kept); give it "
+                    "an on_reject, or flush more often",
+                    self.bytes,
+                )
+            self.dropped += rejection.readings
+            self.told(rejection)
+        return True
+
+    def take(self) -> tuple[list[Rejection], int]:
+        """Return what was kept, and how many readings beyond that were not; once."""
+        kept, dropped = self._kept, self.dropped
+        self._kept, self.bytes, self.dropped = [], 0, 0
         for rejection in kept:
             self.told(rejection)
-        return kept
+        return kept, dropped
 
     def take_errors(self) -> list[Exception]:
         """Return what the handler raised, once."""
@@ -74,7 +107,7 @@ class Outbox:
             pending = self._called(rejection)
             if pending is not None:
                 self._task = asyncio.get_running_loop().create_task(
-                    self._work(rejection, pending), name="besmart writer on_reject"
+                    self._work(rejection, pending), name="besmart writer on_reject", context=Context()
                 )
                 return
 

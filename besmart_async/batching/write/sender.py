@@ -1,137 +1,42 @@
-"""Those who wait for a writer: for room, for an acknowledgement, for something to become true.
-
-The part of a writer that makes the calls: tasks, one timer, and telling everybody what became of what.
+"""The part of a writer that makes the calls: tasks, one timer, and telling everybody what became of what.
 
 `pump` sends what is due and sets one timer for what is not. It runs when the core asks for attention, when the timer
-ends, and when a call ends. `_carry` is one call, from sending to settling.
+ends, and when a call ends; one batch is formed in a turn of the event loop, so that others run in between. `_carry` is
+one call, from sending to settling. Calls, timers and hooks run in an empty context: a batch belongs to no request.
 
-An engine belongs to the process and event loop that it is first used in (`home`), until it is closed. `close` delivers
-what it can and gives the rest up; nothing is pending, under way or waited for afterwards.
+A sender belongs to the process and event loop that it is first used in, until it is closed. `close` delivers what it can
+and gives the rest up; nothing is pending, under way or waited for afterwards. What is given up where nobody can catch
+it is logged.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time as clock
-from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from threading import get_ident
 from typing import Protocol
 from weakref import WeakSet
 
-import attrs
-
-from besmart_async.batching.write.core.core import Batch, Coalescer
-from besmart_async.batching.write.core.events import Settled, WriterEvent
-from besmart_async.batching.write.dead_letters import Outbox
+from besmart_async.batching.write.core.core import Dispatch, WriteCore
+from besmart_async.batching.write.core.events import (
+    BatchAcknowledged,
+    SendingPaused,
+    SendingResumed,
+    Settled,
+    WriterEvent,
+)
+from besmart_async.batching.write.core.provenance import Ranges
+from besmart_async.batching.write.dead_letters import DeadLetters
+from besmart_async.batching.write.waiting import Delivery, Flushes, Line
 from besmart_async.errors import BesmartError, TransportError
 from besmart_async.models.delivery import Rejection
 from besmart_async.transport.events import Hooks
 
-
-@attrs.define(eq=False)
-class Delivery:
-    """A `deliver` under way: how many of its readings have which outcome."""
-
-    readings: int
-    future: asyncio.Future[None]
-    told: int = 0
-    lost: int = 0
-    error: BesmartError | None = None
-
-    def note(self, settled: Settled) -> bool:
-        """Add some outcomes; True once all are there."""
-        lost = settled.rejected + settled.in_doubt + settled.kept
-        self.told += settled.delivered + lost
-        self.lost += lost
-        if settled.error is not None and (self.error is None or settled.error.outcome == "in_doubt"):
-            self.error = settled.error
-        return self.told >= self.readings
-
-    def tell(self) -> None:
-        """Let the caller go on."""
-        if self.future.done():
-            return
-        if self.error is None:
-            self.future.set_result(None)
-            return
-        if self.lost < self.readings:
-            self.error.add_note(f"{self.readings - self.lost} of these {self.readings} readings were delivered")
-        self.future.set_exception(self.error)
-
-
-class Line:
-    """Callers that wait for room, first come first served; `waiting` are their places."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    async def wait(self, cost: int, deadline: float, *, first: bool) -> None:
-        """Wait to be let in.
-
-        Args:
-            cost: bytes of room wanted.
-            deadline: on the loop's clock.
-            first: the caller was let in before and found no room after all: it keeps its place.
-
-        Raises:
-            TimeoutError: the deadline came first.
-        """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = (cost, future)
-        if first:
-            self.waiting.appendleft(place)
-        else:
-            self.waiting.append(place)
-        try:
-            async with asyncio.timeout_at(deadline):
-                await future
-        finally:
-            if place in self.waiting:
-                self.waiting.remove(place)
-
-    def let_in(self, has_room: Callable[[int], bool]) -> None:
-        """Wake as many as there is room for, in order."""
-        wanted = 0
-        while self.waiting and has_room(wanted + self.waiting[0][0]):
-            cost, future = self.waiting.popleft()
-            if not future.done():
-                wanted += cost
-                future.set_result(None)
-
-    def let_all_in(self) -> None:
-        """Wake everybody; each finds out for itself that the writer is gone."""
-        self.let_in(lambda _: True)
-
-
-class Watches:
-    """Callers that wait for something to become true."""
-
-    def __init__(self) -> None:
-        self._watches: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-
-    async def until(self, true: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Wait until `true()`, looked at whenever something has changed; False if the time is over first."""
-        if true():
-            return True
-        watch = (true, asyncio.get_running_loop().create_future())
-        self._watches.append(watch)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await watch[1]
-        except TimeoutError:
-            return true()
-        finally:
-            self._watches.remove(watch)
-        return True
-
-    def look(self) -> None:
-        """Note that something has changed."""
-        for true, future in self._watches:
-            if not future.done() and true():
-                future.set_result(None)
-
+logger = logging.getLogger("besmart_async")
 
 _CANCEL_GRACE_S = 0.5
 """How long closing waits for calls that it cancelled at its deadline."""
@@ -147,15 +52,11 @@ class Put(Protocol):
         ...
 
 
-class Witness(Protocol):
-    """Whoever keeps the readings until their outcome is known."""
+class Keeper(Protocol):
+    """Keeps readings until their outcome is known: the journal."""
 
-    def settled(self, event: Settled) -> None:
-        """Note an outcome; those of a rejection come before it."""
-        ...
-
-    def rejected(self, rejection: Rejection) -> None:
-        """Note a rejection, before anybody is told."""
+    def done(self, ranges: Ranges) -> None:
+        """Forget readings that are delivered, or lost and somebody has been told."""
         ...
 
     @property
@@ -164,19 +65,19 @@ class Witness(Protocol):
         ...
 
 
-_engines: WeakSet[Engine] = WeakSet()
+_senders: WeakSet[Sender] = WeakSet()
 
 
 def _leave_home() -> None:
-    for engine in _engines:
-        engine.thread = 0
+    for sender in _senders:
+        sender.thread = 0
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_home)
 
 
-class Engine:
+class Sender:
     """Owns the tasks that send, from first use to `close`.
 
     Attributes:
@@ -187,28 +88,31 @@ class Engine:
         calls: the calls under way.
         closing: no more readings are accepted.
         line: callers that wait for room.
-        watches: callers that wait for something to become true.
+        flushes: callers that wait for a flush.
         deliveries: `deliver`s under way, by ref.
-        witness: hears of every outcome: the journal, if there is one.
+        keeper: the journal, if there is one.
     """
 
-    def __init__(self, put: Put, core: Coalescer, outbox: Outbox, hooks: Sequence[WriterHook]) -> None:
+    def __init__(self, put: Put, core: WriteCore, dead_letters: DeadLetters, hooks: Sequence[WriterHook]) -> None:
         self.time: Callable[[], float] = clock.monotonic
         self.pid = self.thread = 0
         self.loop_runs: Callable[[], bool] = lambda: False
         self.calls: set[asyncio.Task[None]] = set()
         self.closing = False
         self.line = Line()
-        self.watches = Watches()
+        self.flushes = Flushes()
         self.deliveries: dict[int, Delivery] = {}
-        self.witness: Witness | None = None
+        self.keeper: Keeper | None = None
         self._put = put
         self._core = core
-        self._outbox = outbox
+        self._accumulator = core.accumulator
+        self._dead_letters = dead_letters
         self._hooks = Hooks[WriterEvent](hooks, whose="writer", what="writer")
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self._closed: asyncio.Event | None = None
+        self._idle: asyncio.Future[None] | None = None
         self._pumping = False
+        self._again: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     # -- where it may be used ----------------------------------------------------------------------------------------
@@ -226,7 +130,7 @@ class Engine:
         if self._loop is None and loop is not None:
             self.check_open()
             self._bind(loop)
-        if self.pid != os.getpid():
+        if self.pid and self.pid != os.getpid():
             raise BesmartError(f"this writer belongs to process {self.pid}; open a client of its own after a fork")
         if loop is None or loop is not self._loop:
             raise BesmartError("this writer belongs to another event loop; open one client per event loop")
@@ -238,14 +142,22 @@ class Engine:
         """Raise a `BesmartError` if nothing is accepted any more."""
         if self.closing:
             raise BesmartError("this writer is closed")
-        if self._core.failure is not None:
+        if self._core.failure is not None and not self.resume(at_once=False):
             raise self._core.failure.clone()
+
+    def resume(self, *, at_once: bool) -> bool:
+        """Go on after the service had refused everything; see `Writer.resume`."""
+        resumed = not self.closing and self._core.resume(self.time(), at_once=at_once)
+        if resumed:
+            logger.warning("the besmart writer accepts readings again")
+        return resumed
 
     def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._closed = asyncio.Event()
         self.pid = os.getpid()
         self.thread, self.loop_runs = get_ident(), loop.is_running
-        _engines.add(self)
+        _senders.add(self)
         if type(loop).time is not asyncio.BaseEventLoop.time:
             self.time = loop.time  # else `time.monotonic`, which is the same and twice as fast
 
@@ -258,12 +170,13 @@ class Engine:
         self._pumping = True
         try:
             now = self.time()
-            while (batch := self._core.poll(now)) is not None:
-                call = self._loop.create_task(self._carry(batch), name="besmart writer call")
+            if (dispatch := self._core.poll(now)) is not None:
+                call = self._loop.create_task(self._carry(dispatch), name="besmart writer call", context=Context())
                 self.calls.add(call)
-                call.add_done_callback(self._ended)
+                call.add_done_callback(self._ended, context=Context())
             self._arm(now)
         except Exception as error:  # a fault of ours must not leave anyone waiting
+            logger.exception("the besmart writer failed and stops")
             self._core.abandon(_unexpected(error), self.time())
         finally:
             self._pumping = False
@@ -271,22 +184,29 @@ class Engine:
 
     def _arm(self, now: float) -> None:
         wakeup = self._core.next_wakeup(now)
-        if wakeup is None or self._loop is None:
+        if wakeup is None or self._loop is None or self._again is not None:
+            return
+        if wakeup <= now:
+            self._again = self._loop.call_soon(self._on_again, context=Context())
             return
         if self._timer is not None:
             if self._timer.when() <= wakeup:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(wakeup, self._on_timer)
+        self._timer = self._loop.call_at(wakeup, self._on_timer, context=Context())
+
+    def _on_again(self) -> None:
+        self._again = None
+        self.pump()
 
     def _on_timer(self) -> None:
         self._timer = None
         self.pump()
 
-    async def _carry(self, batch: Batch) -> None:
+    async def _carry(self, dispatch: Dispatch) -> None:
         error: BesmartError | None = None
         try:
-            await self._put(batch.body)
+            await self._put(dispatch.body)
         except BesmartError as failed:
             error = failed
         except asyncio.CancelledError:
@@ -295,35 +215,58 @@ class Engine:
         except Exception as failed:
             error = _unexpected(failed)
         finally:
-            self._core.settle(batch.number, error, self.time())
+            self._settle(dispatch.number, error)
+            error = None  # it holds this frame by its traceback
+
+    def _settle(self, number: int, error: BesmartError | None) -> None:
+        try:
+            self._core.settle(number, error, self.time())
+        except Exception as fault:  # a fault of ours must not leave anyone waiting
+            logger.exception("the besmart writer failed and stops")
+            self._core.abandon(_unexpected(fault), self.time())
 
     def _ended(self, call: asyncio.Task[None]) -> None:
         self.calls.discard(call)
         if call.cancelled() and not self.closing:
             self._arm(self.time())  # the loop may be shutting down: no new tasks from here
+            self.tell()
         else:
             self.pump()
 
+    # -- telling -----------------------------------------------------------------------------------------------------
+
     def tell(self) -> None:
         """Tell what has happened to whoever wants to know."""
-        for event in self._core.events():
+        events = self._core.events()
+        if events:
+            Context().run(self._tell_events, events)
+        if self._core.failure is not None:
+            self.line.let_all_in()
+        elif len(self.line):
+            self.line.let_in(self._core.accumulator.room)
+        self.flushes.look(self._accumulator.settled.low)
+        if self._idle is not None and not self._idle.done() and self.idle():
+            self._idle.set_result(None)
+
+    def _tell_events(self, events: Sequence[WriterEvent | Settled]) -> None:
+        given_up: list[Rejection] = []
+        for event in events:
             if isinstance(event, Settled):
-                if self.witness is not None:
-                    self.witness.settled(event)
                 delivery = self.deliveries.get(event.ref)
                 if delivery is not None and delivery.note(event):
                     delivery.tell()
                 continue
             if isinstance(event, Rejection):
-                if self.witness is not None:
-                    self.witness.rejected(event)
-                self._outbox.add(event, told_otherwise=bool(event.refs) and event.refs <= self.deliveries.keys())
+                told_otherwise = bool(event.refs) and event.refs <= self.deliveries.keys()
+                if self._dead_letters.add(event, told_otherwise=told_otherwise):
+                    given_up.append(event)
+            elif isinstance(event, BatchAcknowledged) and self.keeper is not None:
+                self.keeper.done(event.numbers)
+            elif isinstance(event, SendingPaused | SendingResumed):
+                _log_pause(event)
             self._hooks(event)
-        if self._core.failure is not None:
-            self.line.let_all_in()
-        elif self.line.waiting:
-            self.line.let_in(self._core.room)
-        self.watches.look()
+        if given_up:
+            _log_given_up(given_up)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
@@ -335,49 +278,82 @@ class Engine:
         """
         if self.closing or self._loop is None:
             self.closing = True
-            if self._loop is not None:
+            if self._loop is not None and self._closed is not None:
                 self.home(closing=True)
-                await self.watches.until(lambda: self._closed, None)
+                await self._closed.wait()
             return False
         deadline = self.home(closing=True).time() + timeout_s
         self.closing = True
-        self._core.intake.close()
+        self._accumulator.close()
         self.line.let_all_in()
         self._core.flush()
         self.pump()
         try:
             await self._drain(timeout_s, deadline)
         finally:
-            self._closed = True
-            self.watches.look()
+            assert self._closed is not None  # noqa: S101 - made with the loop
+            self._closed.set()
         return True
 
     async def _drain(self, timeout_s: float, deadline: float) -> None:
         try:
-            await self.watches.until(self.idle, timeout_s)
+            await self._until_idle(timeout_s)
         finally:
             self._give_up(BesmartError(f"the writer was closed, after {timeout_s:g} s of trying"))
         for call in self.calls:
             call.cancel()
         if self.calls:
             await asyncio.wait(self.calls, timeout=_CANCEL_GRACE_S)
-        await self._outbox.empty(max(_CANCEL_GRACE_S, deadline - self.time()))
+        await self._dead_letters.empty(max(_CANCEL_GRACE_S, deadline - self.time()))
+
+    async def _until_idle(self, timeout_s: float) -> None:
+        if self.idle():
+            return
+        self._idle = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle
+        except TimeoutError:
+            pass  # what is left is given up, and raised or logged
 
     def idle(self) -> bool:
         """Whether everything accepted has its final outcome."""
-        report = self._core.report(0.0)
-        busy = self.witness is not None and self.witness.busy
-        return not self.calls and report.pending == report.kept and not busy
+        busy = self.keeper is not None and self.keeper.busy
+        return not self.calls and not self._core.unsettled and not busy
 
     def _give_up(self, error: BesmartError) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for handle in (self._timer, self._again):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._again = None
         if not self.idle():
             self._core.abandon(error, self.time())
             self.tell()
             for call in self.calls:
                 call.cancel()
+
+
+def _log_pause(event: SendingPaused | SendingResumed) -> None:
+    if isinstance(event, SendingResumed):
+        logger.warning("the besmart writer sends again: the service answers")
+    else:
+        logger.warning("the besmart writer pauses for %.3g s or more: %s", event.seconds, event.error)
+
+
+def _log_given_up(rejections: Sequence[Rejection]) -> None:
+    readings = sum(rejection.readings for rejection in rejections)
+    signals = len({rejection.data.key for rejection in rejections})
+    outcomes = sorted({rejection.outcome for rejection in rejections})
+    first = rejections[0]
+    logger.error(
+        "the besmart writer gave up %d readings of %d signals (%s), with no on_reject to hand them to; the first, of "
+        "signal %s: %s",
+        readings,
+        signals,
+        ", ".join(outcomes),
+        first.data.key,
+        first.error,
+    )
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

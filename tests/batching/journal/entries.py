@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from besmart_async import SignalData, SignalKey
-from besmart_async.batching.write.door import Reading
+from besmart_async.batching.write.validation import Reading
 
 KEY = SignalKey(12, 122, 32)
 

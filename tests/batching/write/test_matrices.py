@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besmart_async.batching.write.matrices import ManyColumns
+from besmart_async.batching.write.validation import ManyColumns
 from besmart_async.batching.write.writer import Writer
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, InvalidInputError, WriterTimeoutError

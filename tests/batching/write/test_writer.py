@@ -8,7 +8,7 @@ import math
 import os
 import random
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 import pytest
 
-from besmart_async.batching.write.core.events import BatchSent, LabelsStored, WriterEvent
+from besmart_async.batching.write.core.events import BatchAcknowledged, BatchSent, WriterEvent
 from besmart_async.batching.write.writer import Writer
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import (
@@ -418,25 +418,29 @@ async def test_stopped_it_hands_back_what_waits_and_lets_what_is_under_way_arriv
     assert len(service.bodies) == 1
 
 
-async def test_labels_tell_whose_readings_were_refused_even_those_replaced_while_queued() -> None:
+def numbers(ranges: Sequence[tuple[int, int]]) -> list[int]:
+    return [number for start, stop in ranges for number in range(start, stop)]
+
+
+async def test_numbers_tell_which_readings_were_refused_even_those_replaced_while_queued() -> None:
     rejections = list[Rejection]()
     service = Service(fail=lambda body: api_error(422) if b"13.5" in body else None)
     async with writer(service, on_reject=rejections.append) as w:
-        await w.write_data(SignalData(KEY, [1, 2, 3], [1.0, 2.0, 13.5]), labels=np.array([-2, -3, -4]))
-        await w.write_data(SignalData(KEY, [2, 1], [13.5, 4.0]), labels=np.array([-5, -6]))
-    assert sorted(sorted(rejection.refs) for rejection in rejections) in ([[-5, -4, -3]], [[-5, -3], [-4]])
+        assert await w.write_data(SignalData(KEY, [1, 2, 3], [1.0, 2.0, 13.5])) == range(3)
+        assert await w.write_data(SignalData(KEY, [2, 1], [13.5, 4.0])) == range(3, 5)
+    assert sorted(sorted(numbers(rejection.numbers)) for rejection in rejections) in ([[1, 2, 3]], [[1, 3], [2]])
     assert (w.report.delivered, w.report.rejected) == (2, 3)
 
 
-async def test_labels_tell_whose_readings_were_stored_even_those_replaced_while_queued() -> None:
+async def test_numbers_tell_which_readings_were_stored_even_those_replaced_while_queued() -> None:
     events = list[WriterEvent]()
     service = Service(fail=lambda body: api_error(422) if b"13.5" in body else None)
     async with writer(service, on_reject=lambda _: None, hooks=[events.append]) as w:
-        await w.write_data(SignalData(KEY, [1, 2, 3], [1.0, 2.0, 13.5]), labels=np.array([-2, -3, -4]))
-        await w.write_data(SignalData(KEY, [2], [4.0]), labels=np.array([-5]))
+        await w.write_data(SignalData(KEY, [1, 2, 3], [1.0, 2.0, 13.5]))
+        assert await w.write_data(SignalData(KEY, [2], [4.0])) == range(3, 4)
         await w.write(KEY, 9, 1.0)
-    stored = [label for event in events if isinstance(event, LabelsStored) for label in event.labels.tolist()]
-    assert sorted(stored) == [-5, -3, -2]
+    stored = [n for event in events if isinstance(event, BatchAcknowledged) for n in numbers(event.numbers)]
+    assert sorted(stored) == [0, 1, 3, 4]
 
 
 async def test_a_fault_in_the_sending_code_is_no_endless_wait() -> None:

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 import pytest
 
-from besmart_async.batching.write.core.intake import QUANTUM
+from besmart_async.batching.write.core.accumulator import QUANTUM
 from besmart_async.batching.write.writer import Writer
 from besmart_async.client import BesmartClient
 from besmart_async.config import BatchPolicy, Timeouts
@@ -198,6 +198,6 @@ async def test_random_cancellations_leave_the_pool_whole(simulator: Simulator, c
             assert all(task.cancelled() or task.exception() is None for task in tasks)
         report = await writer.flush()
         assert report.delivered == report.accepted
-        assert not writer._engine.deliveries
+        assert not writer._sender.deliveries
         assert len(await client.signals.types()) > 0
     assert {task for task in asyncio.all_tasks() if not task.done()} == {asyncio.current_task()}

@@ -1,29 +1,27 @@
-"""The write side of the batching engine, without I/O: readings in, batches out, outcomes back in.
+"""The write core: readings in, batches out, outcomes back in. No I/O.
 
 Rules
 -----
 - Nothing here awaits, sleeps, logs or reads a clock: `now` (seconds, monotonic) is an argument, `rng` gives randomness.
 - `accepted == delivered + rejected + in_doubt + pending`, in readings, after every call.
-- At most one unsettled item set per signal: while a signal's readings are frozen, its newer ones wait.
-- What is frozen never changes. It is encoded when a slot is free for it, and sent again as the same bytes.
+- A signal with a frozen item is fenced: while its readings are under way, its newer ones wait.
+- What is frozen never changes. It is sent again as the same bytes.
 - "Full" and "nothing to send" are answers, not exceptions.
 
 Theory of operation
 -------------------
 ::
 
-    offer ──> Intake (lanes, queue) ──pack──> Shipment ──poll──> Batch ──> the shell sends it ──> settle
-                   ^                             |  ^                                              |
-                   └────── released lane ────────┘  └── retry · smaller parts · probes of a search ┘
+    accept ──> Accumulator (log) ──form──> Payload ──poll──> Dispatch ──> the shell sends it ──> settle
+                  ^    ^                      |  ^                                                 |
+                  |    └── Fences: set aside ─┘  └── retry · smaller parts · probes of a search ───┘
+                  └─────── released signals
 
-`poll` hands out the next batch if one may leave now; `Traffic` holds what is frozen and chooses. `next_wakeup` says
-when `poll` may have an answer without anything else happening.
-
-`settle` takes the result of one batch; `Settlement` decides what it means: `Salvage` takes apart what is refused or too
-large, the rest is sent again or handed back. `Accounts` books every final outcome.
-
-This module puts those parts together, and ends them: the engine stops on a fatal error and when the `FloodGuard` trips.
-What is not under way is handed back.
+`poll` returns the next batch if one may leave now; `Dispatcher` keeps what is frozen and chooses. `next_wakeup` says
+when `poll` may have an answer without anything else happening. `settle` takes the result of one batch; `Settlement`
+decides what it means: `Bisection` takes apart what is refused or too large, the rest is sent again or handed back.
+`Outcomes` books every final outcome. The core stops on a fatal error and when the `RefusalGuard` trips; what is not
+under way is handed back then.
 """
 
 from __future__ import annotations
@@ -33,24 +31,25 @@ from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
-from besmart_async.batching.write.core.accounts import Accounts
-from besmart_async.batching.write.core.credit import NO_REF, Credit
+from besmart_async.batching.write.core.accumulator import Accumulator
+from besmart_async.batching.write.core.batch import Batch
+from besmart_async.batching.write.core.bisection import Bisection
+from besmart_async.batching.write.core.dispatcher import Dispatcher
 from besmart_async.batching.write.core.events import BatchSent, CoreEvent
-from besmart_async.batching.write.core.intake import Intake
-from besmart_async.batching.write.core.packing import Shipment
+from besmart_async.batching.write.core.guard import RefusalGuard
+from besmart_async.batching.write.core.log import Block
+from besmart_async.batching.write.core.outcomes import Outcomes
+from besmart_async.batching.write.core.provenance import NO_REF, Ranges, ranges_of
 from besmart_async.batching.write.core.report import Ledger
-from besmart_async.batching.write.core.salvage import Salvage
 from besmart_async.batching.write.core.settlement import Settlement
-from besmart_async.batching.write.core.traffic import Traffic
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
 from besmart_async.models.delivery import DeliveryReport
-from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 
 
 @attrs.frozen(eq=False)
-class Batch:
+class Dispatch:
     """One bulk call to make now. Whoever makes it calls `settle(number, ...)` with the result, whatever happens."""
 
     number: int
@@ -60,38 +59,35 @@ class Batch:
     attempt: int
 
 
-class Coalescer:
-    """The engine. Not safe across threads; the shell keeps it to one event loop.
+class WriteCore:
+    """The core. Not safe across threads; the shell keeps it to one event loop.
 
     Args:
         policy: limits and durations.
         rng: a random float from 0 to 1.
         journaled: what is given up is not handed back, but stays where it is in the journal.
+
+    Attributes:
+        accumulator: the way in, with the flags `attention`, `due` and `breathe`.
     """
 
     def __init__(self, policy: BatchPolicy, rng: Callable[[], float], *, journaled: bool = False) -> None:
         self._ledger = Ledger()
-        self._intake = Intake(policy, self._ledger)
-        self._traffic = Traffic(policy, rng, self._intake)
-        self._accounts = Accounts(self._ledger, self._intake, journaled=journaled)
-        self._salvage = Salvage(self._accounts, self._intake, self._traffic.new_number)
-        self._settlement = Settlement(policy, rng, self._intake, self._traffic, self._accounts, self._salvage)
-        self.offer_one = self._intake.offer_one
-        self.offer_odd = self._intake.offer_odd
-        self.offer_columns = self._intake.offer_columns
-        self.room = self._intake.room
-
-    # -- in ----------------------------------------------------------------------------------------------------------
-
-    @property
-    def intake(self) -> Intake:
-        """The way in, with the flags `attention`, `due` and `breathe`."""
-        return self._intake
+        self.accumulator = Accumulator(policy, self._ledger)
+        self._guard = RefusalGuard(policy)
+        self._dispatcher = Dispatcher(policy, rng, self.accumulator, self._guard)
+        self._outcomes = Outcomes(self._ledger, self.accumulator, journaled=journaled)
+        self._bisection = Bisection(self._outcomes, self.accumulator, self._guard, self._dispatcher)
+        self._settlement = Settlement(policy, rng, self.accumulator, self._dispatcher, self._outcomes, self._bisection)
+        self._pause_s = policy.refusal_window_s
+        self._goes_on_at = math.inf
 
     @property
     def failure(self) -> BesmartError | None:
-        """What the engine stopped with, None while it works."""
+        """What the core stopped with, None while it works."""
         return self._settlement.stopped_by
+
+    # -- in ----------------------------------------------------------------------------------------------------------
 
     def offer(self, data: SignalData, ref: int | None = None, now: float = 0.0) -> bool:
         """Accept columns, all or nothing; False if there is no room now.
@@ -101,146 +97,161 @@ class Coalescer:
             ref: a number of at least 0 under which their outcomes are told (`Settled`); None for none.
             now: the current time.
         """
-        return self._intake.offer(data, NO_REF if ref is None else ref, now)
+        return self.accumulator.accept(data, NO_REF if ref is None else ref, now)
 
     def flush(self) -> int:
         """Make everything accepted so far due; return a ticket for `flushed`."""
-        return self._intake.flush()
+        return self.accumulator.flush()
 
     def flushed(self, ticket: int) -> bool:
         """Whether everything accepted before that flush has its final outcome."""
-        return self._intake.flushes.done(ticket)
+        return self.accumulator.flushed(ticket)
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
-    def poll(self, now: float) -> Batch | None:
+    def poll(self, now: float) -> Dispatch | None:
         """Return the next batch to send, None if none may leave now."""
         if self.failure is not None:
             return None
-        self._intake.end_holds(now)
-        for expired in self._traffic.expired(now):
+        self.accumulator.end_holds(now)
+        for expired in self._dispatcher.expired(now):
             self._settlement.hand_back(expired, now)
-        shipment = self._traffic.next(now)
-        return None if shipment is None else self._launch(shipment, now)
+        batch = self._dispatcher.next(now)
+        return None if batch is None else self._launch(batch, now)
 
     def next_wakeup(self, now: float) -> float | None:
         """When to poll again if nothing else happens; None: not before something is offered or settled."""
         if self.failure is not None:
             return None
-        hold_end = self._intake.holds.next_end()
-        earliest = min(self._traffic.next_at(now), math.inf if hold_end is None else hold_end)
+        hold_end = self.accumulator.fences.next_end()
+        earliest = min(self._dispatcher.next_at(now), math.inf if hold_end is None else hold_end)
         return None if earliest == math.inf else max(now, earliest)
 
     def events(self) -> Sequence[CoreEvent]:
         """Return what has happened since the last time."""
-        events, self._accounts.events = self._accounts.events, []
+        events, self._outcomes.events = self._outcomes.events, []
         return events
 
     def report(self, now: float) -> DeliveryReport:
         """Return a snapshot of the numbers."""
-        self._intake.reconcile()
-        ledger, traffic = self._ledger, self._traffic
-        paused = traffic.gate.paused(now)
+        self.accumulator.reconcile()
+        ledger, dispatcher = self._ledger, self._dispatcher
+        paused = dispatcher.gate.paused(now)
         return DeliveryReport(
             pending=ledger.pending,
-            in_flight=len(traffic.flying),
-            max_in_flight=traffic.pace.limit,
-            memory_bytes=self._intake.used,
+            in_flight=len(dispatcher.flying),
+            max_in_flight=dispatcher.pace.limit,
+            memory_bytes=self.accumulator.used,
             state="stopped" if self.failure is not None else "paused" if paused else "open",
+            refused_signals=self._guard.refused_signals,
+            max_items=self.accumulator.limits.items.value,
             **attrs.asdict(ledger),
         )
 
-    def _launch(self, shipment: Shipment, now: float) -> Batch:
-        body = shipment.body
-        shipment.attempts += 1
-        shipment.sent_at = now
-        if shipment.first_sent_at is None:
-            shipment.first_sent_at = now
-        shipment.fly(True)
-        self._traffic.flying[shipment.number] = shipment
+    @property
+    def unsettled(self) -> int:
+        """Readings that this writer will still find out about: those that stay in the journal are left out."""
+        self.accumulator.reconcile()
+        return self._ledger.open
+
+    def _launch(self, batch: Batch, now: float) -> Dispatch:
+        batch.attempts += 1
+        batch.sent_at = now
+        if batch.first_sent_at is None:
+            batch.first_sent_at = now
+        self._dispatcher.launch(batch)
         self._ledger.requests += 1
-        self._ledger.retries += shipment.attempts > 1
-        self._ledger.bytes += len(body)
-        batch = Batch(shipment.number, body, len(shipment.items), shipment.readings, shipment.attempts)
-        self._accounts.events.append(
+        self._ledger.retries += batch.attempts > 1
+        self._ledger.bytes += len(batch.body)
+        self._outcomes.events.append(
             BatchSent(
                 batch=batch.number,
                 items=batch.items,
-                readings=batch.readings,
-                body_bytes=len(body),
-                attempt=batch.attempt,
+                readings=batch.rows,
+                body_bytes=len(batch.body),
+                attempt=batch.attempts,
             )
         )
-        return batch
-
-    def _land(self, number: int) -> Shipment | None:
-        shipment = self._traffic.flying.pop(number, None)
-        if shipment is not None:
-            shipment.fly(False)
-        return shipment
+        return Dispatch(batch.number, batch.body, batch.items, batch.rows, batch.attempts)
 
     # -- outcomes ----------------------------------------------------------------------------------------------------
 
     def settle(self, number: int, error: BesmartError | None, now: float) -> None:
         """Take the result of a batch: None for stored, else what it failed with. An unknown number is ignored."""
-        shipment = self._land(number)
-        if shipment is None:
+        batch = self._dispatcher.land(number)
+        if batch is None:
             return  # given up by `abandon`
         if error is None:
-            self._settlement.acknowledged(shipment, now)
+            self._settlement.acknowledged(batch, now)
         else:
-            fatal = self._settlement.failed(shipment, error, now)
+            fatal = self._settlement.failed(batch, error, now)
             if fatal is not None:
                 self.stop(fatal, now)
-        why = self._salvage.guard.tripped()
+        why = self._guard.tripped()
         if why is not None and self.failure is None:
-            last = shipment.error if error is None else error
-            self._stop_flood(f"{why}, the last time with: {last}", last, now)
+            self._stop_refused(why, batch.error if error is None else error, now)
 
     def stop(self, error: BesmartError, now: float) -> None:
         """Send nothing more, and hand back (or keep, see `journaled`) everything that is not under way."""
         if self.failure is not None:
             return
         self._settlement.stopped_by = error
-        self._intake.close()
-        traffic = self._traffic
-        self._salvage.give_up_all(error, list(traffic.flying.values()))
-        for shipment in [*traffic.parts, *traffic.waiting]:
-            if shipment.family is None:
-                self._settlement.hand_back(shipment, now, error)
-        traffic.parts.clear()
-        traffic.waiting.clear()
-        for _, segment in [*traffic.packer.drain(), *self._intake.drain()]:
-            self._accounts.give_up(segment, error, "not_sent")
+        self._goes_on_at = math.inf
+        self.accumulator.close()
+        dispatcher = self._dispatcher
+        self._bisection.give_up_all(error, list(dispatcher.flying.values()))
+        for batch in [*dispatcher.parts, *dispatcher.waiting]:
+            if batch.family is None:
+                self._settlement.hand_back(batch, now, error)
+        dispatcher.parts.clear()
+        dispatcher.waiting.clear()
+        for payload in self.accumulator.drain():
+            self._outcomes.give_up(payload, error, "not_sent")
 
     def give_up_late(self) -> None:
-        """Give up what was let in after the engine had stopped: it was on its way to the journal then."""
+        """Give up what was let in after the core had stopped: it was on its way to the journal then."""
         if self.failure is not None:
-            for _, segment in self._intake.drain():
-                self._accounts.give_up(segment, self.failure, "not_sent")
+            for payload in self.accumulator.drain():
+                self._outcomes.give_up(payload, self.failure, "not_sent")
 
     def abandon(self, error: BesmartError, now: float) -> None:
         """Give up everything, what is under way included: that is in doubt. Nothing is pending afterwards."""
         self.stop(error, now)
-        for number in list(self._traffic.flying):
-            shipment = self._land(number)
-            if shipment is not None:
-                shipment.maybe_applied = True
-                self._settlement.hand_back(shipment, now, error)
+        self._goes_on_at = math.inf
+        for number in list(self._dispatcher.flying):
+            batch = self._dispatcher.land(number)
+            if batch is not None:
+                batch.maybe_applied = True
+                self._settlement.hand_back(batch, now, error)
 
-    def _stop_flood(self, why: str, last: BesmartError | None, now: float) -> None:
+    def resume(self, now: float, *, at_once: bool = False) -> bool:
+        """Go on after the service had refused everything, if that was the reason and the pause is over."""
+        if self._goes_on_at == math.inf or (now < self._goes_on_at and not at_once):
+            return False
+        self._goes_on_at = math.inf
+        self._settlement.stopped_by = None
+        self._guard.reset()
+        self.accumulator.reopen()
+        return True
+
+    def _stop_refused(self, why: str, last: BesmartError | None, now: float) -> None:
         error = BesmartError(
-            f"the writer stopped, since {why}; nothing more is sent. Check what is written, and as whom"
+            f"the writer stopped, since {why}, the last time with: {last}. Check what is written, and as whom; it accepts "
+            f"readings again after {self._pause_s:g} s, or when resume() is called"
         )
         error.__cause__ = last
         self.stop(error, now)
+        self._goes_on_at = now + self._pause_s
 
-    def pending(self) -> Iterator[tuple[SignalKey, Credit]]:
-        """Yield all accepted readings without an outcome where they are: the slow way."""
-        traffic = self._traffic
-        yield from self._intake.pending()
-        yield from traffic.packer.pending()
-        yield from self._salvage.pending()
-        for shipment in [*traffic.parts, *traffic.waiting, *traffic.flying.values()]:
-            if not shipment.family:
-                yield from ((item.lane.key, item.credit) for item in shipment.items)
+    def pending(self) -> Iterator[Ranges]:
+        """Yield the numbers of all accepted readings without an outcome, where they are: the slow way."""
+        dispatcher = self._dispatcher
+        batches = [*dispatcher.parts, *dispatcher.waiting, *dispatcher.flying.values()]
+        for payload in [*self._bisection.pending(), *[batch.payload for batch in batches if batch.family is None]]:
+            yield payload.provenance.ranges()
+        for entry in self.accumulator.waiting():
+            yield (
+                ranges_of(entry.numbers)
+                if isinstance(entry, Block) and not isinstance(entry.numbers, int)
+                else [(entry.number, entry.number + len(entry))]
+            )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
-import numpy as np
-from numpy.typing import NDArray
 
 from besmart_async.errors import (
     BesmartError,
@@ -14,7 +14,7 @@ from besmart_async.models.delivery import Rejection
 
 @attrs.frozen
 class Settled:
-    """Some readings of one ref (one `deliver`, one commit of the journal) have their final outcome.
+    """Some readings of one ref (one `deliver`) have their final outcome.
 
     `kept` ones have none: the writer has stopped and leaves them in its journal.
     """
@@ -40,12 +40,22 @@ class BatchSent:
 
 @attrs.frozen(kw_only=True)
 class BatchAcknowledged:
-    """The service stored a batch; `elapsed_s` since this attempt was sent."""
+    """The service stored a batch.
+
+    Attributes:
+        batch: its number.
+        items: signals in it.
+        readings: readings in it.
+        elapsed_s: seconds since this attempt was sent.
+        numbers: numbers of the accepted readings that are stored now, as half-open ranges, ascending: those in the
+            batch, and those that they replaced while queued. The writer counts readings from 0 as it accepts them.
+    """
 
     batch: int
     items: int
     readings: int
     elapsed_s: float
+    numbers: Sequence[tuple[int, int]] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -79,23 +89,7 @@ class SendingResumed:
     """The service answers again."""
 
 
-@attrs.frozen(kw_only=True, eq=False)
-class LabelsStored:
-    """The service stored labelled readings. `labels`: those of the readings, and of those that they replaced."""
-
-    labels: NDArray[np.int64]
-
-
-WriterEvent = (
-    BatchSent
-    | BatchAcknowledged
-    | BatchRetried
-    | BatchSplit
-    | SendingPaused
-    | SendingResumed
-    | Rejection
-    | LabelsStored
-)
+WriterEvent = BatchSent | BatchAcknowledged | BatchRetried | BatchSplit | SendingPaused | SendingResumed | Rejection
 """What the hooks of a writer are told."""
 
 CoreEvent = WriterEvent | Settled

@@ -1,4 +1,4 @@
-"""What the result of a call means for its shipment: stored, searched, cut, sent again, or handed back.
+"""What the result of a call means for its batch: stored, searched, cut, sent again, or handed back.
 
 What an error means is a `Verdict`:
 
@@ -18,18 +18,17 @@ signal go on.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from besmart_async.batching.verdicts import Verdict, is_403, may_have_applied, may_still_apply, stale, strain, verdict
-from besmart_async.batching.write.core.accounts import Accounts
+from besmart_async.batching.write.core.accumulator import Accumulator
+from besmart_async.batching.write.core.batch import Batch, Payload
+from besmart_async.batching.write.core.bisection import Bisection
+from besmart_async.batching.write.core.dispatcher import Dispatcher
 from besmart_async.batching.write.core.events import BatchAcknowledged, BatchRetried, SendingPaused, SendingResumed
-from besmart_async.batching.write.core.intake import Intake
-from besmart_async.batching.write.core.packing import Shipment
-from besmart_async.batching.write.core.salvage import Salvage
-from besmart_async.batching.write.core.segments import Segment
-from besmart_async.batching.write.core.traffic import Traffic
+from besmart_async.batching.write.core.outcomes import Outcomes
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import BesmartError, Outcome, ProtocolError
+from besmart_async.errors import BesmartError, Outcome, ProtocolError, RequestTimeoutError
 
 _SMALL_BODY = 16 * 1024
 """No limit of a service is below this: a reset of a smaller body says nothing about its size."""
@@ -40,7 +39,7 @@ _MOST_STALE = 4
 
 
 class Settlement:
-    """Decides what becomes of shipments whose call has ended.
+    """Decides what becomes of batches whose call has ended.
 
     Attributes:
         stopped_by: the error the engine stopped with; from then on nothing is sent again or held.
@@ -50,139 +49,139 @@ class Settlement:
         self,
         policy: BatchPolicy,
         rng: Callable[[], float],
-        intake: Intake,
-        traffic: Traffic,
-        accounts: Accounts,
-        salvage: Salvage,
+        accumulator: Accumulator,
+        dispatcher: Dispatcher,
+        outcomes: Outcomes,
+        bisection: Bisection,
     ) -> None:
         self._policy = policy
         self._rng = rng
-        self._intake = intake
-        self._traffic = traffic
-        self._accounts = accounts
-        self._salvage = salvage
+        self._accumulator = accumulator
+        self._dispatcher = dispatcher
+        self._outcomes = outcomes
+        self._bisection = bisection
         self._stored = 0
         self._smallest_reset = math.inf
         self.stopped_by: BesmartError | None = None
 
-    def acknowledged(self, shipment: Shipment, now: float) -> None:
-        """Note that the service stored a shipment."""
+    def acknowledged(self, batch: Batch, now: float) -> None:
+        """Note that the service stored a batch."""
         self._answered()
         self._stored += 1
-        self._traffic.pace.succeeded()
-        self._traffic.budget.refund(now)
-        self._accounts.events.append(
+        self._dispatcher.pace.succeeded()
+        self._dispatcher.budget.refund(now)
+        self._outcomes.events.append(
             BatchAcknowledged(
-                batch=shipment.number,
-                items=len(shipment.items),
-                readings=shipment.readings,
-                elapsed_s=now - shipment.sent_at,
+                batch=batch.number,
+                items=batch.items,
+                readings=batch.rows,
+                elapsed_s=now - batch.sent_at,
+                numbers=batch.payload.provenance.ranges(),
             )
         )
-        self._hold(shipment, shipment.items, now)
-        self._traffic.parts.extend(self._salvage.stored(shipment))
+        self._hold(batch, batch.payload, now)
+        self._dispatcher.parts.extend(self._bisection.stored(batch, now))
 
-    def failed(self, shipment: Shipment, error: BesmartError, now: float) -> BesmartError | None:
+    def failed(self, batch: Batch, error: BesmartError, now: float) -> BesmartError | None:
         """Note that a call failed; return what the engine must stop with, None to go on."""
-        shipment.error = error
+        batch.error = error
         if may_have_applied(error):
-            shipment.maybe_applied = True
-            if shipment.family is not None:
-                shipment.family.doubtful.update(shipment.family.search.group)
+            batch.maybe_applied = True
+            if batch.family is not None:
+                batch.family.doubtful.update(batch.family.search.group)
         if may_still_apply(error):
-            shipment.lost_at = now
+            batch.lost_at = now
         meaning = verdict(error)
-        if meaning is Verdict.FORBIDDEN and self._concerns_content(shipment, error):
+        if meaning is Verdict.FORBIDDEN and self._concerns_content(batch, error):
             meaning = Verdict.REFUSED
         if self.stopped_by is not None:
-            self.hand_back(shipment, now, refused=meaning is Verdict.REFUSED)
+            self.hand_back(batch, now, refused=meaning is Verdict.REFUSED)
         elif meaning is Verdict.REFUSED:
             self._answered()
-            self._traffic.parts.extend(self._salvage.refused(shipment, error))
+            self._dispatcher.parts.extend(self._bisection.refused(batch, error, now))
         elif meaning is Verdict.TOO_LARGE:
             self._answered()
-            self._traffic.parts.extend(self._salvage.too_large(shipment, error))
+            self._dispatcher.parts.extend(self._bisection.too_large(batch, error, now))
         elif meaning is Verdict.FATAL:
-            self._traffic.waiting.append(shipment)
+            self._dispatcher.waiting.append(batch)
             return error
-        elif stale(error) and shipment.stale < _MOST_STALE:
-            shipment.stale += 1
-            self._again(shipment, error, now)
+        elif stale(error) and batch.stale < _MOST_STALE:
+            batch.stale += 1
+            self._again(batch, error, now)
         else:
-            self._troubled(shipment, error, meaning, now)
+            self._troubled(batch, error, meaning, now)
         return None
 
-    def hand_back(
-        self, shipment: Shipment, now: float, error: BesmartError | None = None, *, refused: bool = False
-    ) -> None:
-        """Give a shipment up, with what its last call failed with unless told otherwise."""
-        outcome: Outcome = "in_doubt" if shipment.maybe_applied else "rejected" if refused else "not_sent"
-        reason = error or shipment.error or self.stopped_by
+    def hand_back(self, batch: Batch, now: float, error: BesmartError | None = None, *, refused: bool = False) -> None:
+        """Give a batch up, with what its last call failed with unless told otherwise."""
+        outcome: Outcome = "in_doubt" if batch.maybe_applied else "rejected" if refused else "not_sent"
+        reason = error or batch.error or self.stopped_by
         assert reason is not None  # noqa: S101 - nothing is handed back without one
         if self.stopped_by is None:
-            self._hold(shipment, shipment.items if shipment.family is None else shipment.family.items, now)
-        self._salvage.give_up(shipment, reason, outcome)
+            self._hold(batch, batch.payload if batch.family is None else batch.family.payload, now)
+        self._bisection.give_up(batch, reason, outcome)
 
-    def _troubled(self, shipment: Shipment, error: BesmartError, meaning: Verdict, now: float) -> None:
-        self._slow_down(error, meaning, now)
-        if meaning is Verdict.UNAVAILABLE and self._reset_by_size(shipment, error):
-            if shipment.body_bytes < 0.75 * self._smallest_reset:
-                self._smallest_reset = shipment.body_bytes
-                self._traffic.gate.probe_sooner(now)
-            self._traffic.parts.extend(self._salvage.too_large(shipment, error))
-        elif self._traffic.deadline(shipment) <= now:
-            self.hand_back(shipment, now)
+    def _troubled(self, batch: Batch, error: BesmartError, meaning: Verdict, now: float) -> None:
+        self._slow_down(batch, error, meaning, now)
+        if meaning is Verdict.UNAVAILABLE and self._reset_by_size(batch, error):
+            if len(batch.body) < 0.75 * self._smallest_reset:
+                self._smallest_reset = len(batch.body)
+                self._dispatcher.gate.probe_sooner(now)
+            self._dispatcher.parts.extend(self._bisection.too_large(batch, error, now))
+        elif self._dispatcher.deadline(batch) <= now:
+            self.hand_back(batch, now)
         else:
-            self._retry(shipment, error, now)
+            self._retry(batch, error, now)
 
-    def _slow_down(self, error: BesmartError, meaning: Verdict, now: float) -> None:
-        gate = self._traffic.gate
-        self._traffic.pace.failed(error, len(self._traffic.flying))
+    def _slow_down(self, batch: Batch, error: BesmartError, meaning: Verdict, now: float) -> None:
+        gate = self._dispatcher.gate
+        self._dispatcher.pace.failed(error, len(self._dispatcher.flying))
+        if isinstance(error, RequestTimeoutError):
+            self._accumulator.limits.timed_out(batch.items)
         closed = gate.failed(error, 0 if meaning is Verdict.THROTTLED else strain(error), now)
         wait_s = getattr(error, "retry_after_s", None)
         if wait_s is not None:
-            self._accounts.events.append(SendingPaused(seconds=gate.told_to_wait(wait_s, now), error=error))
+            self._outcomes.events.append(SendingPaused(seconds=gate.told_to_wait(wait_s, now), error=error))
         elif closed:
-            self._accounts.events.append(SendingPaused(seconds=(gate.opens_at(now, 0) or now) - now, error=error))
+            self._outcomes.events.append(SendingPaused(seconds=(gate.opens_at(now, 0) or now) - now, error=error))
 
-    def _retry(self, shipment: Shipment, error: BesmartError, now: float) -> None:
-        ceiling = min(self._policy.max_wait_s, self._policy.initial_wait_s * 2.0 ** min(shipment.attempts - 1, 60))
+    def _retry(self, batch: Batch, error: BesmartError, now: float) -> None:
+        ceiling = min(self._policy.max_wait_s, self._policy.initial_wait_s * 2.0 ** min(batch.attempts - 1, 60))
         wait_s = self._rng() * ceiling
-        shipment.retry_at = now + wait_s
-        self._traffic.waiting.append(shipment)
-        self._accounts.events.append(BatchRetried(batch=shipment.number, wait_s=wait_s, error=error))
+        batch.retry_at = now + wait_s
+        self._dispatcher.waiting.append(batch)
+        self._outcomes.events.append(BatchRetried(batch=batch.number, wait_s=wait_s, error=error))
 
-    def _again(self, shipment: Shipment, error: BesmartError, now: float) -> None:
-        shipment.retry_at = now
-        self._traffic.parts.append(shipment)
-        self._accounts.events.append(BatchRetried(batch=shipment.number, wait_s=0.0, error=error))
+    def _again(self, batch: Batch, error: BesmartError, now: float) -> None:
+        batch.retry_at = now
+        self._dispatcher.parts.append(batch)
+        self._outcomes.events.append(BatchRetried(batch=batch.number, wait_s=0.0, error=error))
 
-    def _hold(self, shipment: Shipment, items: Sequence[Segment], now: float) -> None:
-        until = -math.inf if shipment.lost_at is None else shipment.lost_at + self._policy.hold_off_s
+    def _hold(self, batch: Batch, payload: Payload, now: float) -> None:
+        until = -math.inf if batch.lost_at is None else batch.lost_at + self._policy.hold_off_s
+        if payload.recovered:
+            until = max(until, self._accumulator.recovered_until)
         if until > now:
-            self._intake.hold(items, until)
-        recovered = [item for item in items if item.recovered]
-        if recovered and self._intake.recovered_until > now:
-            self._intake.hold(recovered, self._intake.recovered_until)
+            self._accumulator.hold(payload, until)
 
     def _answered(self) -> None:
         self._smallest_reset = math.inf
-        if self._traffic.gate.answered():
-            self._accounts.events.append(SendingResumed())
+        if self._dispatcher.gate.answered():
+            self._outcomes.events.append(SendingResumed())
 
-    def _reset_by_size(self, shipment: Shipment, error: BesmartError) -> bool:
-        size = shipment.body_bytes
+    def _reset_by_size(self, batch: Batch, error: BesmartError) -> bool:
+        size = len(batch.body)
         return (
             isinstance(error, ProtocolError)
             and may_have_applied(error)
-            and size > max(_SMALL_BODY, self._intake.limits.bytes.largest_passed)
-            and shipment.readings > 1
+            and size > max(_SMALL_BODY, self._accumulator.limits.bytes.largest_passed)
+            and batch.rows > 1
         )
 
-    def _concerns_content(self, shipment: Shipment, error: BesmartError) -> bool:
+    def _concerns_content(self, batch: Batch, error: BesmartError) -> bool:
         """Whether a 403 is about something in this batch: others have been stored since it first met one."""
         if not is_403(error):
             return False
-        if shipment.forbidden_after is None:
-            shipment.forbidden_after = self._stored
-        return self._stored > shipment.forbidden_after
+        if batch.forbidden_after is None:
+            batch.forbidden_after = self._stored
+        return self._stored > batch.forbidden_after

@@ -13,8 +13,9 @@ import numpy as np
 import orjson
 import pytest
 
-from besmart_async.batching.write.core.core import Batch, Coalescer
+from besmart_async.batching.write.core.core import Dispatch, WriteCore
 from besmart_async.batching.write.core.events import CoreEvent, SendingPaused, SendingResumed, Settled
+from besmart_async.batching.write.core.log import Form
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, ProtocolError
 from besmart_async.models.delivery import Rejection
@@ -22,14 +23,16 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from tests.batching.write.service_model import ServiceModel, api_error, reset, timed_out, unreachable
 
-Answer = Callable[[Batch, float], tuple[float, BesmartError | None]]
+PLAIN = Form("DBL", 1, None)
+
+Answer = Callable[[Dispatch, float], tuple[float, BesmartError | None]]
 
 
 @attrs.define
 class World:
     """Drives a core through virtual time: `answer` says how long a call takes and how it ends."""
 
-    core: Coalescer
+    core: WriteCore
     answer: Answer
     now: float = 0.0
     events: list[CoreEvent] = attrs.field(factory=list[CoreEvent])
@@ -65,11 +68,11 @@ def key(sensor: int) -> SignalKey:
     return SignalKey(12, sensor, 32)
 
 
-def make(policy: BatchPolicy | None = None, seed: int = 0) -> Coalescer:
-    return Coalescer(policy or BatchPolicy(), random.Random(seed).random)
+def make(policy: BatchPolicy | None = None, seed: int = 0) -> WriteCore:
+    return WriteCore(policy or BatchPolicy(), random.Random(seed).random)
 
 
-def offer_items(core: Coalescer, items: int, rows: int = 1, start: int = 0) -> None:
+def offer_items(core: WriteCore, items: int, rows: int = 1, start: int = 0) -> None:
     for sensor in range(start, start + items):
         data = SignalData(key(sensor), np.arange(rows) * 1000, np.arange(rows) + 0.5)
         assert core.offer(data)
@@ -81,8 +84,8 @@ def stored(service: ServiceModel, seconds: float = 0.01) -> Answer:
 
 def test_linger_counts_from_the_first_reading_and_company_does_not_extend_it() -> None:
     core = make(BatchPolicy(linger_s=0.05))
-    core.offer_one(key(1), 0, 1.0, "DBL", 1, None, -1, 10.0)
-    core.offer_one(key(2), 0, 1.0, "DBL", 1, None, -1, 10.04)
+    core.accumulator.accept_one(key(1), 0, 1.0, PLAIN, 10.0, plain=True)
+    core.accumulator.accept_one(key(2), 0, 1.0, PLAIN, 10.04, plain=True)
     assert core.poll(10.049) is None
     assert core.next_wakeup(10.04) == pytest.approx(10.05)
     batch = core.poll(10.05)
@@ -129,7 +132,7 @@ def test_the_last_value_of_a_time_and_origin_wins_also_across_units() -> None:
 def test_single_readings_of_mixed_types_origins_and_refs_stay_apart() -> None:
     core, service = make(), ServiceModel()
     for number, (kind, origin) in enumerate([("DBL", 1), ("RM", 1), ("DBL", 2), ("DBL", 1)]):
-        core.offer_one(key(1), number, float(number), kind, origin, None, number, 0.0)
+        core.offer(SignalData(key(1), [number], [float(number)], kind, origin), number)
     world = World(core, stored(service))
     world.run()
     assert {reading[1:]: value for reading, (value, _) in service.stored.items()} == {
@@ -146,7 +149,7 @@ def test_readings_wider_than_any_before_are_cut_to_the_size_of_a_body() -> None:
     narrow, wide = np.arange(100) % 2, np.arange(100) / 3 + 1e-7
     sent: list[int] = []
 
-    def answer(batch: Batch, now: float) -> tuple[float, BesmartError | None]:
+    def answer(batch: Dispatch, now: float) -> tuple[float, BesmartError | None]:
         sent.append(len(batch.body))
         return 0.01, service.put(batch.body)
 
@@ -174,7 +177,7 @@ def test_a_million_rows_of_one_signal_are_cut_by_readings_and_bytes() -> None:
     core.offer(SignalData(key(1), np.arange(rows) * 1000 + 1_700_000_000_000, np.full(rows, 0.125)))
     bodies: list[int] = []
 
-    def answer(batch: Batch, now: float) -> tuple[float, None]:
+    def answer(batch: Dispatch, now: float) -> tuple[float, None]:
         bodies.append(len(batch.body))
         assert batch.readings <= 50_000
         return 0.01, None
@@ -219,7 +222,7 @@ def test_422_to_everything_stops_the_writer_soon() -> None:
     core = make(BatchPolicy(linger_s=0.0))
     calls = 0
 
-    def refuse(batch: Batch, now: float) -> tuple[float, BesmartError]:
+    def refuse(batch: Dispatch, now: float) -> tuple[float, BesmartError]:
         nonlocal calls
         calls += 1
         return 0.01, api_error(422)
@@ -241,7 +244,7 @@ def test_30_percent_random_503_amplify_at_most_one_and_a_half_times_and_lose_not
     core = make(BatchPolicy(linger_s=0.0, max_items=10, delivery_timeout_s=math.inf), seed)
     offer_items(core, 5_000)
 
-    def answer(batch: Batch, now: float) -> tuple[float, BesmartError | None]:
+    def answer(batch: Dispatch, now: float) -> tuple[float, BesmartError | None]:
         return (0.02, api_error(503)) if rng.random() < 0.3 else (0.02, service.put(batch.body))
 
     world = World(core, answer)
@@ -260,7 +263,7 @@ def test_a_service_down_for_ten_minutes_is_asked_every_five_seconds_and_then_get
     core = make(BatchPolicy(linger_s=0.0, max_items=100, delivery_timeout_s=math.inf))
     offer_items(core, 5_000)
 
-    def answer(batch: Batch, now: float) -> tuple[float, BesmartError | None]:
+    def answer(batch: Dispatch, now: float) -> tuple[float, BesmartError | None]:
         return (0.01, failure()) if now < 600 else (0.01, service.put(batch.body))
 
     world = World(core, answer)
@@ -296,7 +299,7 @@ def test_bodies_over_an_unknown_limit_are_split_and_the_limit_is_learned(broken:
     core = make(BatchPolicy(linger_s=0.0, max_bytes=4_000_000, max_readings=10**6, delivery_timeout_s=math.inf))
     calls_over = 0
 
-    def answer(batch: Batch, now: float) -> tuple[float, BesmartError | None]:
+    def answer(batch: Dispatch, now: float) -> tuple[float, BesmartError | None]:
         nonlocal calls_over
         error = service.put(batch.body)
         calls_over += error is not None
@@ -331,7 +334,7 @@ def test_a_422_whose_parts_all_pass_teaches_a_limit(max_items: int | None, max_r
 def test_a_403_for_one_signal_does_not_hold_up_the_others() -> None:
     core, service = make(BatchPolicy(linger_s=0.0, max_items=10)), ServiceModel()
 
-    def answer(batch: Batch, now: float) -> tuple[float, BesmartError | None]:
+    def answer(batch: Dispatch, now: float) -> tuple[float, BesmartError | None]:
         return 0.01, api_error(403) if b'"sensor_mid":7,' in batch.body else service.put(batch.body)
 
     offer_items(core, 200)
@@ -346,7 +349,7 @@ def test_retry_after_pauses_everything() -> None:
     offer_items(core, 50)
     first = True
 
-    def answer(batch: Batch, now: float) -> tuple[float, BesmartError | None]:
+    def answer(batch: Dispatch, now: float) -> tuple[float, BesmartError | None]:
         nonlocal first
         if first:
             first = False
@@ -368,7 +371,7 @@ def test_calls_at_a_time_grow_from_four_to_sixteen_and_shrink_under_429() -> Non
     offer_items(core, 1)
     limits: list[int] = []
 
-    def throttle(batch: Batch, now: float) -> tuple[float, BesmartError | None]:
+    def throttle(batch: Dispatch, now: float) -> tuple[float, BesmartError | None]:
         limits.append(core.report(now).max_in_flight)
         return 0.01, api_error(429)
 
@@ -383,7 +386,7 @@ def test_a_delayed_old_request_never_overwrites_a_newer_value_and_other_readings
     delayed: list[bytes] = []
     lose = True
 
-    def answer(batch: Batch, now: float) -> tuple[float, BesmartError | None]:
+    def answer(batch: Dispatch, now: float) -> tuple[float, BesmartError | None]:
         nonlocal lose
         if lose:
             lose = False
@@ -428,14 +431,14 @@ def test_refs_are_told_their_counts_even_of_readings_that_were_replaced() -> Non
 def test_memory_is_given_back_and_full_is_an_answer() -> None:
     core, service = make(BatchPolicy(linger_s=0.0, max_memory_bytes=100_000)), ServiceModel()
     accepted = 0
-    while core.offer_one(key(accepted % 50), accepted, 1.0, "DBL", 1, None, -1, 0.0):
+    while core.accumulator.accept_one(key(accepted % 50), accepted, 1.0, PLAIN, 0.0, plain=True):
         accepted += 1
     report = core.report(0.0)
     assert report.accepted == report.pending == accepted
     assert 70_000 <= report.memory_bytes <= 75_000  # a quarter is kept for the bodies of calls
     World(core, stored(service)).run()
     assert core.report(0.0).memory_bytes == 0
-    assert core.offer_one(key(1), 0, 1.0, "DBL", 1, None, -1, 0.0)
+    assert core.accumulator.accept_one(key(1), 0, 1.0, PLAIN, 0.0, plain=True)
 
 
 def test_abandoning_accounts_for_every_reading() -> None:
@@ -469,7 +472,7 @@ def test_a_search_that_is_given_up_says_in_doubt_of_what_a_lost_probe_may_have_s
 
 
 def test_a_batch_that_met_a_dead_idle_connection_leaves_again_at_once_but_not_for_ever() -> None:
-    core = Coalescer(BatchPolicy(linger_s=0.0), lambda: 0.5)
+    core = WriteCore(BatchPolicy(linger_s=0.0), lambda: 0.5)
     assert core.offer(SignalData(SignalKey(1, 1, 32), [1], [1.0]))
     dead = ProtocolError("closed", operation="signals.write_bulk", reached=True, reused=True, outcome="in_doubt")
     for attempt in range(1, 6):

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from besmart_async.batching.write.core.core import Batch, Coalescer
+from besmart_async.batching.write.core.core import Dispatch, WriteCore
 from besmart_async.batching.write.core.events import Settled
+from besmart_async.batching.write.core.log import Form
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
 from besmart_async.models.delivery import Rejection
@@ -61,11 +62,11 @@ class Machine(RuleBasedStateMachine):
             max_in_flight=in_flight,
             delivery_timeout_s=delivery_timeout_s,
         )
-        self.core = Coalescer(self.policy, random.Random(seed).random)
+        self.core = WriteCore(self.policy, random.Random(seed).random)
         self.service = ServiceModel(
             poison_signals=set(poison), poison_readings=set(poison_readings), max_items=service_max_items
         )
-        self.flying: dict[int, Batch] = {}
+        self.flying: dict[int, Dispatch] = {}
         self.delayed: list[tuple[float, bytes]] = []
         self.last: dict[Reading, Any] = {}
         self.lost: dict[Reading, set[Any]] = {}
@@ -96,9 +97,13 @@ class Machine(RuleBasedStateMachine):
         value: Any = self.value()
         if odd:
             value = f"text {value}"
-            took = self.core.offer_odd(KEYS[key], time, value, "STR", origin, unit, -1, self.now)
+            took = self.core.accumulator.accept_one(
+                KEYS[key], time, value, Form("STR", origin, unit), self.now, plain=False
+            )
         else:
-            took = self.core.offer_one(KEYS[key], time, value, "DBL", origin, unit, -1, self.now)
+            took = self.core.accumulator.accept_one(
+                KEYS[key], time, value, Form("DBL", origin, unit), self.now, plain=True
+            )
         if took:
             self.accepted += 1
             self.note(TRIPLES[key], time, origin, value, unit)
@@ -149,7 +154,7 @@ class Machine(RuleBasedStateMachine):
         self.check(batch)
         self.flying[batch.number] = batch
 
-    def check(self, batch: Batch) -> None:
+    def check(self, batch: Dispatch) -> None:
         assert not self.stopped
         rows = list(rows_of(batch.body))
         keys = {reading[0] for reading, _, _ in rows}
@@ -161,11 +166,11 @@ class Machine(RuleBasedStateMachine):
         assert len(batch.body) <= self.policy.max_bytes or batch.readings == 1
         assert len(self.flying) < (self.policy.max_in_flight or 16)
 
-    def take(self, pick: float) -> Batch:
+    def take(self, pick: float) -> Dispatch:
         number = sorted(self.flying)[int(pick * len(self.flying))]
         return self.flying.pop(number)
 
-    def settle(self, batch: Batch, error: BesmartError | None) -> None:
+    def settle(self, batch: Dispatch, error: BesmartError | None) -> None:
         self.core.settle(batch.number, error, self.now)
         self.read_events()
 
@@ -227,7 +232,8 @@ class Machine(RuleBasedStateMachine):
         report = self.core.report(self.now)
         assert report.accepted == self.accepted
         assert report.accepted == report.delivered + report.rejected + report.in_doubt + report.pending
-        assert report.pending == sum(credit.readings for _, credit in self.core.pending())
+        pending = [number for ranges in self.core.pending() for start, stop in ranges for number in range(start, stop)]
+        assert report.pending == len(pending) == len(set(pending))
         assert report.in_flight == len(self.flying)
         assert report.memory_bytes >= 0
         self.stopped = report.state == "stopped"

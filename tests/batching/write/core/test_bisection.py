@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from besmart_async.batching.write.core.isolation import FloodGuard, Search
+from besmart_async.batching.write.core.bisection import Search
 
 
 def calls_to_find(pieces: int, bad: set[int], samples: tuple[int, ...] = ()) -> int:
@@ -60,32 +60,3 @@ def test_a_group_refused_for_its_size_has_no_culprits_and_tells_the_limit(limit:
             stored += len(group)
     assert stored == 500
     assert limit / 2 < search.largest_passed <= limit
-
-
-def test_the_guard_stops_after_three_batches_refused_to_the_last_reading() -> None:
-    guard = FloodGuard()
-    for batch in range(3):
-        assert guard.tripped() is None, batch
-        guard.ended(50, any_passed=False)
-    assert guard.tripped() is not None
-
-
-def test_the_guard_lets_a_writer_of_one_wrong_signal_be() -> None:
-    guard = FloodGuard()
-    for _ in range(10):
-        guard.answered(1)
-        guard.rejected()
-        guard.ended(1, any_passed=False)
-        guard.answered(20)
-        guard.ended(20, any_passed=True)
-    assert guard.tripped() is None
-
-
-def test_the_guard_stops_when_more_than_a_fifth_of_the_items_are_refused() -> None:
-    guard = FloodGuard()
-    guard.answered(500)
-    for _ in range(100):
-        guard.rejected()
-    assert guard.tripped() is None
-    guard.rejected()
-    assert guard.tripped() is not None

@@ -1,0 +1,409 @@
+"""The accumulator: an append-only log of accepted readings, within a memory budget.
+
+Theory of operation. Accepting a reading appends to the last entry of the log and counts down a grant; only when the
+grant is used up, once in `QUANTUM` readings, is anything else looked at (memory, full batches, whether the caller should
+let others run). Readings accepted under a grant are counted late: `reconcile` brings the counters up to date.
+
+Readings leave when a batch is formed (`form`), in the order of acceptance. Those that must wait go aside (`Fences`) and
+come back to the front of the log.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.batching.write.core.batch import Payload
+from besmart_async.batching.write.core.fences import Fences
+from besmart_async.batching.write.core.grids import Grid, Grids
+from besmart_async.batching.write.core.grouping import Grouping, grouped
+from besmart_async.batching.write.core.limits import Limits
+from besmart_async.batching.write.core.log import (
+    READING_BYTES,
+    Block,
+    Entry,
+    Form,
+    Run,
+    Strip,
+    columns_cost,
+    strip_cost,
+    value_cost,
+)
+from besmart_async.batching.write.core.provenance import Ranges, Watermark
+from besmart_async.batching.write.core.report import Ledger
+from besmart_async.config import BatchPolicy
+from besmart_async.models.keys import SignalKey
+from besmart_async.models.series import SignalData
+from besmart_async.models.values import JsonValue
+
+QUANTUM = 512
+"""Readings accepted between two looks at everything else: some 0.4 ms."""
+TURN = 32
+"""The same while memory is scarce, so that everybody has a turn soon."""
+STRIP_ROWS = 2_000
+"""Longer columns are blocks of their own."""
+_COUNT_FIRST = 4
+"""While there are fewer entries than so many full batches of items, their signals are counted exactly."""
+
+
+class Accumulator:
+    """Accepts what there is room for, and forms batches of it.
+
+    Attributes:
+        attention: look at `due` and `breathe`; whoever does so resets it.
+        due: a batch may be due earlier than it was; whoever looks resets it.
+        breathe: many readings were accepted in a row; whoever lets others run resets it.
+        crowded: others stand in line: only what was granted already is accepted.
+        used: bytes buffered, frozen and in flight (an estimate).
+        limits: what a batch may hold.
+        fences: what must wait.
+        settled: below which number all readings have their final outcome.
+        next_number: number of the next reading, once `reconcile` was called.
+        grids: finds columns of times again.
+        recovered_until: until then the service may apply what an earlier writer sent before it ended.
+    """
+
+    def __init__(self, policy: BatchPolicy, ledger: Ledger) -> None:
+        self.attention = self.due = self.breathe = self.crowded = False
+        self.used = 0
+        self.limits = Limits.of(policy)
+        self.fences = Fences()
+        self.settled = Watermark()
+        self.next_number = 0
+        self.grids = Grids()
+        self.recovered_until = -math.inf
+        self._ledger = ledger
+        self._linger_s = policy.linger_s
+        self._memory = policy.max_memory_bytes * 3 // 4  # the rest is for bodies under way
+        self._log: deque[Entry] = deque()
+        self._run: Run | None = None  # the last entry of the log, if single readings are appended to it
+        self._strip: Strip | None = None
+        self._quick = self._granted = self._dealt = 0
+        self._owed = 0
+        self._rows = self._entries = 0  # in the log
+        self._look_at = 0
+        self._is_full = False
+        self._urgent_below = 0
+        self._reserved = 0
+        self._closed = False
+
+    # -- in ----------------------------------------------------------------------------------------------------------
+
+    def append_one(self, key: Any, time: Any, value: Any, type_: Any, origin: Any, unit: Any) -> bool:
+        """Accept a reading in the form of those before it, its key, time and value checked already; else `accept_one`.
+
+        That its type, origin and unit are the very objects which came with those shows that they were checked then.
+        """
+        run = self._run
+        if self._quick <= 0 or run is None or run.type is not type_ or run.origin is not origin or run.unit is not unit:
+            return False
+        run.keys.append(key)
+        run.times.append(time)
+        run.values.append(value)
+        self._quick -= 1
+        return True
+
+    def accept_one(
+        self, key: SignalKey, time: int | float, value: JsonValue, form: Form, now: float, *, plain: bool
+    ) -> bool:
+        """Accept a checked reading; `plain`: an int time and a finite float value. False: no room now."""
+        if self._quick <= 0 and not self._grant(now):
+            return False
+        run = self._run
+        if run is None:
+            run = self._begin_run(form, now)
+        if run.type is not form.type or run.origin is not form.origin or run.unit is not form.unit:
+            if run.forms is not None or form != run.form():
+                run.note(form)
+        run.keys.append(key)
+        run.times.append(time)
+        run.values.append(value)
+        self._quick -= 1
+        if not plain:
+            run.plain = False
+            extra = value_cost(value)
+            run.extra += extra
+            self.used += extra
+        return True
+
+    def accept_columns(self, key: SignalKey, grid: Grid, value: NDArray[np.float64], form: Form, now: float) -> bool:
+        """Accept plain columns, checked already, of which `value` is ours to keep. False: no room now."""
+        rows = len(value)
+        if self._granted != self._quick:
+            self.reconcile()
+        cost = strip_cost(rows)
+        if self._closed or self.crowded or (self.used + cost > self._memory and self.used > 0):
+            return False
+        strip = self._strip
+        if strip is None or rows > STRIP_ROWS or strip.form != form:
+            if rows > STRIP_ROWS:
+                self._add_block(Block.plain(key, grid, value, form, self.next_number, now))
+                return True
+            strip = self._strip = Strip(form, self.next_number, now)
+            self._run = None
+            self._put(strip)
+        strip.keys.append(key)
+        strip.grids.append(grid)
+        strip.values.append(value)
+        strip.rows += rows
+        self._count(rows, cost)
+        return True
+
+    def accept(self, data: SignalData, ref: int, now: float) -> bool:
+        """Accept columns, all or nothing. False: no room now. More than the whole budget is taken when all is empty."""
+        if not len(data):
+            return True
+        self.reconcile()
+        cost = columns_cost(data)
+        if self._closed or (self.used + cost > self._memory and self.used > 0):
+            return False
+        self.admit(data, ref, now)
+        return True
+
+    def admit(self, data: SignalData, ref: int, now: float, *, recovered: bool = False) -> None:
+        """Accept columns for which there is room, or was; `recovered`: an earlier writer may have sent them."""
+        self.reconcile()
+        block = Block(data, self.next_number, ref, now, columns_cost(data), recovered=recovered)
+        if not recovered:
+            block.grid = self._grid_of(data)
+        self._add_block(block)
+
+    def skip_to(self, number: int) -> None:
+        """Give the next reading this number; those in between are nobody's."""
+        self.reconcile()
+        if number > self.next_number:
+            self.settled.settle([(self.next_number, number)])
+            self.next_number = number
+            self._run = self._strip = None
+
+    def reserve(self, cost: int) -> None:
+        """Set memory aside for readings that are on their way to the journal; a negative cost gives it back."""
+        self._reserved += cost
+        self.used += cost
+
+    def room(self, cost: int) -> bool:
+        """Whether something of this cost would be accepted."""
+        self.reconcile()
+        return not self._closed and (self.used + cost <= self._memory or self.used <= 0)
+
+    def close(self) -> None:
+        """Accept nothing more."""
+        self.reconcile()
+        self._closed = True
+        self._quick = self._granted = 0
+
+    def reopen(self) -> None:
+        """Accept readings again."""
+        self._closed = False
+
+    def reconcile(self) -> None:
+        """Count what was accepted under the grant since the last time."""
+        accepted = self._granted - self._quick
+        if accepted:
+            self._granted = self._quick
+            self._ledger.accepted += accepted
+            self.next_number += accepted
+            self.used += accepted * READING_BYTES
+            self._rows += accepted
+            self._entries += accepted
+
+    def _grant(self, now: float) -> bool:
+        self.reconcile()
+        if self._dealt in (QUANTUM, TURN):
+            self.attention = self.breathe = True
+        room = 0 if self._closed or self.crowded else max(0, (self._memory - self.used) // READING_BYTES)
+        turn = QUANTUM if 2 * self.used < self._memory else TURN
+        self._quick = self._granted = self._dealt = min(turn, room)
+        if self._run is not None:
+            self._run.marks.append((len(self._run.keys), now))
+        if self._filled():
+            self.attention = self.due = True
+        return self._quick > 0
+
+    def _begin_run(self, form: Form, now: float) -> Run:
+        self.reconcile()
+        run = self._run = Run(form, self.next_number, now)
+        self._strip = None
+        self._put(run)
+        return run
+
+    def _add_block(self, block: Block) -> None:
+        self._run = self._strip = None
+        self._put(block)
+        self._count(block.rows, block.cost)
+
+    def _put(self, entry: Entry) -> None:
+        if not self._log:
+            self.attention = self.due = True
+        self._log.append(entry)
+
+    def _count(self, rows: int, cost: int) -> None:
+        self.next_number += rows
+        self._ledger.accepted += rows
+        self.used += cost
+        self._rows += rows
+        self._entries += 1
+        self._owed += 5 + rows // 25  # of single readings in the same time
+        if self._owed >= QUANTUM:
+            self._owed = 0
+            self.attention = self.breathe = True
+        if self._filled():
+            self.attention = self.due = True
+
+    def _grid_of(self, data: SignalData) -> Grid | None:
+        plain = data.time.dtype == np.int64 and data.time.flags.c_contiguous
+        return self.grids.of(data.time) if plain else None
+
+    # -- when --------------------------------------------------------------------------------------------------------
+
+    def flush(self) -> int:
+        """Make everything accepted so far due; return a ticket for `flushed`."""
+        self.reconcile()
+        if self.next_number > self._urgent_below:
+            self._urgent_below = self.next_number
+            self.attention = self.due = True
+        return self.next_number
+
+    def flushed(self, ticket: int) -> bool:
+        """Whether everything accepted before that flush has its final outcome."""
+        return self.settled.low >= ticket
+
+    def due_at(self) -> float | None:
+        """When the next batch is due; minus infinity: at once, None: there is nothing to send."""
+        self.reconcile()
+        if not self._log:
+            return None
+        first = self._log[0]
+        if first.number < self._urgent_below or self._full():
+            return -math.inf
+        return first.since + self._linger_s
+
+    def _filled(self) -> bool:
+        """Whether the log has come to hold a full batch since the last look."""
+        filled = (self._entries >= self._look_at or self._rows >= self.limits.rows) and self._full()
+        if filled:
+            self._look_at = 1 << 62  # whoever was told will send it, as soon as it may be sent
+        return filled and not self.due
+
+    def _full(self) -> bool:
+        """Whether the log holds a full batch."""
+        if self._is_full:
+            return True
+        most = self.limits.items.value
+        if self._rows >= self.limits.rows:
+            self._is_full = True
+        elif self._entries >= max(most, self._look_at):
+            signals = self._signals()
+            self._is_full = signals >= most
+            more = (
+                most - signals if self._entries < _COUNT_FIRST * most else self._entries * (most - signals) // signals
+            )
+            self._look_at = self._entries + max(more, 1)
+        return self._is_full
+
+    def _signals(self) -> int:
+        """Count the signals in the log."""
+        signals: set[SignalKey] = set()
+        for entry in self._log:
+            if isinstance(entry, Block):
+                signals.add(entry.key)
+            else:
+                signals.update(entry.keys[entry.start :] if entry.start else entry.keys)
+        return len(signals)
+
+    # -- out ---------------------------------------------------------------------------------------------------------
+
+    def form(self, now: float) -> Payload | None:
+        """Freeze the next batch, in the order of acceptance; None if all that was looked at must wait."""
+        self.reconcile()
+        self._run = self._strip = None  # what is appended from here on is a new entry: this one is being used up
+        grouping = Grouping(self.limits.room(), self.fences)
+        left: Sequence[Entry] = ()
+        while self._log and not left and not grouping.full:
+            entry = self._log.popleft()
+            self._rows -= len(entry)
+            self._entries -= entry.entries
+            left = grouping.take(entry)
+            self._put_back(left)
+        self._look_at = 0
+        self._is_full = False
+        repeated: list[Block] | None = [] if grouping.recovered and now < self.recovered_until else None
+        payload = grouping.payload(repeated)
+        if repeated:
+            self._withhold(repeated)
+        if payload is not None:
+            self.fences.fence(payload.signals, payload.keys)
+        return payload
+
+    def _withhold(self, blocks: Sequence[Block]) -> None:
+        """Let recovered readings wait that were written more than once: the service may yet store the first of them."""
+        for block in blocks:
+            self.fences.withhold_rows(block)
+        self.used += self.fences.hold([(b.key, b.time, b.origin) for b in blocks], self.recovered_until)
+
+    # -- back in -----------------------------------------------------------------------------------------------------
+
+    def release(self, payload: Payload) -> None:
+        """Note that frozen items are settled: what waited for them may be sent."""
+        self._return(self.fences.release(payload.signals, payload.keys))
+
+    def end_holds(self, now: float) -> None:
+        """Let those readings go on whose holds are over."""
+        freed, blocks = self.fences.end_holds(now)
+        self.used -= freed
+        self._return(blocks)
+
+    def hold(self, payload: Payload, until: float) -> None:
+        """Let newer values of these readings wait until then."""
+        self.used += self.fences.hold(payload.held(), until)
+
+    def charge(self, payload: Payload, size: int) -> None:
+        """Account for the body of a payload."""
+        payload.cost += size
+        self.used += size
+
+    def settle(self, ranges: Ranges, cost: int) -> None:
+        """Note accepted readings that have their final outcome, and give their memory back."""
+        self.settled.settle(ranges)
+        self.used -= cost
+        if not self.fences.holds:
+            self.reconcile()
+            if not self._ledger.open:
+                self.used = self._reserved  # costs are divided in whole bytes: here the remainders go
+
+    def _return(self, blocks: Sequence[Block]) -> None:
+        if blocks:
+            self._put_back(blocks)
+            self._is_full = False
+            self._look_at = 0
+            self.attention = self.due = True
+
+    def _put_back(self, entries: Sequence[Entry]) -> None:
+        """Put entries to the front of the log: they are older than what is there of their signals."""
+        self._log.extendleft(reversed(entries))
+        for entry in entries:
+            self._rows += len(entry)
+            self._entries += entry.entries
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def drain(self) -> list[Payload]:
+        """Give up everything that waits."""
+        self.reconcile()
+        entries = [*self.fences.waiting(), *self._log]
+        self.fences.forget()
+        self._log.clear()
+        self._run = self._strip = None
+        self._rows = self._entries = self._look_at = 0
+        self._is_full = False
+        return grouped(entries)
+
+    def waiting(self) -> Iterator[Entry]:
+        """Yield everything that waits."""
+        yield from self.fences.waiting()
+        yield from self._log

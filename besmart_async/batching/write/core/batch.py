@@ -1,0 +1,304 @@
+"""What goes out in one bulk call: the frozen items (`Payload`), and the call's history (`Batch`).
+
+A payload holds the rows of all its items in common columns. Only where a batch must be taken apart, which is rare, its
+items are looked at one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.batching.write.core.grids import Grid
+from besmart_async.batching.write.core.provenance import Provenance, Rows
+from besmart_async.errors import BesmartError
+from besmart_async.models.keys import SignalKey
+from besmart_async.models.series import SignalData
+from besmart_async.models.times import plain_array
+from besmart_async.wire.bulk import encode_bulk, lists, mixed_tail, tail
+
+if TYPE_CHECKING:
+    from besmart_async.batching.write.core.bisection import Family
+    from besmart_async.batching.write.core.log import Form
+
+
+class Payload:
+    """The items of a bulk write: item i is of `keys[i]` and has the rows from `bounds[i]` up to `bounds[i + 1]`.
+
+    Attributes:
+        keys: the signal of each item.
+        bounds: where each item begins, and where the last ends.
+        time: UTC unix milliseconds of all rows.
+        value: the values of all rows.
+        type: type of all rows, or a list with the type (or types) of each item.
+        origin: origin of all rows, or a list likewise.
+        unit: unit of all rows, or a list with the unit of each item.
+        provenance: which accepted readings the rows stand for.
+        cost: bytes of memory it is accounted with.
+        grids: the times of each item, where others may have the same.
+        recovered: whether an earlier writer accepted it, and may have sent it.
+    """
+
+    __slots__ = (
+        "__dict__",
+        "bounds",
+        "cost",
+        "grids",
+        "keys",
+        "origin",
+        "provenance",
+        "recovered",
+        "time",
+        "type",
+        "unit",
+        "value",
+    )
+
+    def __init__(
+        self,
+        keys: Sequence[SignalKey],
+        bounds: Sequence[int],
+        time: NDArray[Any],
+        value: NDArray[Any],
+        provenance: Provenance,
+    ) -> None:
+        self.keys = keys
+        self.bounds = bounds
+        self.time = time
+        self.value = value
+        self.type: Any = None
+        self.origin: Any = None
+        self.unit: Any = None
+        self.provenance = provenance
+        self.cost = 0
+        self.grids: Sequence[Grid | None] | None = None
+        self.recovered = False
+
+    def set_forms(self, forms: Sequence[Form]) -> None:
+        """Set types, origins and units from the form of each row; those of an item that agree are one."""
+        types: list[Any] = []
+        origins: list[Any] = []
+        for start, stop in pairwise(self.bounds):
+            some = set(forms[start:stop])
+            types.append(_one_or_each([form.type for form in forms[start:stop]], len(some), object))
+            origins.append(_one_or_each([form.origin for form in forms[start:stop]], len(some), np.int64))
+        self.type, self.origin = types, origins
+        self.unit = [forms[start].unit for start in self.bounds[:-1]]
+
+    @property
+    def rows(self) -> int:
+        """How many readings are sent."""
+        return len(self.time)
+
+    @property
+    def readings(self) -> int:
+        """How many accepted readings they stand for."""
+        return self.provenance.readings
+
+    @cached_property
+    def signals(self) -> set[SignalKey]:
+        """The signals, each once."""
+        return set(self.keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def size(self, item: int) -> int:
+        """Return how many rows an item has."""
+        return self.bounds[item + 1] - self.bounds[item]
+
+    def data(self, item: int) -> SignalData:
+        """Return the readings of an item."""
+        rows = slice(self.bounds[item], self.bounds[item + 1])
+        value = self.value[rows]
+        if value.dtype == object:
+            value = plain_array(value.tolist())
+        unit = self.unit[item] if isinstance(self.unit, list) else self.unit
+        return SignalData.trusted(
+            self.keys[item], self.time[rows], value, _of(self.type, item), _of(self.origin, item), unit
+        )
+
+    # -- the body ----------------------------------------------------------------------------------------------------
+
+    def encode(self) -> bytes:
+        """Return the body of the call."""
+        times = lists(self.time, self.bounds) if self.grids is None else self._shared_times(self.grids)
+        return encode_bulk(self.keys, times, lists(self.value, self.bounds), self._tails())
+
+    def _shared_times(self, grids: Sequence[Grid | None]) -> list[bytes]:
+        return [
+            lists(self.time[start:stop], [0, stop - start])[0] if grid is None else grid.text
+            for grid, (start, stop) in zip(grids, pairwise(self.bounds), strict=True)
+        ]
+
+    def _tails(self) -> list[bytes]:
+        bounds, type_, origin, unit = self.bounds, self.type, self.origin, self.unit
+        if not isinstance(type_, list):
+            if isinstance(bounds, range):
+                return [tail(type_, origin, unit, 1)] * len(self.keys)
+            return [tail(type_, origin, unit, stop - start) for start, stop in pairwise(bounds)]
+        return [self._tail(item) for item in range(len(self.keys))]
+
+    def _tail(self, item: int) -> bytes:
+        type_, origin, rows = self.type[item], self.origin[item], self.size(item)
+        unit = self.unit[item]
+        if not isinstance(type_, np.ndarray) and not isinstance(origin, np.ndarray):
+            return tail(type_, origin, unit, rows)
+        types = type_.tolist() if isinstance(type_, np.ndarray) else None if type_ is None else [type_] * rows
+        origins = origin.tolist() if isinstance(origin, np.ndarray) else None if origin is None else [origin] * rows
+        return mixed_tail(types, origins, unit)
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def item(self, item: int) -> Payload:
+        """Return one item."""
+        return self.part([item])
+
+    def part(self, items: Sequence[int]) -> Payload:
+        """Return some of the items."""
+        if len(items) == len(self.keys):
+            return self
+        spans = [(self.bounds[item], self.bounds[item + 1]) for item in items]
+        rows = np.concatenate([np.arange(start, stop) for start, stop in spans])
+        bounds = [0, *np.cumsum([stop - start for start, stop in spans]).tolist()]
+        part = self._of_rows([self.keys[item] for item in items], bounds, rows)
+        for name in ("type", "origin", "unit"):
+            column = getattr(self, name)
+            setattr(part, name, [column[item] for item in items] if isinstance(column, list) else column)
+        part.grids = None if self.grids is None else [self.grids[item] for item in items]
+        return part
+
+    def piece(self, rows: Rows) -> Payload:
+        """Return some rows of a payload of one item."""
+        chosen = np.arange(self.rows)[rows]
+        piece = self._of_rows(self.keys, [0, len(chosen)], chosen)
+        for name in ("type", "origin"):
+            column = getattr(self, name)
+            if isinstance(column, list) and isinstance(column[0], np.ndarray):
+                column = [column[0][chosen]]
+            setattr(piece, name, column)
+        piece.unit = self.unit
+        return piece
+
+    def _of_rows(self, keys: Sequence[SignalKey], bounds: Sequence[int], rows: NDArray[np.intp]) -> Payload:
+        provenance = self.provenance.take(rows)
+        part = Payload(keys, bounds, self.time[rows], self.value[rows], provenance)
+        part.cost = self.cost * provenance.readings // max(self.readings, 1)
+        part.recovered = self.recovered
+        return part
+
+    def fitted(self, max_bytes: int) -> list[Payload]:
+        """Distribute the items over payloads whose bodies have at most `max_bytes`, if they have more than one row.
+
+        An item that is too large alone is cut by its rows.
+        """
+        fitting: list[Payload] = []
+        group: list[int] = []
+        size = 1
+        for item in range(len(self.keys)):
+            one = self.item(item)
+            bytes_ = len(one.encode()) - 1
+            if group and size + bytes_ > max_bytes:
+                fitting.append(self.part(group))
+                group, size = [], 1
+            if 1 + bytes_ > max_bytes and one.rows > 1:
+                fitting += one.cut(1 + bytes_, max_bytes)
+                continue
+            group.append(item)
+            size += bytes_
+        return [*fitting, self.part(group)] if group else fitting
+
+    def cut(self, size: int, max_bytes: int) -> list[Payload]:
+        """Cut a payload of one item, whose body has `size` bytes, into those that fit as far as that is possible."""
+        count = min(self.rows, size // max_bytes + 1)
+        cuts = np.linspace(0, self.rows, count + 1).astype(int).tolist()
+        pieces: list[Payload] = []
+        for start, stop in pairwise(cuts):
+            piece = self.piece(slice(start, stop))
+            bytes_ = len(piece.encode())
+            pieces += [piece] if bytes_ <= max_bytes or piece.rows == 1 else piece.cut(bytes_, max_bytes)
+        return pieces
+
+    def held(self) -> Iterator[tuple[SignalKey, NDArray[Any], Any]]:
+        """Yield signal, times and origins of each item, to hold them."""
+        for item in range(len(self.keys)):
+            yield self.keys[item], self.time[self.bounds[item] : self.bounds[item + 1]], _of(self.origin, item)
+
+
+def _of(column: Any, item: int) -> Any:
+    return column[item] if isinstance(column, list) else column
+
+
+def _one_or_each(column: list[Any], forms: int, dtype: Any) -> Any:
+    if forms == 1 or column.count(column[0]) == len(column):
+        return column[0]
+    if None in column:
+        dtype = object
+    array = np.empty(len(column), dtype)
+    array[:] = column
+    return array
+
+
+@attrs.define(eq=False)
+class Batch:
+    """A payload under delivery, and what its calls have been through.
+
+    Attributes:
+        number: identifies it in events and outcomes.
+        payload: what is in it.
+        body: the body of the call.
+        family: the search for refused readings that it is a probe of.
+        attempts: calls so far.
+        first_sent_at: when the first of them (or of the batch it is a part of) left.
+        sent_at: when the last one left.
+        maybe_applied: whether any may have stored it.
+        lost_at: when the last answer was lost of a call that may yet be applied.
+        retry_at: when it may be sent again.
+        error: what the last one failed with.
+        forbidden_after: how many batches had been stored when it was first refused with 401 or 403.
+        stale: how many of the calls met an idle connection that had died.
+    """
+
+    number: int
+    payload: Payload
+    body: bytes = attrs.field(repr=False)
+    family: Family | None = None
+    attempts: int = 0
+    first_sent_at: float | None = None
+    sent_at: float = 0.0
+    maybe_applied: bool = False
+    lost_at: float | None = None
+    retry_at: float = 0.0
+    error: BesmartError | None = None
+    forbidden_after: int | None = None
+    stale: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many readings are sent."""
+        return self.payload.rows
+
+    @property
+    def items(self) -> int:
+        """How many items are sent."""
+        return len(self.payload)
+
+    def part(self, number: int, payload: Payload, family: Family | None = None) -> Batch:
+        """Return a batch of a part of the payload that inherits this one's history."""
+        return Batch(
+            number,
+            payload,
+            payload.encode(),
+            family,
+            first_sent_at=self.first_sent_at,
+            maybe_applied=self.maybe_applied,
+            lost_at=self.lost_at,
+            error=self.error,
+            forbidden_after=self.forbidden_after,
+        )

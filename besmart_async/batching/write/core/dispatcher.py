@@ -1,0 +1,191 @@
+"""Which frozen batch leaves next, and when.
+
+A batch is under way (`flying`), waits to be sent again (`waiting`), or is a part or probe of what was taken apart
+(`parts`). `next` chooses, once the `Gate` is open and fewer than `pace.limit` are under way, in this order: parts and
+probes; retries whose wait is over, as far as the retry budget goes; then a new batch, if one is due. While the gate is
+closed it lets single probes through: retries, whether their wait is over or not and without the budget. Where a 403
+closed it, old and new batches probe by turns, since the trouble may lie in one of the old.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+from besmart_async.batching.pacing import Gate, Pace, RetryBudget
+from besmart_async.batching.verdicts import Verdict, is_403, verdict
+from besmart_async.batching.write.core.accumulator import Accumulator
+from besmart_async.batching.write.core.batch import Batch, Payload
+from besmart_async.batching.write.core.guard import RefusalGuard
+from besmart_async.config import BatchPolicy
+from besmart_async.models.keys import SignalKey
+
+_SEARCHES = 4
+"""While nothing was stored, so many searches go on before other signals are tried no more."""
+
+
+class Dispatcher:
+    """Frozen batches without an outcome, and the rules by which they leave.
+
+    Attributes:
+        parts: what was taken apart, ready to leave.
+        waiting: what failed and is to be sent again.
+        flying: what is under way, by number.
+        pace: how many calls may be under way.
+        gate: whether anything may leave.
+        budget: bounds retries.
+    """
+
+    def __init__(
+        self, policy: BatchPolicy, rng: Callable[[], float], accumulator: Accumulator, guard: RefusalGuard
+    ) -> None:
+        self.parts: deque[Batch] = deque()
+        self.waiting: list[Batch] = []
+        self.flying: dict[int, Batch] = {}
+        self.pace = Pace(policy.max_in_flight)
+        self.gate = Gate(rng)
+        self.budget = RetryBudget()
+        self._guard = guard
+        self._accumulator = accumulator
+        self._delivery_timeout_s = policy.delivery_timeout_s
+        self._number = 0
+        self._last_was_retry = False
+        self._busy: set[SignalKey] = set()
+
+    def _searches(self) -> int:
+        """Count the searches that go on."""
+        return sum([batch.family is not None for batch in [*self.parts, *self.flying.values()]])
+
+    def _free(self, batch: Batch) -> bool:
+        """Whether no other part of the same signals is under way."""
+        return self._busy.isdisjoint(batch.payload.signals)
+
+    def launch(self, batch: Batch) -> None:
+        """Note that a batch is under way."""
+        self.flying[batch.number] = batch
+        self._busy |= batch.payload.signals
+
+    def land(self, number: int) -> Batch | None:
+        """Note that a call has ended; None: it was given up meanwhile."""
+        batch = self.flying.pop(number, None)
+        if batch is not None:
+            self._busy -= batch.payload.signals
+        return batch
+
+    def new_number(self) -> int:
+        """Return a number for a new batch."""
+        self._number += 1
+        return self._number
+
+    # -- what leaves -------------------------------------------------------------------------------------------------
+
+    def next(self, now: float) -> Batch | None:
+        """Return what is to leave now, None if nothing may; whoever asks sends it."""
+        opens_at = self.gate.opens_at(now, len(self.flying))
+        if opens_at is None or opens_at > now or len(self.flying) >= self.pace.limit:
+            return None
+        if self._guard.suspicious and self._searches() < _SEARCHES and (fresh := self._formed(now)) is not None:
+            return fresh  # evidence from other signals comes before the search among those refused
+        if (part := next(filter(self._free, self.parts), None)) is not None:
+            self.parts.remove(part)
+            return part
+        probing = self.gate.closed_by is not None
+        turn_of_new = probing and self._last_was_retry and is_403(self.gate.closed_by)
+        if turn_of_new and (fresh := self._formed(now)) is not None:
+            self._last_was_retry = False
+            return fresh
+        return self._retried(now, probing=probing) or self._formed(now)
+
+    def _retried(self, now: float, *, probing: bool) -> Batch | None:
+        waiting = [batch for batch in self.waiting if self._free(batch)]
+        if not waiting:
+            return None
+        batch = min(waiting, key=lambda batch: batch.retry_at)
+        if not probing:
+            if batch.retry_at > now or self.budget.ready_at(now) > now:
+                return None
+            self.budget.take()
+        self.waiting.remove(batch)
+        self._last_was_retry = True
+        return batch
+
+    def _formed(self, now: float) -> Batch | None:
+        while self._may_freeze():
+            due_at = self._accumulator.due_at()
+            if due_at is None or due_at > now:
+                return None
+            payload = self._accumulator.form(now)
+            if payload is not None:
+                return self._batch(payload)
+        return None
+
+    def _batch(self, payload: Payload) -> Batch:
+        """Encode a payload; what turns out not to fit leaves in batches of its own."""
+        limits = self._accumulator.limits
+        body = payload.encode()
+        limits.learn_width(len(body), len(payload), payload.rows)
+        self._accumulator.charge(payload, len(body))
+        batch = Batch(self.new_number(), payload, body)
+        payloads = [payload]
+        if len(payload) > limits.items.value:  # a signal in two units is two items
+            items = range(len(payload))
+            payloads = [
+                payload.part(items[start : start + limits.items.value])
+                for start in range(0, len(payload), limits.items.value)
+            ]
+        if len(body) > limits.bytes.value and payload.rows > 1:
+            payloads = [part for whole in payloads for part in whole.fitted(limits.bytes.value)]
+        if len(payloads) == 1:
+            return batch
+        first, *others = self.cut(batch, payloads)
+        self.parts.extend(others)
+        return first
+
+    def cut(self, batch: Batch, payloads: Sequence[Payload]) -> list[Batch]:
+        """Return batches of the parts of a batch; signals in several parts stay fenced until all are settled."""
+        pieces = Counter(key for payload in payloads for key in payload.keys)
+        pieces.subtract(Counter(batch.payload.keys))
+        for key, more in pieces.items():
+            if more:
+                self._accumulator.fences.fence_again(key, more)
+        return [batch.part(self.new_number(), payload) for payload in payloads]
+
+    def _may_freeze(self) -> bool:
+        return len(self.flying) + len(self.waiting) + len(self.parts) < 2 * self.pace.ceiling
+
+    # -- when --------------------------------------------------------------------------------------------------------
+
+    def next_at(self, now: float) -> float:
+        """When something leaves or expires if nothing else happens; infinity: never."""
+        earliest = min(map(self.deadline, self.waiting), default=math.inf)
+        opens_at = self.gate.opens_at(now, len(self.flying))
+        if opens_at is None or len(self.flying) >= self.pace.limit:
+            return earliest
+        return min(earliest, max(opens_at, self._work_at(now)))
+
+    def _work_at(self, now: float) -> float:
+        if any(map(self._free, self.parts)):
+            return now
+        times: list[float] = []
+        if waiting := [batch.retry_at for batch in self.waiting if self._free(batch)]:
+            probing = self.gate.closed_by is not None
+            times.append(now if probing else max(min(waiting), self.budget.ready_at(now)))
+        due_at = self._accumulator.due_at()
+        if due_at is not None and self._may_freeze():
+            times.append(due_at)
+        return min(times, default=math.inf)
+
+    def deadline(self, batch: Batch) -> float:
+        """When a batch is given up; never before it was sent, nor while only the credentials are refused."""
+        forbidden = batch.error is not None and verdict(batch.error) is Verdict.FORBIDDEN
+        if forbidden or batch.first_sent_at is None:
+            return math.inf
+        return batch.first_sent_at + self._delivery_timeout_s
+
+    def expired(self, now: float) -> list[Batch]:
+        """Take out what waits for a retry past its deadline."""
+        expired = [batch for batch in self.waiting if self.deadline(batch) <= now]
+        for batch in expired:
+            self.waiting.remove(batch)
+        return expired

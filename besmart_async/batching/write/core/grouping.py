@@ -1,0 +1,488 @@
+"""From entries of the log to the items of one bulk call: readings are grouped by signal once, when a batch is formed.
+
+Theory of operation. A `Grouping` takes entries until its limits are reached. Signals get codes in the order of their
+first reading. What must wait goes aside: readings of a signal that is fenced, and readings that a hold covers. The rest
+becomes a `Payload`: if no signal came twice, the columns as they are; else sorted by code, where of several readings of
+one signal, time and origin the last one stands for all. An item holds the readings of one signal in one unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from itertools import count, pairwise
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.batching.write.core.batch import Payload
+from besmart_async.batching.write.core.fences import Fences
+from besmart_async.batching.write.core.grids import Grid, all_true
+from besmart_async.batching.write.core.log import READING_BYTES, Block, Entry, Form, Run, Strip, arrays_of_run
+from besmart_async.batching.write.core.provenance import NO_REF, Provenance
+from besmart_async.models.keys import SignalKey
+from besmart_async.models.series import SignalData
+
+ITEM_BYTES = 110
+"""Estimate of an encoded item without its readings."""
+
+Forms = Form | list[Form]
+"""The form of all rows, or of each."""
+
+
+@attrs.frozen
+class Room:
+    """What a batch may hold at most.
+
+    Attributes:
+        items: signals.
+        rows: readings.
+        bytes: size of the body.
+        bytes_per_row: how wide an encoded reading is, as far as known.
+    """
+
+    items: int
+    rows: int
+    bytes: float
+    bytes_per_row: float
+
+
+@attrs.frozen(eq=False)
+class Piece:
+    """Readings that were taken together: of one signal (a code), or single ones of many (a code for each row).
+
+    Attributes:
+        keys: the signal of each item, if no signal comes twice.
+        codes: the code of the signal, or of that of each row.
+        time: the times.
+        value: the values.
+        forms: the forms.
+        numbers: numbers of the readings; an int where they are consecutive from it.
+        refs: refs of the readings, or of all.
+        grid: the times, where others may have the same.
+    """
+
+    keys: Sequence[SignalKey]
+    codes: int | NDArray[np.int64]
+    time: NDArray[Any]
+    value: NDArray[Any]
+    forms: Forms
+    numbers: int | NDArray[np.int64]
+    refs: int | NDArray[np.int64]
+    grid: Grid | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many readings."""
+        return len(self.time)
+
+
+class Grouping:
+    """Gathers the readings of one batch.
+
+    Attributes:
+        scanned: readings that were looked at, those that went aside included.
+        pieces: what was taken.
+        cost: bytes that it is accounted with.
+        recovered: whether it holds readings of an earlier writer; None while it holds nothing.
+    """
+
+    def __init__(self, room: Room, fences: Fences) -> None:
+        self.scanned = 0
+        self.cost = 0
+        self.pieces: list[Piece] = []
+        self.recovered: bool | None = None
+        self._room = room
+        self._fences = fences
+        self._index: defaultdict[SignalKey, int] = defaultdict(count().__next__)
+        self._rows = 0
+        self._aside = 0
+
+    @property
+    def items(self) -> int:
+        """Signals taken so far."""
+        return len(self._index) - self._aside
+
+    @property
+    def rows_left(self) -> int:
+        """How many readings there is room for."""
+        room = self._room
+        by_size = (room.bytes - self.items * ITEM_BYTES) / room.bytes_per_row - self._rows
+        return int(min(room.rows - self._rows, by_size))
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for anything more."""
+        return self.items >= self._room.items or (self.rows_left <= 0 and self._rows > 0)
+
+    def take(self, entry: Entry) -> Sequence[Entry]:
+        """Take from the front of an entry what there is room for; return what is left, in order."""
+        if isinstance(entry, Run):
+            return self._take_run(entry)
+        if isinstance(entry, Strip):
+            while entry.entries and self._fits(len(entry.values[entry.start])):
+                if rest := self._take_block(entry.pop()):
+                    return [*rest, entry] if entry.entries else rest
+            return [entry] if entry.entries else []
+        recovered = entry.recovered if self.recovered is None else self.recovered
+        if entry.recovered is not recovered or not self._fits(entry.rows):
+            return [entry]
+        return self._take_block(entry)
+
+    def payload(self, repeated: list[Block] | None = None) -> Payload | None:
+        """Return what was taken, grouped by signal; None if all of it must wait.
+
+        Args:
+            repeated: gets the readings of which there are several of one signal, time and origin; they are left out
+                of the payload then. Without it the last of them stands for all.
+        """
+        if not self.pieces:
+            return None
+        form = _one_form(self.pieces)
+        once = sum([len(piece.keys) for piece in self.pieces]) == self.items
+        if once and form is not None and all(map(_distinct, self.pieces)):
+            payload = _as_it_is(self.pieces, form)
+        else:
+            table = _Table.of(self.pieces)
+            if repeated is not None:
+                table = table.without_repeats(list(self._index), repeated, self.cost)
+            if not len(table.codes):
+                return None
+            payload = table.payload(list(self._index))
+        payload.cost = self.cost - (sum([block.cost for block in repeated]) if repeated else 0)
+        payload.recovered = bool(self.recovered)
+        return payload
+
+    # -- columns -----------------------------------------------------------------------------------------------------
+
+    def _fits(self, rows: int) -> bool:
+        return self.items < self._room.items and (rows <= self.rows_left or not self._rows)
+
+    def _take_block(self, block: Block) -> Sequence[Block]:
+        self.scanned += block.rows
+        if block.key in self._fences.fenced:
+            self._fences.set_aside(block)
+            return []
+        free = self._fences.withhold(block)
+        if free is None:
+            return []
+        rest: list[Block] = []
+        if free.rows > (most := max(1, self.rows_left)):
+            free, *rest = free.split(most)
+        self._add_block(free)
+        return rest
+
+    def _add_block(self, block: Block) -> None:
+        self.recovered = block.recovered
+        code = self._index[block.key]
+        self.pieces.append(
+            Piece([block.key], code, block.time, block.value, _forms_of(block), block.numbers, block.refs, block.grid)
+        )
+        self._rows += block.rows
+        self.cost += block.cost
+
+    # -- single readings ---------------------------------------------------------------------------------------------
+
+    def _take_run(self, run: Run) -> Sequence[Run]:
+        if self.recovered:
+            return [run]
+        ahead = self._room.items
+        while len(run) and not self.full:  # fenced readings take no room, but each is looked at once only
+            start = run.start
+            codes = self._codes(run, min(len(run), max(1, self.rows_left), ahead))
+            rows = len(codes)
+            ahead = 4 * rows
+            self.scanned += rows
+            piece, since = _piece_of_run(run, start, codes), run.since
+            cost = run.take(rows)
+            self._add_singles(piece, cost, run, since)
+        return [run] if len(run) else []
+
+    def _codes(self, run: Run, rows: int) -> NDArray[np.int64]:
+        """Return the codes of the next readings, fewer where there would be too many signals."""
+        index, start = self._index, run.start
+        codes = np.fromiter(map(index.__getitem__, run.keys[start : start + rows]), np.int64, rows)
+        over = self.items - self._room.items
+        if over <= 0:
+            return codes
+        first_over = len(index) - over
+        for _ in range(over):
+            index.popitem()
+        self._index = defaultdict(count(first_over).__next__, index)
+        return codes[: int(np.argmax(codes >= first_over))]
+
+    def _add_singles(self, piece: Piece, cost: int, run: Run, since: float) -> None:
+        fences = self._fences
+        if fences.fenced or fences.holds:
+            keys = set(dict(self._index))  # by way of a dict: no hash is asked for again
+            fenced = keys & fences.fenced
+            self._aside = len(fenced)
+            if apart := fenced.union(keys & fences.holds.keys() if fences.holds else ()):
+                free = self._without(piece, apart, run, since)
+                if free is None:
+                    return
+                cost, piece = cost * free.rows // piece.rows, free
+        self.recovered = False
+        self.pieces.append(piece)
+        self._rows += piece.rows
+        self.cost += cost
+
+    def _without(self, piece: Piece, apart: set[SignalKey], run: Run, since: float) -> Piece | None:
+        """Let the readings of some signals wait where they must; return the others."""
+        assert isinstance(piece.codes, np.ndarray)  # noqa: S101 - a run has many signals
+        mask = np.isin(piece.codes, [self._index[key] for key in apart])
+        if not mask.any():
+            return piece
+        table = _Table.of([piece])
+        each = READING_BYTES + run.extra // max(len(run), 1)
+        for block in table.take(np.flatnonzero(mask)).blocks(list(self._index), each, since):
+            if block.key in self._fences.fenced:
+                self._fences.set_aside(block)
+            elif (free := self._fences.withhold(block)) is not None:
+                self._add_block(free)
+        if mask.all():
+            return None
+        rows = np.flatnonzero(~mask)
+        rest = table.take(rows)
+        keys = [piece.keys[row] for row in rows.tolist()]
+        return Piece(keys, rest.codes, rest.time, rest.value, rest.forms, rest.numbers, NO_REF)
+
+
+# -- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _piece_of_run(run: Run, start: int, codes: NDArray[np.int64]) -> Piece:
+    stop = start + len(codes)
+    time, value = arrays_of_run(run, start, stop)
+    forms: Forms = run.form() if run.forms is None else run.forms[start:stop]
+    return Piece(run.keys[start:stop], codes, time, value, forms, run.first + start, NO_REF)
+
+
+def _forms_of(block: Block) -> Forms:
+    if not isinstance(block.type, np.ndarray) and not isinstance(block.origin, np.ndarray):
+        return Form(block.type, block.origin, block.unit)
+    types = block.type.tolist() if isinstance(block.type, np.ndarray) else [block.type] * block.rows
+    origins = block.origin.tolist() if isinstance(block.origin, np.ndarray) else [block.origin] * block.rows
+    return [Form(type_, origin, block.unit) for type_, origin in zip(types, origins, strict=True)]
+
+
+def _one_form(pieces: Sequence[Piece]) -> Form | None:
+    """Return the form of all rows, None if they differ."""
+    first = pieces[0].forms
+    if isinstance(first, list):
+        return None
+    return first if all([piece.forms is first or piece.forms == first for piece in pieces]) else None
+
+
+def _distinct(piece: Piece) -> bool:
+    """Whether no two rows can have the same signal, time and origin, where no signal comes twice."""
+    if piece.grid is not None or isinstance(piece.codes, np.ndarray) or piece.rows == 1:
+        return True
+    return all_true(piece.time[1:] > piece.time[:-1])
+
+
+# -- payloads --------------------------------------------------------------------------------------------------------
+
+
+def _as_it_is(pieces: Sequence[Piece], form: Form) -> Payload:
+    """Return readings of which no two have the same signal, or those of one signal are one piece."""
+    keys: list[SignalKey] = []
+    sizes: list[int] = []
+    grids: list[Grid | None] = []
+    for piece in pieces:
+        single = isinstance(piece.codes, np.ndarray)
+        keys += piece.keys
+        sizes += [1] * piece.rows if single else [piece.rows]
+        grids += [None] * piece.rows if single else [piece.grid]
+    time, value = _joined([piece.time for piece in pieces]), _joined([piece.value for piece in pieces])
+    rows = len(time)
+    bounds: Sequence[int] = range(rows + 1) if len(sizes) == rows else [0, *np.cumsum(sizes).tolist()]
+    payload = Payload(keys, bounds, time, value, Provenance(rows, None, _numbers(pieces), _refs(pieces)))
+    payload.type, payload.origin, payload.unit = form
+    payload.grids = grids if any(grids) else None
+    return payload
+
+
+@attrs.frozen(eq=False)
+class _Table:
+    """Readings row by row, in the order of the pieces.
+
+    Attributes:
+        codes: the code of each row's signal.
+        time: the times.
+        value: the values.
+        forms: the form of each row, or of all.
+        numbers: the number of each row; an int where they are consecutive from it.
+        refs: the ref of each row, or of all.
+    """
+
+    codes: NDArray[np.int64]
+    time: NDArray[Any]
+    value: NDArray[Any]
+    forms: Forms
+    numbers: int | NDArray[np.int64]
+    refs: int | NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece]) -> _Table:
+        """Return the rows of all pieces."""
+        return cls(
+            np.concatenate([np.broadcast_to(piece.codes, piece.rows) for piece in pieces]),
+            _joined([piece.time for piece in pieces]),
+            _joined([piece.value for piece in pieces]),
+            _one_form(pieces) or _each_form(pieces),
+            _numbers(pieces),
+            _refs(pieces),
+        )
+
+    def take(self, rows: NDArray[np.intp]) -> _Table:
+        """Return some of the rows."""
+        return _Table(
+            self.codes[rows],
+            self.time[rows],
+            self.value[rows],
+            [self.forms[row] for row in rows.tolist()] if isinstance(self.forms, list) else self.forms,
+            rows + self.numbers if isinstance(self.numbers, int) else self.numbers[rows],
+            self.refs if isinstance(self.refs, int) else self.refs[rows],
+        )
+
+    def payload(self, keys: Sequence[SignalKey]) -> Payload:
+        """Sort by signal (and unit), each signal, time and origin once: the last one."""
+        groups, apart = self._groups()
+        order = _order(groups)
+        winner = self._winners()
+        if winner is None:
+            numbers, refs = self.numbers, self.refs
+            numbers = order + numbers if isinstance(numbers, int) else numbers[order]
+            provenance = Provenance(len(order), None, numbers, refs if isinstance(refs, int) else refs[order])
+        else:
+            order = order[winner[order] == order]
+            place = np.empty(len(winner), np.intp)
+            place[order] = np.arange(len(order))
+            provenance = Provenance(len(order), place[winner], self.numbers, self.refs)
+        found, sizes = np.unique(groups[order], return_counts=True)
+        bounds = [0, *np.cumsum(sizes).tolist()]
+        items = [keys[group // apart] for group in found.tolist()]
+        payload = Payload(items, bounds, self.time[order], self.value[order], provenance)
+        if isinstance(self.forms, list):
+            payload.set_forms([self.forms[row] for row in order.tolist()])
+        else:
+            payload.type, payload.origin, payload.unit = self.forms
+        return payload
+
+    def without_repeats(self, keys: Sequence[SignalKey], repeated: list[Block], cost: int) -> _Table:
+        """Return the rows whose signal, time and origin are there once; the others are added to `repeated`."""
+        winner = self._winners()
+        if winner is None:
+            return self
+        mask = np.bincount(winner, minlength=len(winner))[winner] > 1
+        each = cost // len(winner)
+        repeated.extend(self.take(np.flatnonzero(mask)).blocks(keys, each, -math.inf, recovered=True))
+        return self.take(np.flatnonzero(~mask))
+
+    def blocks(self, keys: Sequence[SignalKey], each: int, since: float, *, recovered: bool = False) -> Iterator[Block]:
+        """Yield the rows as columns of their signals, in their order; a row costs `each` bytes."""
+        order = _order(self.codes)
+        codes, forms = self.codes[order], self.forms
+        fresh = codes[1:] != codes[:-1]
+        if isinstance(forms, list):
+            fresh |= np.array([forms[a] != forms[b] for a, b in pairwise(order.tolist())], np.bool_)
+        for start, stop in pairwise([0, *(np.flatnonzero(fresh) + 1).tolist(), len(order)]):
+            part = self.take(order[start:stop])
+            form = part.forms[0] if isinstance(part.forms, list) else part.forms
+            data = SignalData.trusted(keys[int(part.codes[0])], part.time, part.value, *form)
+            yield Block(data, part.numbers, part.refs, since, each * len(data), recovered=recovered)
+
+    def _groups(self) -> tuple[NDArray[np.int64], int]:
+        """Return groups that tell units apart too, and whether types and origins are told; and how many a signal has."""
+        forms = self.forms
+        if not isinstance(forms, list):
+            return self.codes, 1
+        shapes: defaultdict[tuple[str | None, bool, bool], int] = defaultdict(count().__next__)
+        of_form = {form: shapes[form.unit, form.type is None, form.origin is None] for form in dict.fromkeys(forms)}
+        shape = np.fromiter(map(of_form.__getitem__, forms), np.int64, len(forms))
+        return self.codes * len(shapes) + shape, len(shapes)
+
+    def _winners(self) -> NDArray[np.intp] | None:
+        """Return for each row the last row of the same signal, time and origin; None if no two rows share all three."""
+        codes, forms = self.codes, self.forms
+        moment = self.time if self.time.dtype != object else self.time.astype(np.float64)
+        order = _order(codes)
+        if all_true((moment[order][1:] > moment[order][:-1]) | (codes[order][1:] != codes[order][:-1])):
+            return None
+        columns = [moment, codes]
+        if isinstance(forms, list):
+            columns.insert(0, np.fromiter((1 if f.origin is None else f.origin for f in forms), np.int64, len(forms)))
+        order = np.lexsort(columns)
+        fresh = np.zeros(len(order) - 1, np.bool_)
+        for column in columns:
+            fresh |= column[order][1:] != column[order][:-1]
+        if all_true(fresh):
+            return None
+        last = order[np.flatnonzero(np.concatenate([fresh, [True]]))]
+        winner = np.empty(len(order), np.intp)
+        winner[order] = last[np.concatenate([[0], np.cumsum(fresh)])]
+        return winner
+
+
+def _order(codes: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return the order by code that keeps rows of one code as they are; for few codes numpy has a faster way."""
+    return np.argsort(codes.astype(np.int16) if codes.max() < 1 << 15 else codes, kind="stable")
+
+
+def _each_form(pieces: Sequence[Piece]) -> list[Form]:
+    forms: list[Form] = []
+    for piece in pieces:
+        forms += piece.forms if isinstance(piece.forms, list) else [piece.forms] * piece.rows
+    return forms
+
+
+def _numbers(pieces: Sequence[Piece]) -> int | NDArray[np.int64]:
+    """Return the numbers of all readings, in the order of the pieces."""
+    sizes = [piece.rows for piece in pieces]
+    if all([isinstance(piece.numbers, int) for piece in pieces]):
+        firsts = np.array([piece.numbers for piece in pieces], np.int64)
+        ends = np.cumsum(sizes)
+        if (firsts[1:] == firsts[0] + ends[:-1]).all():
+            return int(firsts[0])
+        return np.repeat(firsts - (ends - sizes), sizes) + np.arange(ends[-1])
+    return np.concatenate(
+        [
+            np.arange(piece.numbers, piece.numbers + piece.rows) if isinstance(piece.numbers, int) else piece.numbers
+            for piece in pieces
+        ]
+    )
+
+
+def _refs(pieces: Sequence[Piece]) -> int | NDArray[np.int64]:
+    first = pieces[0].refs
+    if isinstance(first, int) and all([isinstance(piece.refs, int) and piece.refs == first for piece in pieces]):
+        return first
+    return np.concatenate([np.broadcast_to(piece.refs, piece.rows) for piece in pieces])
+
+
+def _joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Join columns; of several kinds, as objects: an int stays an int, and a float a float."""
+    if len(columns) == 1:
+        return columns[0]
+    first = columns[0].dtype
+    if all([column.dtype == first for column in columns]):
+        return np.concatenate(columns)
+    return np.concatenate([column.astype(object) for column in columns])
+
+
+def grouped(entries: Sequence[Entry]) -> list[Payload]:
+    """Group readings by signal, however many they are and whatever else they would wait for."""
+    payloads: list[Payload] = []
+    left = deque(entries)
+    while left:
+        grouping = Grouping(Room(1 << 62, 1 << 62, math.inf, 1.0), Fences())
+        while left and not (rest := grouping.take(left.popleft())):
+            continue
+        left.extendleft(reversed(rest))
+        if (payload := grouping.payload()) is not None:
+            payloads.append(payload)
+    return payloads

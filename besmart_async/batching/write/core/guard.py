@@ -1,0 +1,90 @@
+"""Noticing that the service refuses everything, so that millions of readings are not rejected for one mistake.
+
+A writer whose every reading is refused writes as the wrong account, in the wrong unit, to sensors that do not exist: it
+must stop and say so. A writer that serves many producers, of which one sends rubbish, must go on. What tells them apart
+is the share of signals that are refused, counted over time and by distinct signals: a signal that is refused a thousand
+times counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from besmart_async.config import BatchPolicy
+from besmart_async.models.keys import SignalKey
+
+FEW_SIGNALS = 20
+"""Refusals of fewer signals prove nothing: a writer of two may well write to a wrong one."""
+MANY_SIGNALS = 500
+"""Refusals of so many prove it at once; of fewer, once they have gone on for the whole window."""
+_MOST_COUNTED = 10_000
+
+
+class RefusalGuard:
+    """Counts the signals that were stored and refused lately.
+
+    It trips when the share of refused signals reaches `BatchPolicy.max_refused_share`. What was stored or refused
+    longer ago than `BatchPolicy.refusal_window_s` is forgotten.
+    """
+
+    def __init__(self, policy: BatchPolicy) -> None:
+        self._share = policy.max_refused_share
+        self._window_s = policy.refusal_window_s
+        self._refused: dict[SignalKey, float] = {}
+        self._stored: dict[SignalKey, float] = {}
+        self._bad_since: float | None = None
+        self._now = 0.0
+
+    @property
+    def refused_signals(self) -> int:
+        """Signals refused lately."""
+        return len(self._refused)
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether signals were refused lately and none was stored: evidence from other signals is wanted."""
+        return bool(self._refused) and not self._stored
+
+    def stored(self, keys: Sequence[SignalKey], now: float) -> None:
+        """Note signals of which something was stored."""
+        self._now = now
+        if not self._refused:
+            self._stored = {keys[0]: now}  # nothing to weigh: that something was stored is enough
+            return
+        if self._share >= 1.0:
+            self._bad_since = None
+        for key in keys[:_MOST_COUNTED]:
+            self._refused.pop(key, None)
+            self._stored.pop(key, None)
+            self._stored[key] = now
+        self._forget()
+
+    def refused(self, key: SignalKey, now: float | None = None) -> None:
+        """Note a signal of which nothing could be stored."""
+        self._now = self._now if now is None else now
+        if self._bad_since is None:
+            self._bad_since = self._now
+        self._refused.pop(key, None)
+        self._refused[key] = self._now
+        self._forget()
+
+    def tripped(self) -> str | None:
+        """Say why to stop, None if all is well."""
+        refused, stored = len(self._refused), len(self._stored)
+        long = self._bad_since is not None and self._now - self._bad_since >= self._window_s
+        if refused < (FEW_SIGNALS if long else MANY_SIGNALS) or refused < self._share * (refused + stored):
+            return None
+        return f"the service refused {refused} of the last {refused + stored} signals"
+
+    def reset(self) -> None:
+        """Begin anew: the writer was told to go on."""
+        self._refused.clear()
+        self._stored.clear()
+        self._bad_since = None
+
+    def _forget(self) -> None:
+        for counted in (self._refused, self._stored):
+            while counted and (
+                len(counted) > _MOST_COUNTED or next(iter(counted.values())) < self._now - self._window_s
+            ):
+                del counted[next(iter(counted))]

@@ -1,0 +1,321 @@
+"""Accepted readings in the order of acceptance: the entries of the log.
+
+An entry is a `Run` of single readings, a `Strip` of plain columns or a `Block` of any columns. Runs and strips are
+appended to: they are columns themselves (keys, times, values), with no object for a reading or a signal.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from sys import getsizeof
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from besmart_async.batching.write.core.grids import Grid
+from besmart_async.batching.write.core.provenance import NO_REF
+from besmart_async.models.keys import SignalKey
+from besmart_async.models.series import SignalData
+from besmart_async.models.times import plain_array
+from besmart_async.models.values import JsonValue
+
+READING_BYTES = 80
+"""Estimate for one buffered single reading: a float, an int and three list slots."""
+BLOCK_BYTES = 400
+"""Estimate for the objects around the columns of a block."""
+VALUE_BYTES = 16
+"""A time and a value in a column."""
+
+
+class Form(NamedTuple):
+    """What readings have in common besides their signal: type, origin and unit."""
+
+    type: str | None
+    origin: int | None
+    unit: str | None
+
+
+class Run:
+    """Single readings of any signals.
+
+    Attributes:
+        keys: the signal of each reading.
+        times: UTC unix milliseconds of each.
+        values: the value of each.
+        type: type of all readings, an object that equals no type if they differ.
+        origin: origin of all readings.
+        unit: unit of all readings.
+        forms: the form of each reading, where they differ.
+        plain: whether all times are ints and all values finite floats.
+        first: number of the first reading.
+        start: how many readings were taken already.
+        marks: (place, moment): that reading and those after it were accepted at that moment or later.
+        extra: bytes that values take besides `READING_BYTES`.
+    """
+
+    __slots__ = (
+        "extra",
+        "first",
+        "forms",
+        "keys",
+        "marks",
+        "origin",
+        "plain",
+        "start",
+        "times",
+        "type",
+        "unit",
+        "values",
+    )
+
+    def __init__(self, form: Form, first: int, now: float) -> None:
+        self.keys: list[SignalKey] = []
+        self.times: list[int | float] = []
+        self.values: list[JsonValue] = []
+        self.type: Any
+        self.origin: Any
+        self.unit: Any
+        self.type, self.origin, self.unit = form
+        self.forms: list[Form] | None = None
+        self.plain = True
+        self.first = first
+        self.start = 0
+        self.marks: deque[tuple[int, float]] = deque([(0, now)])
+        self.extra = 0
+
+    def __len__(self) -> int:
+        return len(self.keys) - self.start
+
+    @property
+    def entries(self) -> int:
+        """How many items it may become at most."""
+        return len(self.keys) - self.start
+
+    @property
+    def number(self) -> int:
+        """Number of the first reading that was not taken."""
+        return self.first + self.start
+
+    @property
+    def since(self) -> float:
+        """When the first reading that was not taken was accepted, or a little earlier."""
+        marks = self.marks
+        while len(marks) > 1 and marks[1][0] <= self.start:
+            marks.popleft()
+        return marks[0][1]
+
+    def note(self, form: Form) -> None:
+        """Append the form of a reading about to be appended, which differs from the others."""
+        if self.forms is None:
+            self.forms = [Form(self.type, self.origin, self.unit)] * len(self.keys)
+            self.type = self.origin = self.unit = _DIFFERENT
+        self.forms.append(form)
+
+    def form(self) -> Form:
+        """The form of all readings, where they have one."""
+        return Form(self.type, self.origin, self.unit)
+
+    def take(self, rows: int) -> int:
+        """Take the first readings; return what they cost."""
+        self.start += rows
+        cost = rows * READING_BYTES
+        if self.extra:
+            extra = self.extra if not len(self) else self.extra * rows // (rows + len(self))
+            self.extra -= extra
+            cost += extra
+        return cost
+
+
+_DIFFERENT: Any = object()
+
+
+class Strip:
+    """Plain columns of any signals: ascending int times, finite float values, one form.
+
+    Attributes:
+        keys: the signal of each column.
+        grids: its times.
+        values: its values, shape (n,), float64.
+        form: the form of all readings.
+        first: number of the first reading.
+        start: how many columns were taken already.
+        taken: how many readings they had.
+        rows: how many readings are left.
+        since: when the first column was accepted.
+    """
+
+    __slots__ = ("first", "form", "grids", "keys", "rows", "since", "start", "taken", "values")
+
+    def __init__(self, form: Form, first: int, now: float) -> None:
+        self.keys: list[SignalKey] = []
+        self.grids: list[Grid] = []
+        self.values: list[NDArray[np.float64]] = []
+        self.form = form
+        self.first = first
+        self.start = self.taken = self.rows = 0
+        self.since = now
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def entries(self) -> int:
+        """How many items it may become at most."""
+        return len(self.keys) - self.start
+
+    @property
+    def number(self) -> int:
+        """Number of the first reading that was not taken."""
+        return self.first + self.taken
+
+    def pop(self) -> Block:
+        """Take the first column."""
+        place = self.start
+        self.start += 1
+        block = Block.plain(self.keys[place], self.grids[place], self.values[place], self.form, self.number, self.since)
+        self.taken += block.rows
+        self.rows -= block.rows
+        return block
+
+
+class Block:
+    """Columns of one signal.
+
+    Attributes:
+        key: the signal.
+        time: UTC unix milliseconds, shape (rows,).
+        value: the values, shape (rows,).
+        type: type of all rows, or of each.
+        origin: origin of all rows, or of each.
+        unit: unit of all rows.
+        rows: how many readings.
+        numbers: number of each reading; an int where they are consecutive from it.
+        refs: the ref of each reading, or of all.
+        since: when the first was accepted.
+        cost: bytes of memory it is accounted with.
+        grid: its times, where they ascend and others may have the same.
+        recovered: an earlier writer accepted it, and may have sent it.
+    """
+
+    __slots__ = (
+        "cost",
+        "grid",
+        "key",
+        "numbers",
+        "origin",
+        "recovered",
+        "refs",
+        "rows",
+        "since",
+        "time",
+        "type",
+        "unit",
+        "value",
+    )
+
+    def __init__(
+        self,
+        data: SignalData,
+        numbers: int | NDArray[np.int64],
+        refs: int | NDArray[np.int64],
+        since: float,
+        cost: int,
+        *,
+        recovered: bool = False,
+    ) -> None:
+        self.key = data.key
+        self.time = data.time
+        self.value = data.value
+        self.type = data.type
+        self.origin = data.origin
+        self.unit = data.unit
+        self.rows = len(data)
+        self.numbers = numbers
+        self.refs = refs
+        self.since = since
+        self.cost = cost
+        self.grid: Grid | None = None
+        self.recovered = recovered
+
+    @classmethod
+    def plain(
+        cls, key: SignalKey, grid: Grid, value: NDArray[np.float64], form: Form, number: int, since: float
+    ) -> Block:
+        """Return a column of a strip by itself."""
+        data = SignalData.trusted(key, grid.time, value, *form)
+        block = cls(data, number, NO_REF, since, strip_cost(len(value)))
+        block.grid = grid
+        return block
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def entries(self) -> int:
+        """How many items it may become at most."""
+        return 1
+
+    @property
+    def number(self) -> int:
+        """Number of its first reading."""
+        return self.numbers if isinstance(self.numbers, int) else int(self.numbers[0])
+
+    @property
+    def data(self) -> SignalData:
+        """The readings."""
+        return SignalData.trusted(self.key, self.time, self.value, self.type, self.origin, self.unit)
+
+    def take(self, rows: slice | NDArray[Any]) -> Block:
+        """Return some of the rows, at their share of the cost."""
+        data = self.data.take(rows)
+        places = np.arange(self.rows)[rows]
+        numbers = places + self.numbers if isinstance(self.numbers, int) else self.numbers[places]
+        refs = self.refs if isinstance(self.refs, int) else self.refs[places]
+        cost = self.cost * len(data) // max(self.rows, 1)
+        return Block(data, numbers, refs, self.since, cost, recovered=self.recovered)
+
+    def split(self, rows: int) -> tuple[Block, Block]:
+        """Return the first rows and the others."""
+        head, rest = self.take(slice(None, rows)), self.take(slice(rows, None))
+        head.cost = self.cost - rest.cost
+        return head, rest
+
+
+Entry = Run | Strip | Block
+
+
+def strip_cost(rows: int) -> int:
+    """Estimate the bytes that a column of a strip takes."""
+    return BLOCK_BYTES + VALUE_BYTES * rows
+
+
+def columns_cost(data: SignalData) -> int:
+    """Estimate the bytes that buffered columns take."""
+    cost = BLOCK_BYTES
+    for column in (data.time, data.value, data.type, data.origin):
+        if isinstance(column, np.ndarray):
+            cost += column.nbytes
+            if column.dtype.hasobject and column is not data.type:
+                cost += sum(map(getsizeof, column))
+    return cost
+
+
+def value_cost(value: JsonValue) -> int:
+    """Estimate the bytes that a value which is no float takes."""
+    return getsizeof(value) if not isinstance(value, list | dict) else len(repr(value)) * 4
+
+
+def arrays_of_run(run: Run, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return times and values of some readings of a run as columns."""
+    times, values = run.times[start:stop], run.values[start:stop]
+    if run.plain:
+        return np.array(times, np.int64), np.array(values, np.float64)
+    kinds = set(map(type, values))
+    return plain_array(times), plain_array(values) if len(kinds) == 1 else _objects(values)
+
+
+def _objects(values: list[Any]) -> NDArray[Any]:
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column

@@ -1,0 +1,58 @@
+"""Final outcomes: every accepted reading gets exactly one, and who waits for it is told."""
+
+from __future__ import annotations
+
+from besmart_async.batching.verdicts import told
+from besmart_async.batching.write.core.accumulator import Accumulator
+from besmart_async.batching.write.core.batch import Payload
+from besmart_async.batching.write.core.events import CoreEvent, Settled
+from besmart_async.batching.write.core.provenance import NO_REF
+from besmart_async.batching.write.core.report import Ledger
+from besmart_async.errors import BesmartError, Outcome
+from besmart_async.models.delivery import Rejection
+
+
+class Outcomes:
+    """Books outcomes in the ledger and the accumulator, and tells them as events."""
+
+    def __init__(self, ledger: Ledger, accumulator: Accumulator, *, journaled: bool) -> None:
+        self.ledger = ledger
+        self.events: list[CoreEvent] = []
+        self._accumulator = accumulator
+        self._journaled = journaled
+
+    def deliver(self, payload: Payload) -> None:
+        """Note that the service stored a payload."""
+        provenance = payload.provenance
+        self.ledger.delivered += provenance.readings
+        self._accumulator.settle(provenance.ranges(), payload.cost)
+        self.events += [Settled(ref, delivered=count) for ref, count in provenance.by_ref()]
+
+    def give_up(self, payload: Payload, error: BesmartError, outcome: Outcome) -> None:
+        """Note readings that are not tried any more: lost, unless they stay in the journal."""
+        if not self._journaled:
+            self.lose(payload, error, outcome)
+            return
+        provenance = payload.provenance
+        self.ledger.kept += provenance.readings
+        self._accumulator.settle(provenance.ranges(), payload.cost)
+        why = told(error, "not_sent" if outcome == "rejected" else outcome)
+        self.events += [Settled(ref, kept=count, error=why.clone()) for ref, count in provenance.by_ref()]
+
+    def lose(self, payload: Payload, error: BesmartError, outcome: Outcome) -> None:
+        """Note that readings will not be delivered."""
+        provenance = payload.provenance
+        if outcome == "in_doubt":
+            self.ledger.in_doubt += provenance.readings
+        else:
+            self.ledger.rejected += provenance.readings
+        self._accumulator.settle(provenance.ranges(), payload.cost)
+        for ref, count in provenance.by_ref():
+            lost = {"in_doubt": count} if outcome == "in_doubt" else {"rejected": count}
+            self.events.append(Settled(ref, error=told(error, outcome), **lost))
+        why = told(error, outcome)
+        for item in range(len(payload)):
+            part = payload.item(item)
+            of = part.provenance
+            refs = frozenset[int]() if isinstance(of.refs, int) and of.refs == NO_REF else of.all_refs
+            self.events.append(Rejection(part.data(0), why, outcome, of.readings, refs, tuple(of.ranges())))

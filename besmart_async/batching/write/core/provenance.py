@@ -1,0 +1,123 @@
+"""Which accepted readings the rows of a batch stand for.
+
+Every accepted reading has a number, counted in the order of acceptance. A reading that a later one replaced while both
+waited stays accounted for: the row that replaced it stands for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+NO_REF = -1
+"""Refs of at least 0 belong to somebody who waits for the outcome of these readings (`Settled`)."""
+
+Ranges = Sequence[tuple[int, int]]
+"""Numbers of readings as half-open ranges, ascending and apart."""
+
+Rows = slice | NDArray[np.intp] | NDArray[np.bool_]
+
+
+@attrs.frozen(eq=False)
+class Provenance:
+    """The accepted readings behind some rows.
+
+    Attributes:
+        rows: how many rows.
+        row_of: for each accepted reading the row that stands for it; None: reading i is row i.
+        numbers: for each accepted reading its number; an int where they are consecutive from it.
+        refs: for each accepted reading the ref it was accepted with; an int where they are all equal.
+    """
+
+    rows: int
+    row_of: NDArray[np.intp] | None
+    numbers: int | NDArray[np.int64]
+    refs: int | NDArray[np.int64]
+
+    @property
+    def readings(self) -> int:
+        """How many accepted readings."""
+        return self.rows if self.row_of is None else len(self.row_of)
+
+    @property
+    def times_written(self) -> NDArray[np.intp]:
+        """For each row how many accepted readings it stands for."""
+        return np.ones(self.rows, np.intp) if self.row_of is None else np.bincount(self.row_of, minlength=self.rows)
+
+    def take(self, rows: Rows) -> Provenance:
+        """Return the provenance of some of the rows, in that order."""
+        chosen = np.arange(self.rows)[rows]
+        if self.row_of is None:
+            readings, row_of = chosen, None
+        else:
+            place = np.full(self.rows, -1)
+            place[chosen] = np.arange(len(chosen))
+            readings = np.flatnonzero(place[self.row_of] >= 0)
+            row_of = place[self.row_of[readings]]
+        numbers = readings + self.numbers if isinstance(self.numbers, int) else self.numbers[readings]
+        return Provenance(
+            len(chosen), row_of, numbers, self.refs if isinstance(self.refs, int) else self.refs[readings]
+        )
+
+    def ranges(self) -> Ranges:
+        """Return the numbers of the accepted readings."""
+        if isinstance(self.numbers, int):
+            return [(self.numbers, self.numbers + self.readings)] if self.readings else []
+        return ranges_of(self.numbers)
+
+    @property
+    def all_refs(self) -> frozenset[int]:
+        """The refs, `NO_REF` included where a reading has none."""
+        return frozenset([self.refs]) if isinstance(self.refs, int) else frozenset(np.unique(self.refs).tolist())
+
+    def by_ref(self) -> list[tuple[int, int]]:
+        """Count the accepted readings of each ref, those without one left out."""
+        if isinstance(self.refs, int):
+            return [] if self.refs == NO_REF else [(self.refs, self.readings)]
+        refs = self.refs
+        if not len(refs):
+            return []
+        starts = np.concatenate([[0], np.flatnonzero(refs[1:] != refs[:-1]) + 1])  # they come in runs: no need to sort
+        counts: dict[int, int] = {}
+        for ref, count in zip(refs[starts].tolist(), np.diff(starts, append=len(refs)).tolist(), strict=True):
+            counts[ref] = counts.get(ref, 0) + count
+        counts.pop(NO_REF, None)
+        return list(counts.items())
+
+
+def ranges_of(numbers: NDArray[np.int64]) -> Ranges:
+    """Return distinct numbers, in any order, as ranges."""
+    if not len(numbers):
+        return []
+    if not (numbers[1:] > numbers[:-1]).all():
+        numbers = np.sort(numbers)
+    breaks = np.flatnonzero(np.diff(numbers) != 1)
+    starts = numbers[np.concatenate([[0], breaks + 1])]
+    stops = numbers[np.concatenate([breaks, [len(numbers) - 1]])] + 1
+    return list(zip(starts.tolist(), stops.tolist(), strict=True))
+
+
+class Watermark:
+    """The number below which every accepted reading has its final outcome.
+
+    Settling a range costs the same however many others are open.
+    """
+
+    def __init__(self, low: int = 0) -> None:
+        self.low = low
+        self._above: dict[int, int] = {}
+
+    def settle(self, ranges: Ranges) -> None:
+        """Note readings that have their final outcome, each once."""
+        above, low = self._above, self.low
+        for start, stop in ranges:
+            if start == low:
+                low = stop
+            else:
+                above[start] = stop
+        while low in above:
+            low = above.pop(low)
+        self.low = low
