@@ -1,6 +1,6 @@
 """Columns in: readings of many signals, from numpy columns (or a data frame) to the service.
 
-`python -m benchmarks.clients.columns CONTENDER --url URL --signals N --rows N [--cold]`
+`python -m benchmarks.clients.columns CONTENDER --url URL --signals N --rows N [--parts N] [--cold]`
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import math
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from itertools import cycle, repeat
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -23,6 +23,8 @@ from besmart_async import BesmartClient, SignalData, SignalKey, Writer, aiohttp_
 
 _PATH = "/api/sensors/signals/data"
 _IN_FLIGHT = 8
+_PER_TURN = 200
+"""Tasks that start, or are woken, in one turn of the event loop."""
 Item = dict[str, Any]
 Body = Sequence[Column]
 Encode = Callable[[Sequence[Column]], bytes]
@@ -70,14 +72,15 @@ async def _ours(url: str, series: Series, transport: Any, *, apart: bool = False
 
 
 async def _ours_data(url: str, series: Series) -> None:
-    def data(some: Series) -> list[SignalData]:
-        return [SignalData(key, times, values) for key, times, values in some.columns()]
-
     async def write(writer: Writer, some: list[SignalData]) -> None:
         for one in some:
             await writer.write_data(one)
 
-    await _written(url, series, data, write, aiohttp_transport())
+    await _written(url, series, _series_data, write, aiohttp_transport())
+
+
+def _series_data(series: Series) -> list[SignalData]:
+    return [SignalData(key, times, values) for key, times, values in series.columns()]
 
 
 async def _ours_matrix(url: str, series: Series) -> None:
@@ -85,6 +88,62 @@ async def _ours_matrix(url: str, series: Series) -> None:
         await writer.write_matrix(some.keys, some.times, some.values)
 
     await _written(url, series, lambda some: some, write, aiohttp_transport())
+
+
+def crowd(url: str, series: Series) -> None:
+    """A task for each column, all started at once, and each waits until the service has its readings."""
+    asyncio.run(_crowd(url, series, _at_once, None))
+
+
+def crowd_aiohttp(url: str, series: Series) -> None:
+    """The same over aiohttp."""
+    asyncio.run(_crowd(url, series, _at_once, aiohttp_transport()))
+
+
+def crowd_in_turns(url: str, series: Series) -> None:
+    """The same over aiohttp; the tasks start few at a time, as requests come to a web service."""
+    asyncio.run(_crowd(url, series, _in_turns, aiohttp_transport()))
+
+
+def crowd_waiting(_: str, series: Series) -> None:
+    """A limit: as many tasks, started at once, that wait for a future each, and nothing is sent."""
+
+    async def wait() -> None:
+        loop = asyncio.get_running_loop()
+        futures = [loop.create_future() for _ in series.columns()]
+
+        async def answer() -> None:
+            for first in range(0, len(futures), _PER_TURN):
+                await asyncio.sleep(0)
+                for future in futures[first : first + _PER_TURN]:
+                    future.set_result(None)
+
+        async def one(future: asyncio.Future[None]) -> None:
+            await future
+
+        with timed(series.readings, sends=False):
+            await asyncio.gather(*map(one, futures), answer())
+
+    asyncio.run(wait())
+
+
+async def _crowd(url: str, series: Series, start: Callable[..., Awaitable[None]], transport: Any) -> None:
+    async def write(writer: Writer, some: list[SignalData]) -> None:
+        await start(writer.deliver, some)
+
+    await _written(url, series, _series_data, write, transport)
+
+
+async def _at_once(deliver: Callable[[SignalData], Awaitable[None]], some: list[SignalData]) -> None:
+    await asyncio.gather(*map(deliver, some))
+
+
+async def _in_turns(deliver: Callable[[SignalData], Coroutine[Any, Any, None]], some: list[SignalData]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for number, data in enumerate(some):
+            tasks.create_task(deliver(data))
+            if not number % _PER_TURN:
+                await asyncio.sleep(0)
 
 
 async def _written(
@@ -110,7 +169,7 @@ async def _written(
 
 def lists(url: str, series: Series) -> None:
     """A loop by hand: aiohttp, and orjson over lists."""
-    rows = len(series.times)
+    rows = series.rows
     types, origins = ["DBL"] * rows, [1] * rows
 
     def encode(columns: Sequence[Column]) -> bytes:
@@ -122,7 +181,7 @@ def lists(url: str, series: Series) -> None:
 
 def arrays(url: str, series: Series) -> None:
     """The same with orjson's numpy option."""
-    rows = len(series.times)
+    rows = series.rows
     types, origins = ["DBL"] * rows, np.ones(rows, np.int64)
 
     def encode(columns: Sequence[Column]) -> bytes:
@@ -188,7 +247,7 @@ def encoded(url: str, series: Series) -> None:
 
 
 def _fastest(series: Series) -> Encode:
-    rows = len(series.times)
+    rows = series.rows
     types, origins = (orjson.Fragment(orjson.dumps([constant] * rows)) for constant in ("DBL", 1))
 
     def encode(columns: Sequence[Column]) -> bytes:
@@ -259,8 +318,8 @@ def questdb(url: str, series: Series) -> None:
 def _bodies(series: Series, encode: Encode) -> tuple[list[Body], list[Body]]:
     """Cut the columns into bodies as large as ours; return those to warm up with, and all."""
     columns = series.columns()
-    signals = BODY_BYTES // len(encode(series.first(1).columns()))
-    first = series.first(min(len(columns), signals * _IN_FLIGHT)).columns()
+    signals = BODY_BYTES // len(encode(series.first(1).columns()[:1]))
+    first = series.first(min(len(series.keys), signals * _IN_FLIGHT)).columns()[: signals * _IN_FLIGHT]
     return _cut(first, signals), _cut(columns, signals)
 
 
@@ -283,6 +342,10 @@ CONTENDERS: dict[str, Callable[[str, Series], None]] = {
     "ours-data": ours_data,
     "ours-matrix": ours_matrix,
     "ours-apart": ours_apart,
+    "crowd": crowd,
+    "crowd-aiohttp": crowd_aiohttp,
+    "crowd-in-turns": crowd_in_turns,
+    "crowd-waiting": crowd_waiting,
     "lists": lists,
     "arrays": arrays,
     "questdb": questdb,
@@ -299,8 +362,10 @@ def main() -> None:
     parser.add_argument("--signals", type=int, required=True)
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--cold", action="store_true", help="arrays of its own for each signal, none seen before")
+    parser.add_argument("--parts", type=int, default=1, help="columns of each signal, one after the other")
     given = parser.parse_args()
-    CONTENDERS[given.contender](given.url, Series.made(given.signals, given.rows, cold=given.cold))
+    series = Series.made(given.signals, given.rows, cold=given.cold, parts=given.parts)
+    CONTENDERS[given.contender](given.url, series)
 
 
 if __name__ == "__main__":

@@ -25,34 +25,45 @@ class Series:
 
     Attributes:
         cold: every column has arrays of its own, and what warms up writes to other signals.
+        parts: how many columns the readings of a signal are cut into.
     """
 
     keys: list[SignalKey]
     times: NDArray[np.int64]
     values: NDArray[np.float64]
     cold: bool = False
+    parts: int = 1
 
     @classmethod
-    def made(cls, signals: int, rows: int, *, cold: bool = False, first_mid: int = 0) -> Series:
-        """The same in every process."""
-        values = np.random.default_rng(1).random((signals, rows)).round(3)
+    def made(cls, signals: int, rows: int, *, cold: bool = False, parts: int = 1, first_mid: int = 0) -> Series:
+        """The same in every process; `rows` is of one column."""
+        values = np.random.default_rng(1).random((signals, rows * parts)).round(3)
         keys = [SignalKey(12, first_mid + number, 32) for number in range(signals)]
-        return cls(keys, START_MS + STEP_MS * np.arange(rows), values, cold)
+        return cls(keys, START_MS + STEP_MS * np.arange(rows * parts), values, cold, parts)
 
     @property
     def readings(self) -> int:
         """How many there are."""
         return self.values.size
 
+    @property
+    def rows(self) -> int:
+        """How many readings a column has."""
+        return len(self.times) // self.parts
+
     def columns(self) -> list[Column]:
-        """Return a column for each signal; cold, with arrays of its own."""
-        rows = zip(self.keys, self.values, strict=True)
-        if self.cold:
-            return [(key, self.times.copy(), values.copy()) for key, values in rows]
-        return [(key, self.times, values) for key, values in rows]
+        """Return the first column of each signal, then the second one, and so on; cold, with arrays of their own."""
+        parts = [slice(first, first + self.rows) for first in range(0, len(self.times), self.rows)]
+        shared = [(part, self.times[part]) for part in parts]
+        rows = [
+            (key, times, values[part])
+            for part, times in shared
+            for key, values in zip(self.keys, self.values, strict=True)
+        ]
+        return [(key, times.copy(), values.copy()) for key, times, values in rows] if self.cold else rows
 
     def first(self, signals: int) -> Series:
         """Return so many signals to warm up with: these ones, or if cold, others."""
         if self.cold:
-            return Series.made(signals, len(self.times), cold=True, first_mid=WARM_UP_MID)
-        return Series(self.keys[:signals], self.times, self.values[:signals])
+            return Series.made(signals, self.rows, cold=True, parts=self.parts, first_mid=WARM_UP_MID)
+        return Series(self.keys[:signals], self.times, self.values[:signals], parts=self.parts)
