@@ -18,7 +18,7 @@ def standings(*, readings: int, rounds: int, smoke: bool) -> list[Standing]:
     Args:
         readings: single readings of 1,000 and of 100,000 signals; 100 signals have twice as many, columns five times.
         rounds: how often everybody runs.
-        smoke: leave out the contests whose contenders all run in another one, too.
+        smoke: leave out contenders that run in other contests, too.
     """
     with sink("--count") as service:
         contests = list(_contests(service.base_url, readings, smoke))
@@ -30,7 +30,7 @@ def _contests(url: str, readings: int, smoke: bool) -> Iterator[Contest]:
         yield _singles(url, readings // 2, 2, (1.4, 2.0), (0.3, 0.5))
         yield _singles(url, 1_000, readings // 800, (1.4, 2.5), (0.4, 0.7))
     yield _few_signals(url, readings * 2)
-    yield _cold_columns(url, readings * 5 // _COLUMN_ROWS)
+    yield _cold_columns(url, readings * 5 // _COLUMN_ROWS, smoke)
 
 
 def _single(
@@ -79,7 +79,7 @@ def _few_signals(url: str, readings: int) -> Contest:
     )
 
 
-def _cold_columns(url: str, signals: int) -> Contest:
+def _cold_columns(url: str, signals: int, smoke: bool) -> Contest:
     options = ["--url", url, "--signals", f"{signals}", "--rows", f"{_COLUMN_ROWS}", "--cold"]
 
     def way(name: str, contender: str, needs: str = "", goal: Goal = _SHOWN) -> Contender:
@@ -92,7 +92,9 @@ def _cold_columns(url: str, signals: int) -> Contest:
             way("ours, write each", "ours"),
             way("ours, write each, aiohttp transport", "ours-aiohttp", "httpx-aiohttp"),
         ],
-        [
+        []
+        if smoke
+        else [
             way("aiohttp + orjson over lists", "lists", "aiohttp", (1.3, 1.6)),
             way("aiohttp + orjson over numpy arrays", "arrays", "aiohttp", (0.6, 1.0)),
             way("QuestDB Sender.dataframe", "questdb", "questdb", (1.1, 1.5)),

@@ -24,7 +24,6 @@ from besmart_async import BesmartClient, SignalKey
 _PACKAGE = f"{Path(besmart_async.__file__).parent}{os.sep}"
 _KEY = SignalKey(12, 3, 32)
 _DAY = (START_MS, START_MS + 86_400_000)
-_ACCOUNT = {"api_key": "key", "login": "login", "password": "password"}
 _ROWS = [f"1.1,1-0:1.8.0,2024-01-01T{hour:02}:00:00Z,{hour}.5,kWh" for hour in range(24)]
 
 
@@ -54,13 +53,13 @@ class Walk:
 def walking() -> Iterator[Walk]:
     """Count what this thread does, and those that it starts."""
     walk = Walk()
-    threading.setprofile(walk)  # type: ignore[arg-type]  # it knows no frame
+    threading.setprofile(walk)
     sys.setprofile(walk)
     try:
         yield walk
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]  # as above
+        threading.setprofile(None)
 
 
 async def _second(call: Callable[[], Awaitable[object]]) -> Walk:
@@ -71,25 +70,30 @@ async def _second(call: Callable[[], Awaitable[object]]) -> Walk:
     return walk
 
 
+def _client(url: str) -> BesmartClient:
+    return BesmartClient(api_key="key", login="login", password="password", base_url=url)
+
+
 async def _calls(answers: str, sink: str) -> dict[str, Walk]:
     walks: dict[str, Walk] = {}
-    async with BesmartClient(**_ACCOUNT, base_url=answers) as client:
+    async with _client(answers) as client:
         walks["signals.read"] = await _second(lambda: client.signals.read(_KEY, *_DAY))
-    async with BesmartClient(**_ACCOUNT, base_url=sink) as client, client.writer() as writer:
+    async with _client(sink) as client, client.writer() as writer:
 
         async def write() -> None:
             await writer.write(_KEY, START_MS, 1.5)
             await writer.flush()
 
         walks["write"] = await _second(write)
-    async with BesmartClient(**_ACCOUNT, base_url=answers) as client, client.reader() as reader:
+    async with _client(answers) as client, client.reader() as reader:
         walks["reader.read"] = await _second(lambda: reader.read(_KEY, *_DAY))
     return walks
 
 
 def _ingest(sink: str) -> tuple[Walk, Walk]:
     """Run the command twice, each time with a new checkpoint."""
-    os.environ.update({f"BESMART_{name.upper()}": value for name, value in (_ACCOUNT | {"base_url": sink}).items()})
+    account = {"BASE_URL": sink, "API_KEY": "key", "LOGIN": "login", "PASSWORD": "password"}
+    os.environ.update({f"BESMART_{name}": value for name, value in account.items()})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "day.csv"
         file.write_text("\n".join(["meter,obis,time,value,unit", *_ROWS, ""]))

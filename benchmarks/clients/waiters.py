@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import gc
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -89,8 +89,8 @@ async def _writer(url: str, max_memory_bytes: int) -> AsyncIterator[Writer]:
         delivery_timeout_s=_PATIENCE_S,
         close_timeout_s=0.0,
     )
-    account = {"api_key": "key", "login": "login", "password": "password"}
-    async with BesmartClient(**account, base_url=url, timeout=_PATIENCE_S) as client:
+    account = BesmartClient(api_key="key", login="login", password="password", base_url=url, timeout=_PATIENCE_S)
+    async with account as client:
         await client.users.login()
         with suppress(UndeliveredError):  # nothing is delivered
             async with client.writer(policy=policy) as writer:
@@ -140,7 +140,7 @@ def _slices(numbers: list[int]) -> Iterator[list[int]]:
     return (numbers[first : first + _PER_TURN] for first in range(0, len(numbers), _PER_TURN))
 
 
-CONTENDERS: dict[str, Callable[[str, int, int], Awaitable[None]]] = {
+CONTENDERS: dict[str, Callable[[str, int, int], Coroutine[Any, Any, None]]] = {
     "write": write,
     "deliver": deliver,
     "flush": flush,
