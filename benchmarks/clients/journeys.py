@@ -120,7 +120,7 @@ def main() -> None:
     given = parser.parse_args()
     first, second = _ingest(given.sink)  # before the others, whose imports it would not have
     walks = asyncio.run(_calls(given.answers, given.sink))
-    walks |= {"besmart ingest, the first in a process": first, "besmart ingest": second}
+    walks |= {"besmart ingest": second, "besmart ingest, the first in a process": first}
     print("\n" + json.dumps({name: [len(walk.files), walk.moves] for name, walk in walks.items()}), flush=True)
 
 
