@@ -10,12 +10,43 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import codec, growth, imports, ingest, journal, parsing, parts, reads, writes
+from benchmarks import (
+    codec,
+    crowd,
+    growth,
+    imports,
+    ingest,
+    journal,
+    journeys,
+    parsing,
+    parts,
+    reads,
+    waiters,
+    wide,
+    writes,
+)
 from benchmarks.measuring import Table, machine, show
 
 
 def _writes(smoke: bool) -> Sequence[Table]:
     return writes.standings(readings=40_000 if smoke else 4_000_000, rounds=1 if smoke else 5)
+
+
+def _wide(smoke: bool) -> Sequence[Table]:
+    return wide.standings(readings=8_000 if smoke else 200_000, rounds=1 if smoke else 5, smoke=smoke)
+
+
+def _crowd(smoke: bool) -> Sequence[Table]:
+    return crowd.standings(deliveries=400 if smoke else 40_000, rounds=1 if smoke else 5)
+
+
+def _waiters(smoke: bool) -> Sequence[Table]:
+    few, many = (100, 1_000) if smoke else (1_000, 100_000)
+    return waiters.tables(few=few, many=many, rounds=1 if smoke else 5)
+
+
+def _journeys(smoke: bool) -> Sequence[Table]:
+    return [journeys.marks(rounds=1 if smoke else 5)]
 
 
 def _reads(smoke: bool) -> Sequence[Table]:
@@ -54,6 +85,9 @@ def _journal(smoke: bool) -> Sequence[Table]:
 
 COMPARISONS: dict[str, Callable[[bool], Sequence[Table]]] = {
     "writes": _writes,
+    "wide": _wide,
+    "crowd": _crowd,
+    "waiters": _waiters,
     "parts": _parts,
     "reads": _reads,
     "codec": _codec,
@@ -62,6 +96,7 @@ COMPARISONS: dict[str, Callable[[bool], Sequence[Table]]] = {
     "growth": _growth,
     "imports": _imports,
     "journal": _journal,
+    "journeys": _journeys,
 }
 
 

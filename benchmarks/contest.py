@@ -19,6 +19,8 @@ import attrs
 from benchmarks.measuring import scaled
 
 ROOT = Path(__file__).parents[1]
+PAUSE = (0.05, 0.02)
+"""Bar and aim of the longest pause of the event loop while our writer works, in seconds."""
 
 
 @attrs.frozen
@@ -52,21 +54,41 @@ class Contender:
 
 @attrs.frozen
 class Contest:
-    """Ways to do one work. Of `ours`, the better one counts against each of `others`."""
+    """Ways to do one work.
+
+    Attributes:
+        work: what the table calls it.
+        unit: what the cost is divided by.
+        ours: our ways; the better one counts against each of `others`.
+        others: what they are compared with.
+        shown: more ways of ours, which do not count.
+        pause: bar and aim, in seconds, of the longest pause of the event loop in each of our ways.
+    """
 
     work: str
     unit: str
     ours: Sequence[Contender]
     others: Sequence[Contender]
+    shown: Sequence[Contender] = ()
+    pause: tuple[float, float] | None = None
+
+    @property
+    def everybody(self) -> Sequence[Contender]:
+        """All of them, in the order of the table."""
+        return [*self.ours, *self.shown, *self.others]
 
 
 @attrs.frozen
 class Cost:
-    """What one unit takes, wall clock and CPU of all threads; and the most memory that the process had."""
+    """What one unit takes, wall clock and CPU of all threads; what the process took as a whole.
+
+    `peak_bytes` is the most memory that it had, `pause_s` the longest pause of its event loop, None if it has none.
+    """
 
     wall_s: float
     cpu_s: float
     peak_bytes: int
+    pause_s: float | None = None
 
     def ratio(self, ours: Cost) -> float:
         """How many times ours it is, by wall clock or CPU: the smaller."""
@@ -86,23 +108,38 @@ class Standing:
 
     def lines(self) -> Iterator[str]:
         """The table."""
-        yield f"{self.contest.work:44} {'wall':>18} {'CPU':>18} {'peak':>8} {'x ours':>8}   bar           aim"
-        for way in [*self.contest.ours, *self.contest.others]:
-            if not way.runs:
-                yield f"  {way.name:42} skipped: pip install {way.needs}"
-                continue
-            cost = self.costs[way.name]
-            unit = self.contest.unit
-            line = f"  {way.name:42} {scaled(cost.wall_s, unit):>18} {scaled(cost.cpu_s, unit):>18}"
-            line += f" {cost.peak_bytes / 2**20:5.0f} MB"
-            if way in self.contest.others:
-                ratio = self.ratio(way)
-                line += f" {ratio:8.2f}"
-                if way.bar is not None:
-                    line += f"   {way.bar:<5g} {'reached' if ratio >= way.bar else 'MISSED'}"
-                if way.aim is not None:
-                    line += f" {way.aim:5g} {'reached' if ratio >= way.aim else 'not yet'}"
-            yield line
+        heads = f"{'wall':>18} {'CPU':>18} {'peak':>8} {'pause':>8} {'x ours':>8}"
+        yield f"{self.contest.work:44} {heads}   bar           aim"
+        for way in self.contest.everybody:
+            yield self._line(way) if way.runs else f"  {way.name:42} skipped: pip install {way.needs}"
+
+    def _line(self, way: Contender) -> str:
+        cost, unit = self.costs[way.name], self.contest.unit
+        line = f"  {way.name:42} {scaled(cost.wall_s, unit):>18} {scaled(cost.cpu_s, unit):>18}"
+        line += f" {cost.peak_bytes / 2**20:5.0f} MB {_milliseconds(cost.pause_s):>8}"
+        if way not in self.contest.others:
+            return line + self._pause_judged(cost)
+        ratio = self.ratio(way)
+        line += f" {ratio:8.2f}"
+        if way.bar is not None:
+            line += f"   {way.bar:<5g} {'reached' if ratio >= way.bar else 'MISSED'}"
+        if way.aim is not None:
+            line += f" {way.aim:5g} {'reached' if ratio >= way.aim else 'not yet'}"
+        return line
+
+    def _pause_judged(self, cost: Cost) -> str:
+        if self.contest.pause is None or cost.pause_s is None:
+            return ""
+        bar, aim = self.contest.pause
+        reached, hoped = cost.pause_s <= bar, cost.pause_s <= aim
+        return (
+            f" {'pause:':>8}   {_milliseconds(bar):5} {'reached' if reached else 'MISSED'}"
+            f" {_milliseconds(aim):>5} {'reached' if hoped else 'not yet'}"
+        )
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e3:,.0f} ms"
 
 
 @attrs.frozen
@@ -112,6 +149,7 @@ class _Run:
     peak_bytes: int
     units: int
     sent: int
+    pause_s: float | None = None
 
 
 def hold(contest: Contest, rounds: int, arrived: Callable[[], int] | None = None) -> Standing:
@@ -125,7 +163,7 @@ def hold(contest: Contest, rounds: int, arrived: Callable[[], int] | None = None
     Raises:
         RuntimeError: a contender failed, or did not do its work.
     """
-    present = [way for way in (*contest.ours, *contest.others) if way.runs]
+    present = [way for way in contest.everybody if way.runs]
     runs: dict[str, list[_Run]] = {way.name: [] for way in present}
     for _ in range(rounds):
         for way in present:
@@ -139,10 +177,12 @@ def hold(contest: Contest, rounds: int, arrived: Callable[[], int] | None = None
 
 
 def _median(runs: Sequence[_Run]) -> Cost:
+    pauses = [run.pause_s for run in runs if run.pause_s is not None]
     return Cost(
         statistics.median(run.wall_s / run.units for run in runs),
         statistics.median(run.cpu_s / run.units for run in runs),
         int(statistics.median(run.peak_bytes for run in runs)),
+        statistics.median(pauses) if pauses else None,
     )
 
 
@@ -156,4 +196,4 @@ def _run(way: Contender) -> _Run:
     if way.whole is not None:
         return _Run(taken["wall_s"], taken["cpu_s"], taken["peak_bytes"], way.whole, way.whole)
     told = json.loads(next(line for line in reversed(said) if line))
-    return _Run(told["wall_s"], told["cpu_s"], taken["peak_bytes"], told["units"], told["sent"])
+    return _Run(told["wall_s"], told["cpu_s"], taken["peak_bytes"], told["units"], told["sent"], told.get("pause_s"))

@@ -2,8 +2,9 @@
 
 It answers logins with a token, questions after signal types with one, questions of QuestDB's client after settings, and
 every other request with 200 or 204. Run `python -m benchmarks.sink [--port 0]` for one by hand, which prints its
-address; with `--count`, `GET /count` tells how many readings have arrived, with `--distinct` how many of them did so
-once. Bodies are kept until somebody asks, so that counting takes no time of what is measured.
+address. With `--count`, `GET /count` tells how many readings have arrived, with `--distinct` how many of them did so
+once. With `--delay 0.3` every write is answered 0.3 s after it has arrived. Bodies are kept until somebody asks, so
+that counting takes no time of what is measured.
 """
 
 from __future__ import annotations
@@ -73,8 +74,9 @@ class Tally:
 class _Connection(asyncio.BufferedProtocol):
     """HTTP/1.1 with Content-Length and keep-alive, as much of it as clients speak here."""
 
-    def __init__(self, tally: Tally | None) -> None:
+    def __init__(self, tally: Tally | None, delay_s: float) -> None:
         self._tally = tally
+        self._delay_s = delay_s
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._head = b""
         self._left = 0  # bytes of the body that are still to come
@@ -119,8 +121,11 @@ class _Connection(asyncio.BufferedProtocol):
         if self._mark and self._tally is not None:
             self._tally.put(self._mark, b"".join(self._body))
             self._body = []
-        self._transport.write(self._answer)
-        self._answer = b""
+        answer, self._answer = self._answer, b""
+        if self._delay_s and answer in (_DONE, _NOTHING):
+            asyncio.get_running_loop().call_later(self._delay_s, self._transport.write, answer)
+        else:
+            self._transport.write(answer)
 
     def _answer_to(self, line: bytes) -> bytes:
         target = line.split(b" ")[1]
@@ -166,9 +171,9 @@ def sink(*options: str) -> Iterator[Sink]:
             process.kill()
 
 
-async def _serve(port: int, tally: Tally | None) -> None:
+async def _serve(port: int, tally: Tally | None, delay_s: float) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(partial(_Connection, tally), "127.0.0.1", port)
+    server = await loop.create_server(partial(_Connection, tally, delay_s), "127.0.0.1", port)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)  # until whoever started it is gone
 
@@ -179,11 +184,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--count", action="store_true", help="count the readings that arrive")
     parser.add_argument("--distinct", action="store_true", help="and keep the times, to tell how many came twice")
+    parser.add_argument("--delay", type=float, default=0.0, metavar="S", help="answer writes so many seconds late")
     given = parser.parse_args()
     counting = given.count or given.distinct
     if counting:
         gc.disable()
-    asyncio.run(_serve(given.port, Tally(distinct=given.distinct) if counting else None))
+    asyncio.run(_serve(given.port, Tally(distinct=given.distinct) if counting else None, given.delay))
 
 
 if __name__ == "__main__":

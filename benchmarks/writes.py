@@ -1,8 +1,8 @@
-"""Readings into the service: columns and single readings, against loops by hand and the clients of other services."""
+"""Columns into the service, against loops by hand and the clients of other services."""
 
 from __future__ import annotations
 
-from benchmarks.contest import Contender, Contest, Standing, hold
+from benchmarks.contest import PAUSE, Contender, Contest, Standing, hold
 from benchmarks.sink import sink
 
 
@@ -10,14 +10,13 @@ def standings(*, readings: int, rounds: int) -> list[Standing]:
     """Hold the contests of writing.
 
     Args:
-        readings: how many columns hold; single readings are a tenth, since they take longer.
+        readings: how many all columns hold.
         rounds: how often everybody runs.
     """
     with sink("--count") as service:
         contests = [
             _columns(service.base_url, readings, 100, [(1.3, 1.6), (0.7, 1.0), (1.3, 1.8), (0.4, 0.6)]),
             _columns(service.base_url, readings, 10_000, [(1.7, 2.0), (0.9, 1.1), (1.8, 2.5), (0.55, 0.7)]),
-            _singles(service.base_url, readings // 10),
         ]
         return [hold(contest, rounds, service.readings) for contest in contests]
 
@@ -47,31 +46,5 @@ def _columns(url: str, readings: int, rows: int, goals: list[tuple[float, float]
             way("bare sockets, encoding as they go", "sockets", "", sockets),
             way("bare sockets, bodies encoded before", "encoded"),
         ],
-    )
-
-
-def _singles(url: str, readings: int) -> Contest:
-    def way(
-        name: str,
-        contender: str,
-        needs: str = "",
-        goal: tuple[float | None, float | None] = (None, None),
-        share: int = 1,
-    ) -> Contender:
-        options = ["--url", url, "--readings", f"{readings // share}"]
-        return Contender(name, ["-W", "ignore", "-m", "benchmarks.clients.singles", contender, *options], needs, *goal)
-
-    return Contest(
-        "single readings in, 100 signals",
-        "reading",
-        [
-            way("ours, one task", "ours"),
-            way("ours, 100 tasks", "ours-tasks"),
-            way("ours, one task, aiohttp transport", "ours-aiohttp", "httpx-aiohttp"),
-        ],
-        [
-            way("QuestDB Sender.row", "questdb", "questdb", (0.75, 1.0)),
-            way("influxdb-client, batching WriteApi", "influxdb", "influxdb-client", (15, 20), share=20),
-            way("Cognite TimeSeriesUploadQueue", "cognite", "cognite-extractor-utils", (4, 6), share=4),
-        ],
+        pause=PAUSE,
     )

@@ -1,0 +1,66 @@
+"""Whether a task that waits for a writer costs the same however many wait: each is cancelled, in random order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from benchmarks.contest import PAUSE, Contender, Contest, Standing, hold
+from benchmarks.marks import Mark, Marks
+from benchmarks.measuring import Table
+from benchmarks.sink import sink
+
+_BAR, _AIM = 1.3, 1.1
+_NEVER_S = 3600
+_WORKS = {
+    "write": "wait in `write` for room, cancelled",
+    "deliver": "wait in `deliver`, cancelled",
+    "flush": "wait in `flush`, cancelled",
+}
+_BARE = "wait for a future, cancelled"
+
+
+def tables(*, few: int, many: int, rounds: int) -> Sequence[Table]:
+    """Compare few waiting tasks with many.
+
+    Args:
+        few: tasks at a time; so often that `many` have waited.
+        many: tasks at a time.
+        rounds: how often everybody runs.
+    """
+    with sink("--delay", f"{_NEVER_S}") as service:
+        url = service.base_url
+        contests = [_contest(work, contender, url, few, many) for contender, work in _WORKS.items()]
+        bare = hold(attrs.evolve(_contest(_BARE, "future", url, few, many), pause=None), rounds)
+        standings = [hold(contest, rounds) for contest in contests]
+    return [*standings, bare, Marks(f"CPU of a task, {few:,} -> {many:,} tasks", list(_growth(standings, bare)))]
+
+
+def _contest(work: str, contender: str, url: str, few: int, many: int) -> Contest:
+    ways = [_way(contender, url, tasks, many) for tasks in (few, many)]
+    return Contest(work, "task", ways, [], pause=PAUSE)
+
+
+def _way(contender: str, url: str, tasks: int, total: int) -> Contender:
+    options = ["--url", url, "--tasks", f"{tasks}", "--total", f"{total}"]
+    return Contender(f"{tasks:,} at a time", ["-m", "benchmarks.clients.waiters", contender, *options])
+
+
+def _growth(standings: Sequence[Standing], bare: Standing) -> Iterator[Mark]:
+    """Tell how many times as much a task takes among many: what the writer adds to a bare task, and the whole of it.
+
+    A bare task takes longer among many as well, because memory is slow; no writer can do anything about that.
+    """
+    alone, among_many = _cpu_s(bare)
+    for standing in standings:
+        few, many = _cpu_s(standing)
+        added = (many - among_many) / (few - alone)
+        yield Mark(f"{standing.contest.work}: what the writer adds", added, "x", _BAR, _AIM)
+        yield Mark(f"{standing.contest.work}: the whole task", many / few, "x")
+    yield Mark(bare.contest.work, among_many / alone, "x")
+
+
+def _cpu_s(standing: Standing) -> tuple[float, float]:
+    few, many = (standing.costs[way.name].cpu_s for way in standing.contest.ours)
+    return few, many
