@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from benchmarks.clients.series import Series
 from benchmarks.marks import Mark, Marks
 from besmart_async import BatchPolicy, SignalKey
-from besmart_async.batching.write.core.core import Coalescer
-from besmart_async.batching.write.core.credit import NO_REF
+from besmart_async.batching.write.core.core import WriteCore
+from besmart_async.batching.write.core.log import Form
 from besmart_async.batching.write.validation import ManyColumns
 from besmart_async.models.values import DOUBLE
-from besmart_async.wire.columns import Form, encode_items
+import orjson
 
 ROWS = 100
 _SIGNALS_PER_BATCH = 300
@@ -56,16 +56,17 @@ def marks(*, readings: int, rounds: int) -> Marks:
 
 
 def _written(series: Series) -> _Watch:
-    watch, core = _Watch(), Coalescer(BatchPolicy(linger_s=0.0), lambda: 0.5)
+    watch, core = _Watch(), WriteCore(BatchPolicy(linger_s=0.0), lambda: 0.5)
     for start in range(0, len(series.keys), _SIGNALS_PER_BATCH):
         some = slice(start, start + _SIGNALS_PER_BATCH)
         _batch(watch, core, Series(series.keys[some], series.times, series.values[some]))
     return watch
 
 
-def _batch(watch: _Watch, core: Coalescer, series: Series) -> None:
-    grid = core.intake.grids.of(series.times)
+def _batch(watch: _Watch, core: WriteCore, series: Series) -> None:
+    grid = core.accumulator.grids.of(series.times)
     assert grid is not None  # they ascend
+    form = Form(DOUBLE, 1, None)
 
     def copied() -> list[tuple[SignalKey, NDArray[Any]]]:
         many = ManyColumns.checked(series.keys, series.times, series.values)
@@ -73,7 +74,7 @@ def _batch(watch: _Watch, core: Coalescer, series: Series) -> None:
 
     def accepted() -> None:
         for key, value in rows:
-            core.offer_columns(key, grid, value, DOUBLE, 1, None, NO_REF, 0.0)
+            core.accumulator.accept_columns(key, grid, value, form, 0.0)
 
     def settled() -> None:
         for batch in batches:
@@ -84,6 +85,5 @@ def _batch(watch: _Watch, core: Coalescer, series: Series) -> None:
     watch.timed("accepted", accepted)
     batches = watch.timed("frozen and encoded", lambda: list(iter(lambda: core.poll(1.0), None)))
     watch.timed("settled", settled)
-    times = grid.encodable()
-    items = [Form().filled(key, times, value, ROWS, DOUBLE, 1, None) for key, value in rows]
-    watch.timed("for comparison: orjson alone", lambda: encode_items(items))
+    columns = [value for _, value in rows]
+    watch.timed("for comparison: orjson alone", lambda: orjson.dumps(columns, option=orjson.OPT_SERIALIZE_NUMPY))

@@ -23,10 +23,10 @@ of the calls meet a 503, that happens once in some twenty thousand."""
 
 
 class Pace:
-    """Calls at a time: additive increase, multiplicative decrease, or a fixed number.
+    """Calls at a time: slow start, then additive increase and multiplicative decrease; or a fixed number.
 
-    One more per clean round trip of a full window; 0.7 of it after a 429, 503 or timeout, once per window, since the
-    calls that were under way then tell nothing new.
+    Twice as many per clean round trip of a full window until the first trouble, then one more; 0.7 of it after a 429,
+    503 or timeout, once per window, since the calls that were under way then tell nothing new.
     """
 
     def __init__(self, fixed: int | None, *, start: int = 4, most: int = 16) -> None:
@@ -34,6 +34,7 @@ class Pace:
         self._window = float(start)
         self._most = most
         self._deaf = 0
+        self._slow_start = True
 
     @property
     def limit(self) -> int:
@@ -48,13 +49,15 @@ class Pace:
     def succeeded(self) -> None:
         """Note a clean round trip."""
         self._deaf = max(0, self._deaf - 1)
-        self._window = min(float(self._most), self._window + 1.0 / self._window)
+        step = 1.0 if self._slow_start else 1.0 / self._window
+        self._window = min(float(self._most), self._window + step)
 
     def failed(self, error: BaseException, under_way: int | None = None) -> None:
         """Note a failed call; `under_way` others are still to be answered (unknown: a full window)."""
         if self._deaf:
             self._deaf -= 1
         elif congested(error):
+            self._slow_start = False
             self._deaf = self.limit - 1 if under_way is None else under_way
             self._window = max(1.0, self._window * 0.7)
 
@@ -142,3 +145,72 @@ class Gate:
     def _close(self, error: BesmartError, now: float) -> None:
         self.closed_by = error
         self._probe_at = max(self._probe_at, now + PROBE_EVERY_S * (1.0 + 0.2 * self._rng()))
+
+
+class LearnedRate:
+    """Calls a second that the service takes, learned from its throttling; without any, there is no limit.
+
+    A 429 (or a 503 with Retry-After) says that the calls stored since the one before, over that time, are about what
+    the service takes. From there the rate grows by `exp(GROWTH * t**2)` after t seconds without throttling: slowly at
+    first, so that a limit which stays is met every ten seconds; one that is gone is forgotten in a minute. The first
+    estimate rests on few calls, and doubles every `DOUBLING_S` until the next throttling confirms it.
+    """
+
+    GROWTH = 0.001
+    DOUBLING_S = 1.0
+    FORGET_S = 90.0
+    _LEAST = 1 / 60
+
+    def __init__(self) -> None:
+        self._base: float | None = None
+        self._confirmed = False
+        self._throttled_at: float | None = None
+        self._goes_on_at = -math.inf
+        self._began: float | None = None
+        self._stored = 0
+        self._next_at = -math.inf
+
+    def per_second(self, now: float) -> float | None:
+        """Return the present rate; None without a limit."""
+        clean_s = max(0.0, now - self._goes_on_at)
+        if self._base is None or clean_s > self.FORGET_S:
+            self._base = None
+            return None
+        return self._base * (
+            math.exp(self.GROWTH * clean_s**2) if self._confirmed else 2 ** (clean_s / self.DOUBLING_S)
+        )
+
+    def ready_at(self, now: float) -> float:
+        """When the next call may leave; not after `now` if at once."""
+        return -math.inf if self.per_second(now) is None else self._next_at
+
+    def sent(self, now: float) -> None:
+        """Note a call."""
+        if self._began is None:
+            self._began = now
+        if (rate := self.per_second(now)) is not None:
+            self._next_at = max(self._next_at, now) + 1.0 / rate
+
+    def stored(self) -> None:
+        """Note a call that the service took."""
+        self._stored += 1
+
+    def throttled(self, sent_at: float, wait_s: float, now: float) -> None:
+        """Note a call that was refused because there were too many, and how long nothing may be sent."""
+        if sent_at < self._goes_on_at or (self._throttled_at is not None and sent_at <= self._throttled_at):
+            return  # it was under way when the last one was refused, and tells nothing new
+        before = self.per_second(now)
+        if before is None:
+            began = now if self._began is None else max(self._began, now - self.FORGET_S)
+            self._base = max(self._stored, 1) / max(now + wait_s - began, 0.1)
+            self._confirmed = False
+        else:
+            since = now if self._throttled_at is None else self._throttled_at
+            measured = 1.03 * self._stored / max(now - since, 0.001)
+            least = 0.3 if self._confirmed else 0.7
+            self._base = max(min(0.9 * before, max(measured, least * before)), self._LEAST)
+            self._confirmed = True
+        self._stored = 0
+        self._throttled_at = now
+        self._goes_on_at = now + wait_s
+        self._next_at = self._goes_on_at + (1.0 / self._base if not wait_s else 0.0)

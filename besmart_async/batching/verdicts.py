@@ -48,10 +48,21 @@ def verdict(error: BaseException) -> Verdict:
     if isinstance(error, ApiError):
         if error.status in _CREDENTIALS or error.operation.startswith("users."):
             return Verdict.UNAVAILABLE if error.status >= 500 else Verdict.FORBIDDEN
-        return Verdict.UNAVAILABLE if error.status >= 500 or error.status in _PASSING else Verdict.REFUSED
+        passing = error.status >= 500 or error.status in _PASSING or not from_service(error)
+        return Verdict.UNAVAILABLE if passing else Verdict.REFUSED
     if isinstance(error, TransportError | DecodeError):
         return Verdict.UNAVAILABLE
     return Verdict.FATAL
+
+
+def from_service(error: ApiError) -> bool:
+    """Tell whether an answer is recognisably the service's: only that may refuse a reading.
+
+    A proxy, a portal or a maintenance page in between answers with HTML or plain text, or redirects somewhere; the
+    service refuses with a JSON body, or with none.
+    """
+    content = error.response.content.strip()
+    return error.status >= 400 and (not content or content[:1] in b'{["')
 
 
 def may_have_applied(error: BaseException) -> bool:

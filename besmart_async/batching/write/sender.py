@@ -4,9 +4,9 @@
 ends, and when a call ends; one batch is formed in a turn of the event loop, so that others run in between. `_carry` is
 one call, from sending to settling. Calls, timers and hooks run in an empty context: a batch belongs to no request.
 
-A sender belongs to the process and event loop that it is first used in, until it is closed. `close` delivers what it can
-and gives the rest up; nothing is pending, under way or waited for afterwards. What is given up where nobody can catch
-it is logged.
+A sender belongs to the process and event loop that it is first used in, until it is closed. `close` delivers what it
+can and gives the rest up; nothing is pending, under way or waited for afterwards. What is given up where nobody can
+catch it is logged.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The accumulator: an append-only log of accepted readings, within a memory budget.
 
 Theory of operation. Accepting a reading appends to the last entry of the log and counts down a grant; only when the
-grant is used up, once in `QUANTUM` readings, is anything else looked at (memory, full batches, whether the caller should
-let others run). Readings accepted under a grant are counted late: `reconcile` brings the counters up to date.
+grant is used up, once in `QUANTUM` readings, is anything else looked at: memory, full batches, whether the caller
+should let others run. Readings accepted under a grant are counted late: `reconcile` brings the counters up to date.
 
 Readings leave when a batch is formed (`form`), in the order of acceptance. Those that must wait go aside (`Fences`) and
 come back to the front of the log.
@@ -86,7 +86,7 @@ class Accumulator:
         self._quick = self._granted = self._dealt = 0
         self._owed = 0
         self._rows = self._entries = 0  # in the log
-        self._look_at = 0
+        self._full_rows, self._look_at = self.limits.rows, self.limits.items.value
         self._is_full = False
         self._urgent_below = 0
         self._reserved = 0
@@ -117,9 +117,9 @@ class Accumulator:
         run = self._run
         if run is None:
             run = self._begin_run(form, now)
-        if run.type is not form.type or run.origin is not form.origin or run.unit is not form.unit:
-            if run.forms is not None or form != run.form():
-                run.note(form)
+        same = run.type is form.type and run.origin is form.origin and run.unit is form.unit
+        if not same and (run.forms is not None or form != run.form()):
+            run.note(form)
         run.keys.append(key)
         run.times.append(time)
         run.values.append(value)
@@ -252,7 +252,7 @@ class Accumulator:
         if self._owed >= QUANTUM:
             self._owed = 0
             self.attention = self.breathe = True
-        if self._filled():
+        if (self._rows >= self._full_rows or self._entries >= self._look_at) and self._filled():
             self.attention = self.due = True
 
     def _grid_of(self, data: SignalData) -> Grid | None:
@@ -285,10 +285,12 @@ class Accumulator:
 
     def _filled(self) -> bool:
         """Whether the log has come to hold a full batch since the last look."""
-        filled = (self._entries >= self._look_at or self._rows >= self.limits.rows) and self._full()
+        if self._rows < self._full_rows and self._entries < self._look_at:
+            return False
+        filled = not self._is_full and self._full()
         if filled:
-            self._look_at = 1 << 62  # whoever was told will send it, as soon as it may be sent
-        return filled and not self.due
+            self._full_rows = self._look_at = 1 << 62  # whoever was told will send it, as soon as it may be sent
+        return filled
 
     def _full(self) -> bool:
         """Whether the log holds a full batch."""
@@ -305,6 +307,11 @@ class Accumulator:
             )
             self._look_at = self._entries + max(more, 1)
         return self._is_full
+
+    def _look_anew(self) -> None:
+        """Forget what is known of how full the log is."""
+        self._is_full = False
+        self._full_rows, self._look_at = self.limits.rows, self.limits.items.value
 
     def _signals(self) -> int:
         """Count the signals in the log."""
@@ -330,8 +337,7 @@ class Accumulator:
             self._entries -= entry.entries
             left = grouping.take(entry)
             self._put_back(left)
-        self._look_at = 0
-        self._is_full = False
+        self._look_anew()
         repeated: list[Block] | None = [] if grouping.recovered and now < self.recovered_until else None
         payload = grouping.payload(repeated)
         if repeated:
@@ -379,8 +385,7 @@ class Accumulator:
     def _return(self, blocks: Sequence[Block]) -> None:
         if blocks:
             self._put_back(blocks)
-            self._is_full = False
-            self._look_at = 0
+            self._look_anew()
             self.attention = self.due = True
 
     def _put_back(self, entries: Sequence[Entry]) -> None:
@@ -399,8 +404,8 @@ class Accumulator:
         self.fences.forget()
         self._log.clear()
         self._run = self._strip = None
-        self._rows = self._entries = self._look_at = 0
-        self._is_full = False
+        self._rows = self._entries = 0
+        self._look_anew()
         return grouped(entries)
 
     def waiting(self) -> Iterator[Entry]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -21,7 +21,7 @@ from besmart_async.errors import BesmartError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import plain_array
-from besmart_async.wire.bulk import encode_bulk, lists, mixed_tail, tail
+from besmart_async.wire.bulk import encode_bulk, lists, mixed_tail, one_list, tail
 
 if TYPE_CHECKING:
     from besmart_async.batching.write.core.bisection import Family
@@ -34,51 +34,58 @@ class Payload:
     Attributes:
         keys: the signal of each item.
         bounds: where each item begins, and where the last ends.
-        time: UTC unix milliseconds of all rows.
-        value: the values of all rows.
         type: type of all rows, or a list with the type (or types) of each item.
         origin: origin of all rows, or a list likewise.
         unit: unit of all rows, or a list with the unit of each item.
         provenance: which accepted readings the rows stand for.
         cost: bytes of memory it is accounted with.
-        grids: the times of each item, where others may have the same.
         recovered: whether an earlier writer accepted it, and may have sent it.
     """
-
-    __slots__ = (
-        "__dict__",
-        "bounds",
-        "cost",
-        "grids",
-        "keys",
-        "origin",
-        "provenance",
-        "recovered",
-        "time",
-        "type",
-        "unit",
-        "value",
-    )
 
     def __init__(
         self,
         keys: Sequence[SignalKey],
         bounds: Sequence[int],
-        time: NDArray[Any],
-        value: NDArray[Any],
+        time: NDArray[Any] | None,
+        value: NDArray[Any] | None,
         provenance: Provenance,
     ) -> None:
         self.keys = keys
         self.bounds = bounds
-        self.time = time
-        self.value = value
+        if time is not None and value is not None:
+            self.time, self.value = time, value
         self.type: Any = None
         self.origin: Any = None
         self.unit: Any = None
         self.provenance = provenance
         self.cost = 0
-        self.grids: Sequence[Grid | None] | None = None
         self.recovered = False
+        self._times: Sequence[NDArray[Any] | Grid] = ()
+        self._values: Sequence[NDArray[Any]] = ()
+
+    @classmethod
+    def of_columns(
+        cls,
+        keys: Sequence[SignalKey],
+        times: Sequence[NDArray[Any] | Grid],
+        values: Sequence[NDArray[Any]],
+        provenance: Provenance,
+    ) -> Payload:
+        """Return a payload of items whose columns are apart; they are joined only if somebody asks for them."""
+        bounds = [0, *accumulate(map(len, values))]
+        payload = cls(keys, bounds, None, None, provenance)
+        payload._times, payload._values = times, values
+        return payload
+
+    @cached_property
+    def time(self) -> NDArray[Any]:
+        """UTC unix milliseconds of all rows."""
+        return joined([time.time if isinstance(time, Grid) else time for time in self._times])
+
+    @cached_property
+    def value(self) -> NDArray[Any]:
+        """The values of all rows."""
+        return joined(self._values)
 
     def set_forms(self, forms: Sequence[Form]) -> None:
         """Set types, origins and units from the form of each row; those of an item that agree are one."""
@@ -94,7 +101,7 @@ class Payload:
     @property
     def rows(self) -> int:
         """How many readings are sent."""
-        return len(self.time)
+        return self.bounds[-1]
 
     @property
     def readings(self) -> int:
@@ -128,14 +135,12 @@ class Payload:
 
     def encode(self) -> bytes:
         """Return the body of the call."""
-        times = lists(self.time, self.bounds) if self.grids is None else self._shared_times(self.grids)
-        return encode_bulk(self.keys, times, lists(self.value, self.bounds), self._tails())
-
-    def _shared_times(self, grids: Sequence[Grid | None]) -> list[bytes]:
-        return [
-            lists(self.time[start:stop], [0, stop - start])[0] if grid is None else grid.text
-            for grid, (start, stop) in zip(grids, pairwise(self.bounds), strict=True)
-        ]
+        if not self._values:
+            times, values = lists(self.time, self.bounds), lists(self.value, self.bounds)
+        else:
+            times = [time.text if isinstance(time, Grid) else one_list(time) for time in self._times]
+            values = [one_list(value) for value in self._values]
+        return encode_bulk(self.keys, times, values, self._tails())
 
     def _tails(self) -> list[bytes]:
         bounds, type_, origin, unit = self.bounds, self.type, self.origin, self.unit
@@ -171,7 +176,6 @@ class Payload:
         for name in ("type", "origin", "unit"):
             column = getattr(self, name)
             setattr(part, name, [column[item] for item in items] if isinstance(column, list) else column)
-        part.grids = None if self.grids is None else [self.grids[item] for item in items]
         return part
 
     def piece(self, rows: Rows) -> Payload:
@@ -229,6 +233,16 @@ class Payload:
         """Yield signal, times and origins of each item, to hold them."""
         for item in range(len(self.keys)):
             yield self.keys[item], self.time[self.bounds[item] : self.bounds[item + 1]], _of(self.origin, item)
+
+
+def joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Join columns; of several kinds, as objects: an int stays an int, and a float a float."""
+    if len(columns) == 1:
+        return columns[0]
+    first = columns[0].dtype
+    if all([column.dtype == first for column in columns]):
+        return np.concatenate(columns)
+    return np.concatenate([column.astype(object) for column in columns])
 
 
 def _of(column: Any, item: int) -> Any:

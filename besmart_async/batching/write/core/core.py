@@ -236,8 +236,8 @@ class WriteCore:
 
     def _stop_refused(self, why: str, last: BesmartError | None, now: float) -> None:
         error = BesmartError(
-            f"the writer stopped, since {why}, the last time with: {last}. Check what is written, and as whom; it accepts "
-            f"readings again after {self._pause_s:g} s, or when resume() is called"
+            f"the writer stopped, since {why}, the last time with: {last}. Check what is written, and as whom; it "
+            f"accepts readings again after {self._pause_s:g} s, or when resume() is called"
         )
         error.__cause__ = last
         self.stop(error, now)

@@ -13,7 +13,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
-from besmart_async.batching.pacing import Gate, Pace, RetryBudget
+from besmart_async.batching.pacing import Gate, LearnedRate, Pace, RetryBudget
 from besmart_async.batching.verdicts import Verdict, is_403, verdict
 from besmart_async.batching.write.core.accumulator import Accumulator
 from besmart_async.batching.write.core.batch import Batch, Payload
@@ -34,6 +34,7 @@ class Dispatcher:
         flying: what is under way, by number.
         pace: how many calls may be under way.
         gate: whether anything may leave.
+        rate: how many calls a second the service takes.
         budget: bounds retries.
     """
 
@@ -45,6 +46,7 @@ class Dispatcher:
         self.flying: dict[int, Batch] = {}
         self.pace = Pace(policy.max_in_flight)
         self.gate = Gate(rng)
+        self.rate = LearnedRate()
         self.budget = RetryBudget()
         self._guard = guard
         self._accumulator = accumulator
@@ -52,6 +54,13 @@ class Dispatcher:
         self._number = 0
         self._last_was_retry = False
         self._busy: set[SignalKey] = set()
+
+    def _opens_at(self, now: float) -> float | None:
+        """When the next call may leave, not after `now` if at once; None: not before one of those under way ended."""
+        opens_at = self.gate.opens_at(now, len(self.flying))
+        if opens_at is None or len(self.flying) >= self.pace.limit:
+            return None
+        return max(opens_at, self.rate.ready_at(now))
 
     def _searches(self) -> int:
         """Count the searches that go on."""
@@ -64,6 +73,7 @@ class Dispatcher:
     def launch(self, batch: Batch) -> None:
         """Note that a batch is under way."""
         self.flying[batch.number] = batch
+        self.rate.sent(batch.sent_at)
         self._busy |= batch.payload.signals
 
     def land(self, number: int) -> Batch | None:
@@ -82,8 +92,8 @@ class Dispatcher:
 
     def next(self, now: float) -> Batch | None:
         """Return what is to leave now, None if nothing may; whoever asks sends it."""
-        opens_at = self.gate.opens_at(now, len(self.flying))
-        if opens_at is None or opens_at > now or len(self.flying) >= self.pace.limit:
+        opens_at = self._opens_at(now)
+        if opens_at is None or opens_at > now:
             return None
         if self._guard.suspicious and self._searches() < _SEARCHES and (fresh := self._formed(now)) is not None:
             return fresh  # evidence from other signals comes before the search among those refused
@@ -159,8 +169,8 @@ class Dispatcher:
     def next_at(self, now: float) -> float:
         """When something leaves or expires if nothing else happens; infinity: never."""
         earliest = min(map(self.deadline, self.waiting), default=math.inf)
-        opens_at = self.gate.opens_at(now, len(self.flying))
-        if opens_at is None or len(self.flying) >= self.pace.limit:
+        opens_at = self._opens_at(now)
+        if opens_at is None:
             return earliest
         return min(earliest, max(opens_at, self._work_at(now)))
 

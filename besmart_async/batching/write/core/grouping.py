@@ -18,10 +18,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.batching.write.core.batch import Payload
+from besmart_async.batching.write.core.batch import Payload, joined
 from besmart_async.batching.write.core.fences import Fences
 from besmart_async.batching.write.core.grids import Grid, all_true
-from besmart_async.batching.write.core.log import READING_BYTES, Block, Entry, Form, Run, Strip, arrays_of_run
+from besmart_async.batching.write.core.log import Block, Entry, Form, Run, Strip, arrays_of_run, strip_cost
 from besmart_async.batching.write.core.provenance import NO_REF, Provenance
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
@@ -52,32 +52,41 @@ class Room:
 
 @attrs.frozen(eq=False)
 class Piece:
-    """Readings that were taken together: of one signal (a code), or single ones of many (a code for each row).
+    """Readings that were taken together: single ones of a run, or columns of a strip or block.
 
     Attributes:
-        keys: the signal of each item, if no signal comes twice.
-        codes: the code of the signal, or of that of each row.
-        time: the times.
-        value: the values.
-        forms: the forms.
+        keys: the signal of each entry (a reading, or a column).
+        codes: the code of each entry's signal.
+        sizes: how many readings each entry has; None: one.
+        times: the times: a column for all entries of a run, else one of each entry.
+        values: the values, likewise.
+        forms: the form of all readings, or of each.
         numbers: numbers of the readings; an int where they are consecutive from it.
         refs: refs of the readings, or of all.
-        grid: the times, where others may have the same.
+        rows: how many readings.
     """
 
     keys: Sequence[SignalKey]
-    codes: int | NDArray[np.int64]
-    time: NDArray[Any]
-    value: NDArray[Any]
+    codes: NDArray[np.int64]
+    sizes: Sequence[int] | None
+    times: Sequence[NDArray[Any] | Grid]
+    values: Sequence[NDArray[Any]]
     forms: Forms
     numbers: int | NDArray[np.int64]
     refs: int | NDArray[np.int64]
-    grid: Grid | None = None
+    rows: int
 
     @property
-    def rows(self) -> int:
-        """How many readings."""
-        return len(self.time)
+    def row_codes(self) -> NDArray[np.int64]:
+        """The code of each reading."""
+        return self.codes if self.sizes is None else np.repeat(self.codes, self.sizes)
+
+    @property
+    def distinct(self) -> bool:
+        """Whether no two readings have the same signal, time and origin, if no two entries have the same signal."""
+        return self.sizes is None or all(
+            [isinstance(time, Grid) or len(time) == 1 or all_true(time[1:] > time[:-1]) for time in self.times]
+        )
 
 
 class Grouping:
@@ -108,10 +117,13 @@ class Grouping:
 
     @property
     def rows_left(self) -> int:
-        """How many readings there is room for."""
-        room = self._room
-        by_size = (room.bytes - self.items * ITEM_BYTES) / room.bytes_per_row - self._rows
-        return int(min(room.rows - self._rows, by_size))
+        """How many more readings of the signals taken so far there is room for."""
+        by_size = self._bytes_left / self._room.bytes_per_row
+        return int(min(self._room.rows - self._rows, by_size))
+
+    @property
+    def _bytes_left(self) -> float:
+        return self._room.bytes - self.items * ITEM_BYTES - self._rows * self._room.bytes_per_row
 
     @property
     def full(self) -> bool:
@@ -123,10 +135,7 @@ class Grouping:
         if isinstance(entry, Run):
             return self._take_run(entry)
         if isinstance(entry, Strip):
-            while entry.entries and self._fits(len(entry.values[entry.start])):
-                if rest := self._take_block(entry.pop()):
-                    return [*rest, entry] if entry.entries else rest
-            return [entry] if entry.entries else []
+            return self._take_strip(entry)
         recovered = entry.recovered if self.recovered is None else self.recovered
         if entry.recovered is not recovered or not self._fits(entry.rows):
             return [entry]
@@ -143,10 +152,10 @@ class Grouping:
             return None
         form = _one_form(self.pieces)
         once = sum([len(piece.keys) for piece in self.pieces]) == self.items
-        if once and form is not None and all(map(_distinct, self.pieces)):
+        if once and form is not None and all([piece.distinct for piece in self.pieces]):
             payload = _as_it_is(self.pieces, form)
         else:
-            table = _Table.of(self.pieces)
+            table = Table.of(self.pieces)
             if repeated is not None:
                 table = table.without_repeats(list(self._index), repeated, self.cost)
             if not len(table.codes):
@@ -177,34 +186,90 @@ class Grouping:
 
     def _add_block(self, block: Block) -> None:
         self.recovered = block.recovered
-        code = self._index[block.key]
-        self.pieces.append(
-            Piece([block.key], code, block.time, block.value, _forms_of(block), block.numbers, block.refs, block.grid)
-        )
-        self._rows += block.rows
-        self.cost += block.cost
+        codes = np.array([self._index[block.key]], np.int64)
+        time = block.time if block.grid is None else block.grid
+        forms, rows = _forms_of(block), block.rows
+        piece = Piece([block.key], codes, [rows], [time], [block.value], forms, block.numbers, block.refs, rows)
+        self._add(piece, block.cost)
+
+    def _add(self, piece: Piece, cost: int) -> None:
+        self.pieces.append(piece)
+        self._rows += piece.rows
+        self.cost += cost
+
+    def _take_strip(self, strip: Strip) -> Sequence[Entry]:
+        while strip.entries and not self.full:
+            if self.recovered:
+                break
+            start, room = strip.start, self._room
+            values = strip.values[start : start + room.items - self.items]
+            ends = np.cumsum([len(value) for value in values])
+            sizes = ends * room.bytes_per_row + np.arange(1, len(ends) + 1) * ITEM_BYTES
+            fitting = min(
+                np.searchsorted(ends, room.rows - self._rows, "right"), np.searchsorted(sizes, self._bytes_left)
+            )
+            if not fitting:
+                if self._rows:
+                    break
+                rest = self._take_block(strip.pop())  # larger than a batch
+                return [*rest, strip] if strip.entries else rest
+            codes = self._codes(strip.keys, start, int(fitting))
+            self._add_columns(strip, codes)
+        return [strip] if strip.entries else []
+
+    def _add_columns(self, strip: Strip, codes: NDArray[np.int64]) -> None:
+        start, number, since = strip.start, strip.number, strip.since
+        stop = start + len(codes)
+        keys, grids, values = strip.keys[start:stop], strip.grids[start:stop], strip.values[start:stop]
+        sizes = [len(value) for value in values]
+        rows = sum(sizes)
+        strip.take(len(codes), rows)
+        self.scanned += rows
+        apart = self._waiting()
+        if apart.isdisjoint(keys):
+            self.recovered = False
+            cost = sum(map(strip_cost, sizes))
+            self._add(Piece(keys, codes, sizes, grids, values, strip.form, number, NO_REF, rows), cost)
+            return
+        for key, grid, value in zip(keys, grids, values, strict=True):
+            self._take_block(Block.plain(key, grid, value, strip.form, number, since))
+            number += len(value)
+
+    def _waiting(self) -> set[SignalKey]:
+        """Return those signals in the index whose readings must wait, or may have to."""
+        fences = self._fences
+        if not fences.fenced and not fences.holds:
+            return set()
+        keys = set(dict(self._index))  # by way of a dict: no hash is asked for again
+        fenced = keys & fences.fenced
+        self._aside = len(fenced)
+        return fenced.union(fences.holds.keys() & keys) if fences.holds else fenced
 
     # -- single readings ---------------------------------------------------------------------------------------------
 
     def _take_run(self, run: Run) -> Sequence[Run]:
-        if self.recovered:
-            return [run]
+        known = -1
         ahead = self._room.items
-        while len(run) and not self.full:  # fenced readings take no room, but each is looked at once only
+        while len(run) and not self.full and not self.recovered:
             start = run.start
-            codes = self._codes(run, min(len(run), max(1, self.rows_left), ahead))
+            each = self._room.bytes_per_row + (0 if known == len(self._index) else ITEM_BYTES)
+            known = len(self._index)
+            rows = min(len(run), ahead, max(1, min(self.rows_left, int(self._bytes_left / each))))
+            codes = self._codes(run.keys, start, rows)
             rows = len(codes)
             ahead = 4 * rows
             self.scanned += rows
-            piece, since = _piece_of_run(run, start, codes), run.since
+            time, value = arrays_of_run(run, start, start + rows)
+            forms: Forms = run.form() if run.forms is None else run.forms[start : start + rows]
+            keys, number, since = run.keys[start : start + rows], run.number, run.since
             cost = run.take(rows)
-            self._add_singles(piece, cost, run, since)
+            self._add_singles(Piece(keys, codes, None, [time], [value], forms, number, NO_REF, rows), cost, since)
         return [run] if len(run) else []
 
-    def _codes(self, run: Run, rows: int) -> NDArray[np.int64]:
-        """Return the codes of the next readings, fewer where there would be too many signals."""
-        index, start = self._index, run.start
-        codes = np.fromiter(map(index.__getitem__, run.keys[start : start + rows]), np.int64, rows)
+    def _codes(self, keys: list[SignalKey], start: int, rows: int) -> NDArray[np.int64]:
+        """Return the codes of the next entries, fewer where there would be too many signals."""
+        index = self._index
+        codes = np.fromiter(map(index.__getitem__, keys[start : start + rows]), np.int64, rows)
         over = self.items - self._room.items
         if over <= 0:
             return codes
@@ -214,51 +279,30 @@ class Grouping:
         self._index = defaultdict(count(first_over).__next__, index)
         return codes[: int(np.argmax(codes >= first_over))]
 
-    def _add_singles(self, piece: Piece, cost: int, run: Run, since: float) -> None:
-        fences = self._fences
-        if fences.fenced or fences.holds:
-            keys = set(dict(self._index))  # by way of a dict: no hash is asked for again
-            fenced = keys & fences.fenced
-            self._aside = len(fenced)
-            if apart := fenced.union(keys & fences.holds.keys() if fences.holds else ()):
-                free = self._without(piece, apart, run, since)
-                if free is None:
-                    return
-                cost, piece = cost * free.rows // piece.rows, free
-        self.recovered = False
-        self.pieces.append(piece)
-        self._rows += piece.rows
-        self.cost += cost
-
-    def _without(self, piece: Piece, apart: set[SignalKey], run: Run, since: float) -> Piece | None:
-        """Let the readings of some signals wait where they must; return the others."""
-        assert isinstance(piece.codes, np.ndarray)  # noqa: S101 - a run has many signals
-        mask = np.isin(piece.codes, [self._index[key] for key in apart])
+    def _add_singles(self, piece: Piece, cost: int, since: float) -> None:
+        apart = self._waiting()
+        mask = np.isin(piece.codes, [self._index[key] for key in apart]) if apart else np.zeros(0, np.bool_)
         if not mask.any():
-            return piece
-        table = _Table.of([piece])
-        each = READING_BYTES + run.extra // max(len(run), 1)
-        for block in table.take(np.flatnonzero(mask)).blocks(list(self._index), each, since):
+            self.recovered = False
+            self._add(piece, cost)
+            return
+        table = Table.of([piece])
+        for block in table.take(np.flatnonzero(mask)).blocks(list(self._index), cost // piece.rows, since):
             if block.key in self._fences.fenced:
                 self._fences.set_aside(block)
             elif (free := self._fences.withhold(block)) is not None:
                 self._add_block(free)
         if mask.all():
-            return None
+            return
         rows = np.flatnonzero(~mask)
         rest = table.take(rows)
         keys = [piece.keys[row] for row in rows.tolist()]
-        return Piece(keys, rest.codes, rest.time, rest.value, rest.forms, rest.numbers, NO_REF)
+        others = Piece(keys, rest.codes, None, [rest.time], [rest.value], rest.forms, rest.numbers, NO_REF, len(keys))
+        self.recovered = False
+        self._add(others, cost * len(keys) // piece.rows)
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
-
-
-def _piece_of_run(run: Run, start: int, codes: NDArray[np.int64]) -> Piece:
-    stop = start + len(codes)
-    time, value = arrays_of_run(run, start, stop)
-    forms: Forms = run.form() if run.forms is None else run.forms[start:stop]
-    return Piece(run.keys[start:stop], codes, time, value, forms, run.first + start, NO_REF)
 
 
 def _forms_of(block: Block) -> Forms:
@@ -277,37 +321,33 @@ def _one_form(pieces: Sequence[Piece]) -> Form | None:
     return first if all([piece.forms is first or piece.forms == first for piece in pieces]) else None
 
 
-def _distinct(piece: Piece) -> bool:
-    """Whether no two rows can have the same signal, time and origin, where no signal comes twice."""
-    if piece.grid is not None or isinstance(piece.codes, np.ndarray) or piece.rows == 1:
-        return True
-    return all_true(piece.time[1:] > piece.time[:-1])
+def _times(pieces: Sequence[Piece]) -> list[NDArray[Any]]:
+    return [time.time if isinstance(time, Grid) else time for piece in pieces for time in piece.times]
 
 
 # -- payloads --------------------------------------------------------------------------------------------------------
 
 
 def _as_it_is(pieces: Sequence[Piece], form: Form) -> Payload:
-    """Return readings of which no two have the same signal, or those of one signal are one piece."""
-    keys: list[SignalKey] = []
-    sizes: list[int] = []
-    grids: list[Grid | None] = []
-    for piece in pieces:
-        single = isinstance(piece.codes, np.ndarray)
-        keys += piece.keys
-        sizes += [1] * piece.rows if single else [piece.rows]
-        grids += [None] * piece.rows if single else [piece.grid]
-    time, value = _joined([piece.time for piece in pieces]), _joined([piece.value for piece in pieces])
-    rows = len(time)
-    bounds: Sequence[int] = range(rows + 1) if len(sizes) == rows else [0, *np.cumsum(sizes).tolist()]
-    payload = Payload(keys, bounds, time, value, Provenance(rows, None, _numbers(pieces), _refs(pieces)))
+    """Return readings of which no two entries have the same signal."""
+    keys = [key for piece in pieces for key in piece.keys]
+    rows = sum([piece.rows for piece in pieces])
+    provenance = Provenance(rows, None, _numbers(pieces), _refs(pieces))
+    if all([piece.sizes is not None for piece in pieces]):
+        times = [time for piece in pieces for time in piece.times]
+        values = [value for piece in pieces for value in piece.values]
+        payload = Payload.of_columns(keys, times, values, provenance)
+    else:
+        sizes = [size for piece in pieces for size in (piece.sizes or [1] * piece.rows)]
+        bounds: Sequence[int] = range(rows + 1) if len(keys) == rows else [0, *np.cumsum(sizes).tolist()]
+        values = [value for piece in pieces for value in piece.values]
+        payload = Payload(keys, bounds, joined(_times(pieces)), joined(values), provenance)
     payload.type, payload.origin, payload.unit = form
-    payload.grids = grids if any(grids) else None
     return payload
 
 
 @attrs.frozen(eq=False)
-class _Table:
+class Table:
     """Readings row by row, in the order of the pieces.
 
     Attributes:
@@ -327,20 +367,20 @@ class _Table:
     refs: int | NDArray[np.int64]
 
     @classmethod
-    def of(cls, pieces: Sequence[Piece]) -> _Table:
+    def of(cls, pieces: Sequence[Piece]) -> Table:
         """Return the rows of all pieces."""
         return cls(
-            np.concatenate([np.broadcast_to(piece.codes, piece.rows) for piece in pieces]),
-            _joined([piece.time for piece in pieces]),
-            _joined([piece.value for piece in pieces]),
+            np.concatenate([piece.row_codes for piece in pieces]),
+            joined(_times(pieces)),
+            joined([value for piece in pieces for value in piece.values]),
             _one_form(pieces) or _each_form(pieces),
             _numbers(pieces),
             _refs(pieces),
         )
 
-    def take(self, rows: NDArray[np.intp]) -> _Table:
+    def take(self, rows: NDArray[np.intp]) -> Table:
         """Return some of the rows."""
-        return _Table(
+        return Table(
             self.codes[rows],
             self.time[rows],
             self.value[rows],
@@ -373,7 +413,7 @@ class _Table:
             payload.type, payload.origin, payload.unit = self.forms
         return payload
 
-    def without_repeats(self, keys: Sequence[SignalKey], repeated: list[Block], cost: int) -> _Table:
+    def without_repeats(self, keys: Sequence[SignalKey], repeated: list[Block], cost: int) -> Table:
         """Return the rows whose signal, time and origin are there once; the others are added to `repeated`."""
         winner = self._winners()
         if winner is None:
@@ -397,7 +437,7 @@ class _Table:
             yield Block(data, part.numbers, part.refs, since, each * len(data), recovered=recovered)
 
     def _groups(self) -> tuple[NDArray[np.int64], int]:
-        """Return groups that tell units apart too, and whether types and origins are told; and how many a signal has."""
+        """Return groups that tell units apart too, and whether types and origins are told; and how many to a signal."""
         forms = self.forms
         if not isinstance(forms, list):
             return self.codes, 1
@@ -445,10 +485,10 @@ def _numbers(pieces: Sequence[Piece]) -> int | NDArray[np.int64]:
     sizes = [piece.rows for piece in pieces]
     if all([isinstance(piece.numbers, int) for piece in pieces]):
         firsts = np.array([piece.numbers for piece in pieces], np.int64)
-        ends = np.cumsum(sizes)
+        ends: NDArray[np.int64] = np.cumsum(np.array(sizes, np.int64))
         if (firsts[1:] == firsts[0] + ends[:-1]).all():
             return int(firsts[0])
-        return np.repeat(firsts - (ends - sizes), sizes) + np.arange(ends[-1])
+        return np.repeat(firsts - (ends - sizes), sizes) + np.arange(ends[-1], dtype=np.int64)
     return np.concatenate(
         [
             np.arange(piece.numbers, piece.numbers + piece.rows) if isinstance(piece.numbers, int) else piece.numbers
@@ -464,22 +504,12 @@ def _refs(pieces: Sequence[Piece]) -> int | NDArray[np.int64]:
     return np.concatenate([np.broadcast_to(piece.refs, piece.rows) for piece in pieces])
 
 
-def _joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Join columns; of several kinds, as objects: an int stays an int, and a float a float."""
-    if len(columns) == 1:
-        return columns[0]
-    first = columns[0].dtype
-    if all([column.dtype == first for column in columns]):
-        return np.concatenate(columns)
-    return np.concatenate([column.astype(object) for column in columns])
-
-
 def grouped(entries: Sequence[Entry]) -> list[Payload]:
     """Group readings by signal, however many they are and whatever else they would wait for."""
     payloads: list[Payload] = []
     left = deque(entries)
     while left:
-        grouping = Grouping(Room(1 << 62, 1 << 62, math.inf, 1.0), Fences())
+        grouping = Grouping(Room(1 << 62, 1 << 62, 1e300, 1.0), Fences())
         while left and not (rest := grouping.take(left.popleft())):
             continue
         left.extendleft(reversed(rest))

@@ -169,13 +169,17 @@ class Strip:
         """Number of the first reading that was not taken."""
         return self.first + self.taken
 
+    def take(self, columns: int, rows: int) -> None:
+        """Take the first columns, which have so many readings."""
+        self.start += columns
+        self.taken += rows
+        self.rows -= rows
+
     def pop(self) -> Block:
         """Take the first column."""
-        place = self.start
-        self.start += 1
-        block = Block.plain(self.keys[place], self.grids[place], self.values[place], self.form, self.number, self.since)
-        self.taken += block.rows
-        self.rows -= block.rows
+        at = self.start
+        block = Block.plain(self.keys[at], self.grids[at], self.values[at], self.form, self.number, self.since)
+        self.take(1, block.rows)
         return block
 
 

@@ -20,7 +20,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from besmart_async.batching.verdicts import Verdict, is_403, may_have_applied, may_still_apply, stale, strain, verdict
+from besmart_async.batching.verdicts import (
+    Verdict,
+    congested,
+    is_403,
+    may_have_applied,
+    may_still_apply,
+    stale,
+    strain,
+    verdict,
+)
 from besmart_async.batching.write.core.accumulator import Accumulator
 from besmart_async.batching.write.core.batch import Batch, Payload
 from besmart_async.batching.write.core.bisection import Bisection
@@ -69,6 +78,7 @@ class Settlement:
         self._answered()
         self._stored += 1
         self._dispatcher.pace.succeeded()
+        self._dispatcher.rate.stored()
         self._dispatcher.budget.refund(now)
         self._outcomes.events.append(
             BatchAcknowledged(
@@ -141,9 +151,12 @@ class Settlement:
         closed = gate.failed(error, 0 if meaning is Verdict.THROTTLED else strain(error), now)
         wait_s = getattr(error, "retry_after_s", None)
         if wait_s is not None:
-            self._outcomes.events.append(SendingPaused(seconds=gate.told_to_wait(wait_s, now), error=error))
+            pause_s = gate.told_to_wait(wait_s, now)
+            self._outcomes.events.append(SendingPaused(seconds=pause_s, error=error))
         elif closed:
             self._outcomes.events.append(SendingPaused(seconds=(gate.opens_at(now, 0) or now) - now, error=error))
+        if meaning is Verdict.THROTTLED or (wait_s is not None and congested(error)):
+            self._dispatcher.rate.throttled(batch.sent_at, 0.0 if wait_s is None else pause_s, now)
 
     def _retry(self, batch: Batch, error: BesmartError, now: float) -> None:
         ceiling = min(self._policy.max_wait_s, self._policy.initial_wait_s * 2.0 ** min(batch.attempts - 1, 60))
