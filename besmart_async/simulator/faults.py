@@ -16,11 +16,23 @@ from typing import Any, Literal, cast
 
 import attrs
 
-from besmart_async.simulator.arrivals import Arrival
-from besmart_async.simulator.call import Poison, SignalTriple
+from besmart_async.simulator.http.requests import Arrival
+from besmart_async.simulator.storage.readings import SignalTriple
 
 BulkItem = dict[str, Any]
 _DECISIVE = ("status", "reset", "truncate_at", "garbage", "html", "apply_items")
+
+
+@attrs.define
+class Poison:
+    """Signals and readings that make a write fail as a whole."""
+
+    signals: set[SignalTriple] = attrs.field(factory=set[SignalTriple])
+    readings: dict[SignalTriple, set[float]] = attrs.field(factory=dict[SignalTriple, set[float]])
+    named: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.signals or self.readings)
 
 
 @attrs.frozen(kw_only=True)

@@ -12,9 +12,9 @@ from typing import Any
 
 import attrs
 
-from besmart_async.simulator.database import transaction
-from besmart_async.simulator.readings import Columns
-from besmart_async.simulator.store import Store
+from besmart_async.simulator.storage.database import transaction
+from besmart_async.simulator.storage.readings import ReadingColumns
+from besmart_async.simulator.storage.store import Store
 
 DAY_START_MS = 1_577_836_800_000  # 2020-01-01, the time of the document's examples
 QUARTER_MS = 900_000
@@ -142,5 +142,5 @@ def _sow_readings(store: Store) -> None:
     used = [round(0.2 + 0.15 * math.sin(i / 96 * 2 * math.pi), 3) for i in range(96)]
     register = [round(10.01 + sum(used[:i]), 3) for i in range(96)]
     kinds, origins = ["DBL"] * 96, [1] * 96
-    store.readings.append((12, 122, 32), Columns(times, list(register), kinds, origins), DAY_START_MS)
-    store.readings.append((1, 1, 1), Columns(times, list(used), kinds, origins), DAY_START_MS)
+    store.readings.append((12, 122, 32), ReadingColumns(times, list(register), kinds, origins), DAY_START_MS)
+    store.readings.append((1, 1, 1), ReadingColumns(times, list(used), kinds, origins), DAY_START_MS)

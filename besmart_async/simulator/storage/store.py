@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from besmart_async.simulator.database import transaction
-from besmart_async.simulator.readings import Readings
+from besmart_async.simulator.storage.database import transaction
+from besmart_async.simulator.storage.readings import Readings
 
 Row = dict[str, Any]
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from besmart_async.simulator import table
-from besmart_async.simulator.answers import Answer, refused, too_large
-from besmart_async.simulator.arrivals import Arrival, RecordedRequest
-from besmart_async.simulator.call import Call
-from besmart_async.simulator.database import transaction
-from besmart_async.simulator.delivery import ABORT, Delivery, end_connection
+from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.faults import Fault, Faults
-from besmart_async.simulator.refusals import Refusal
-from besmart_async.simulator.routes import Route
+from besmart_async.simulator.http.delivery import ABORT, Delivery, end_connection
+from besmart_async.simulator.http.refusals import Refusal
+from besmart_async.simulator.http.requests import Arrival, RecordedRequest
+from besmart_async.simulator.http.responses import ServiceResponse, refused, too_large
+from besmart_async.simulator.http.tokens import Tokens
+from besmart_async.simulator.routing import router
+from besmart_async.simulator.routing.declarations import Route
+from besmart_async.simulator.routing.validation import json_body, path_values, query_values
 from besmart_async.simulator.settings import Settings
-from besmart_async.simulator.store import Store
-from besmart_async.simulator.tokens import Tokens
-from besmart_async.simulator.validation import json_body, path_values, query_values
+from besmart_async.simulator.storage.database import transaction
+from besmart_async.simulator.storage.store import Store
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -66,7 +66,7 @@ class Service:
         path = scope["path"][len(scope.get("root_path", "")) :] or "/"
         route, found, refusal = None, dict[str, str](), None
         try:
-            route, found = table.find(scope["method"], path)
+            route, found = router.find(scope["method"], path)
         except Refusal as error:
             refusal = error
         record = RecordedRequest(
@@ -96,7 +96,7 @@ class Service:
         if decisive.reset == "before":
             await end_connection(delivery.scope, delivery.receive, ABORT)
             return
-        answer = Answer(500)
+        answer = ServiceResponse(500)
         if decisive.status is None or decisive.apply:
             answer = self._answer(arrival, refusal, decisive)
         await _wait(sum(fault.latency_after_s for fault in hit))
@@ -107,12 +107,12 @@ class Service:
             answer = self._rearranged(answer, hit)
         await delivery.send_faulty(answer, decisive, hit, self.faults.random)
 
-    def _rearranged(self, answer: Answer, hit: list[Fault]) -> Answer:
+    def _rearranged(self, answer: ServiceResponse, hit: list[Fault]) -> ServiceResponse:
         if not any(f.shuffle or f.drop or f.drop_keys or f.duplicate or f.extra for f in hit):
             return answer
-        return Answer.of(answer.status, self.faults.rearranged(orjson.loads(answer.body), hit))
+        return ServiceResponse.of(answer.status, self.faults.rearranged(orjson.loads(answer.body), hit))
 
-    def _answer(self, arrival: Arrival, refusal: Refusal | None, fault: Fault) -> Answer:
+    def _answer(self, arrival: Arrival, refusal: Refusal | None, fault: Fault) -> ServiceResponse:
         """The answer of a service without faults, the partial application of a bulk write aside."""
         limit = self.settings.max_body_bytes
         if limit is not None and len(arrival.body) > limit:
@@ -121,10 +121,10 @@ class Service:
             if refusal is not None or arrival.route is None:
                 raise refusal or Refusal(404, "Resource not found")
             with transaction(self.store.connection):
-                call = self._call(arrival, arrival.route, fault)
-                answer = arrival.route.handler(call)
+                context = self._context(arrival, arrival.route, fault)
+                answer = arrival.route.handler(context)
             arrival.record.applied = True
-        except table.MethodNotAllowed as error:
+        except router.MethodNotAllowed as error:
             return refused(error, self.settings, (("allow", ", ".join(error.allowed)),))
         except Refusal as error:
             return refused(error, self.settings)
@@ -132,14 +132,14 @@ class Service:
             return refused(Refusal(500, "ServerError"), self.settings)
         return answer
 
-    def _call(self, arrival: Arrival, route: Route, fault: Fault) -> Call:
+    def _context(self, arrival: Arrival, route: Route, fault: Fault) -> RequestContext:
         headers = arrival.headers
         token = _bearer(headers.get("authorization"))
         if route.security == "BearerAuth":
             self.tokens.check(token)
         params = path_values(route, arrival.found, samples=self.settings.samples)
         params.update(query_values(route, arrival.record.query.encode("latin-1")))
-        return Call(
+        return RequestContext(
             store=self.store,
             tokens=self.tokens,
             settings=self.settings,

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import orjson
 
-from besmart_async.simulator.refusals import Refusal
+from besmart_async.simulator.http.refusals import Refusal
 from besmart_async.simulator.settings import Settings
 
 JSON = "application/json"
@@ -18,7 +18,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @attrs.frozen
-class Answer:
+class ServiceResponse:
     """A whole answer before it is sent."""
 
     status: int
@@ -27,45 +27,45 @@ class Answer:
     headers: Headers = ()
 
     @classmethod
-    def of(cls, status: int, value: Any) -> Answer:
+    def of(cls, status: int, value: Any) -> ServiceResponse:
         """An answer that carries JSON."""
         return cls(status, orjson.dumps(value))
 
 
-def done(settings: Settings) -> Answer:
+def done(settings: Settings) -> ServiceResponse:
     """A change was made: 200 `"OK"`, or 204 on the live service."""
-    return Answer(204, media=None) if settings.live else Answer.of(200, "OK")
+    return ServiceResponse(204, media=None) if settings.live else ServiceResponse.of(200, "OK")
 
 
-def refused(refusal: Refusal, settings: Settings, headers: Headers = ()) -> Answer:
+def refused(refusal: Refusal, settings: Settings, headers: Headers = ()) -> ServiceResponse:
     """The error answer for a refusal, in the dialect's form."""
     status, message = refusal.status, refusal.message
     if settings.live:
         return _refused_live(refusal, headers)
     # The document shows a JSON string that holds a Python-style dict for 422, a bare string for the others.
     value = str({"status_code": -1, "message": message}) if status == 422 else _BARE.get(status, message)
-    return attrs.evolve(Answer.of(status, value), headers=headers)
+    return attrs.evolve(ServiceResponse.of(status, value), headers=headers)
 
 
-def _refused_live(refusal: Refusal, headers: Headers) -> Answer:
+def _refused_live(refusal: Refusal, headers: Headers) -> ServiceResponse:
     status, message = refusal.status, refusal.message
     if status == 422:
         items = [{"loc": list(refusal.where), "msg": message, "type": "value_error"}]
-        return Answer(status, orjson.dumps({"detail": items}), headers=headers)
+        return ServiceResponse(status, orjson.dumps({"detail": items}), headers=headers)
     if status in (401, 403, 405):
         title = HTTPStatus(status).phrase
         problem = {"type": "about:blank", "title": title, "status": status, "detail": message}
-        return Answer(status, orjson.dumps(problem), "application/problem+json", headers)
-    return Answer(status, orjson.dumps({"detail": message}), headers=headers)
+        return ServiceResponse(status, orjson.dumps(problem), "application/problem+json", headers)
+    return ServiceResponse(status, orjson.dumps({"detail": message}), headers=headers)
 
 
-def too_large() -> Answer:
+def too_large() -> ServiceResponse:
     """What nginx in front of the service answers to a body above its limit."""
     page = (
         "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n"
         "<center><h1>413 Request Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     )
-    return Answer(413, page.encode(), "text/html")
+    return ServiceResponse(413, page.encode(), "text/html")
 
 
 def http_date(at_ms: float) -> str:

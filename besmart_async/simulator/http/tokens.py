@@ -1,10 +1,10 @@
-"""Sessions: who may call, and until when."""
+"""Sessions: who may context, and until when."""
 
 from __future__ import annotations
 
 import random
 
-from besmart_async.simulator.refusals import unauthorized
+from besmart_async.simulator.http.refusals import unauthorized
 from besmart_async.simulator.settings import Settings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from besmart_async.simulator.routes import Param, Reply, Route, Schema
+from besmart_async.simulator.routing.declarations import Param, Reply, Route, Schema
 from besmart_async.simulator.settings import Settings
 
 _PROBLEM: Schema = {"type": "object", "properties": {"detail": {}}, "required": ["detail"]}
