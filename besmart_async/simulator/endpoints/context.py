@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from besmart_async.simulator.dialect import DocumentedDialect, dialect_of
 from besmart_async.simulator.http.refusals import unprocessable
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class RequestContext:
     apply_items: int | None = None
     graph_names: set[str] = attrs.field(factory=set[str])
     runs: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
+
+    @property
+    def dialect(self) -> DocumentedDialect:
+        """The dialect to answer in."""
+        return dialect_of(self.settings)
 
     @property
     def now_ms(self) -> float:

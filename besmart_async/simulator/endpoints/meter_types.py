@@ -7,7 +7,7 @@ from typing import Any
 
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.http.refusals import conflict
-from besmart_async.simulator.http.responses import ServiceResponse, done
+from besmart_async.simulator.http.responses import ServiceResponse
 from besmart_async.simulator.routing.declarations import (
     BOOL,
     CONFLICT,
@@ -61,13 +61,13 @@ def update(context: RequestContext) -> ServiceResponse:
             context.store.insert("meter_type", {**key, **row})
     except sqlite3.IntegrityError:
         conflict()
-    return done(context.settings)
+    return context.dialect.changed()
 
 
 def delete_all(context: RequestContext) -> ServiceResponse:
     """Delete all meter types of the client: the operation takes no id."""
     context.store.delete("meter_type", client_cid=context.params["client_cid"])
-    return done(context.settings)
+    return context.dialect.changed()
 
 
 def _row(context: RequestContext) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from besmart_async.simulator.dialect import info_form, time_form
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.http.refusals import conflict, not_found, unprocessable
-from besmart_async.simulator.http.responses import ServiceResponse, done
+from besmart_async.simulator.http.responses import ServiceResponse
 from besmart_async.simulator.routing.declarations import (
     BOOL,
     CONFLICT,
@@ -78,14 +77,14 @@ def update(context: RequestContext) -> ServiceResponse:
     _check_meter_type(context, state["client_cid"], changes)
     _check_period(context, {**state, **changes}, state_id)
     context.store.update("sensor_state", changes, sensor_state_id=state_id)
-    return done(context.settings)
+    return context.dialect.changed()
 
 
 def delete(context: RequestContext) -> ServiceResponse:
     """Delete a state with its signal states."""
     if not context.store.delete_state(context.params["sensor_state_id"]):
         not_found()
-    return done(context.settings)
+    return context.dialect.changed()
 
 
 def _existing_sensor(context: RequestContext) -> tuple[int, int]:
@@ -131,7 +130,7 @@ def _listed(context: RequestContext, client_cid: int, sensor_mid: int) -> list[d
         )
         state["signal_states"] = context.store.rows(sql, state["sensor_state_id"])
         for signal_state in state["signal_states"]:
-            signal_state["info"] = info_form(signal_state["info"], context.settings)
+            signal_state["info"] = context.dialect.info(signal_state["info"])
     return states
 
 
@@ -142,10 +141,10 @@ def _form(context: RequestContext, row: dict[str, Any]) -> dict[str, Any]:
         meter_eid = int(meter_eid) if len(meter_eid) < 19 else meter_eid
     return {
         **row,
-        "since": time_form(row["since"], settings),
-        "till": time_form(row["till"], settings),
+        "since": context.dialect.state_time(row["since"]),
+        "till": context.dialect.state_time(row["till"]),
         "meter_eid": meter_eid,
-        "info": info_form(row["info"], settings),
+        "info": context.dialect.info(row["info"]),
         "meter_type_is_ami": None if is_ami is None else bool(is_ami),
     }
 

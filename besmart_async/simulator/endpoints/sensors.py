@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from besmart_async.simulator.dialect import info_form
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.http.refusals import not_found, unprocessable
-from besmart_async.simulator.http.responses import ServiceResponse, done
+from besmart_async.simulator.http.responses import ServiceResponse
 from besmart_async.simulator.routing.declarations import (
     BOOL,
     INT,
@@ -47,9 +46,8 @@ def get(context: RequestContext) -> ServiceResponse:
         not_found()
     for name in ("uncertain", "negligible"):
         row[name] = bool(row[name])
-    row.update(info=info_form(row["info"], context.settings), write=True, execute=True)
-    if context.settings.live:
-        row.update(read=True, balance_calculation=None, acq_min=None, existing_sensor_state=None)
+    row.update(info=context.dialect.info(row["info"]), write=True, execute=True)
+    row.update(context.dialect.sensor_fields)
     return ServiceResponse.of(200, row)
 
 
@@ -59,14 +57,14 @@ def update(context: RequestContext) -> ServiceResponse:
     key = {name: changes.pop(name) for name in ("client_cid", "sensor_mid")}
     if not context.store.update("sensor", changes, **key):
         not_found()
-    return done(context.settings)
+    return context.dialect.changed()
 
 
 def delete(context: RequestContext) -> ServiceResponse:
     """Delete a sensor with its states and readings."""
     if not context.store.delete_sensor(**context.params):
         not_found()
-    return done(context.settings)
+    return context.dialect.changed()
 
 
 def _checked(context: RequestContext) -> dict[str, Any]:

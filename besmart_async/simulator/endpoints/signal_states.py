@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from besmart_async.simulator.dialect import info_form
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.endpoints.sensor_states import SIGNAL_STATE
 from besmart_async.simulator.http.refusals import not_found
-from besmart_async.simulator.http.responses import ServiceResponse, done
+from besmart_async.simulator.http.responses import ServiceResponse
 from besmart_async.simulator.routing.declarations import (
     INT,
     NOT_FOUND,
@@ -29,7 +28,7 @@ def create(context: RequestContext) -> ServiceResponse:
     signal_state_id = context.store.insert("signal_state", context.params)
     row = context.store.row("SELECT * FROM signal_state WHERE signal_state_id = ?", signal_state_id)
     assert row is not None  # noqa: S101  # just inserted
-    row["info"] = info_form(row["info"], context.settings)
+    row["info"] = context.dialect.info(row["info"])
     return ServiceResponse.of(201, row)
 
 
@@ -39,14 +38,14 @@ def update(context: RequestContext) -> ServiceResponse:
     signal_state_id = changes.pop("signal_state_id")
     if not context.store.update("signal_state", changes, signal_state_id=signal_state_id):
         not_found()
-    return done(context.settings)
+    return context.dialect.changed()
 
 
 def delete(context: RequestContext) -> ServiceResponse:
     """Delete a signal state."""
     if not context.store.delete("signal_state", signal_state_id=context.params["signal_state_id"]):
         not_found()
-    return done(context.settings)
+    return context.dialect.changed()
 
 
 _VALUES = (

@@ -9,7 +9,7 @@ import orjson
 
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.http.refusals import not_found, unprocessable
-from besmart_async.simulator.http.responses import ServiceResponse, done
+from besmart_async.simulator.http.responses import ServiceResponse
 from besmart_async.simulator.routing.declarations import (
     BOOL,
     COLUMNS,
@@ -52,8 +52,7 @@ def list_types(context: RequestContext) -> ServiceResponse:
         )
         if context.settings.oddities:
             row["signal_type_moid"] = str(row["signal_type_moid"])
-        if context.settings.live:
-            row.update(is_measurement=True, time_series_type=0, data_model_type=0, columns=None)
+        row.update(context.dialect.signal_type_fields)
     return ServiceResponse.of(200, rows)
 
 
@@ -80,7 +79,7 @@ def write_many(context: RequestContext) -> ServiceResponse:
         apply(context, writes[: context.apply_items])
         return ServiceResponse(200)
     apply(context, writes)
-    return done(context.settings)
+    return context.dialect.changed()
 
 
 def read_one(context: RequestContext) -> ServiceResponse:
@@ -98,7 +97,7 @@ def write_one(context: RequestContext) -> ServiceResponse:
     write = checked_write(context, context.params, context.body)
     context.limit_readings(len(write.columns.time))
     apply(context, [write])
-    return done(context.settings)
+    return context.dialect.changed()
 
 
 _SINCE, _TILL = "Start date (UTC unix timestamp in ms)", "End date (UTC unix timestamp in ms)"

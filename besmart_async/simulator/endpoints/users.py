@@ -15,7 +15,7 @@ USER_ID = 1
 def log_in(context: RequestContext) -> ServiceResponse:
     """Issue a token: 401 for a wrong key or password, 404 for an unknown login."""
     settings = context.settings
-    key_expected = not settings.live or context.api_key is not None
+    key_expected = context.dialect.key_required or context.api_key is not None
     if key_expected and context.api_key != settings.api_key:
         unauthorized()
     if not isinstance(context.body, dict):
@@ -39,10 +39,7 @@ def refresh(context: RequestContext) -> ServiceResponse:
 
 
 def _token(context: RequestContext, token: str, expires_ms: float) -> ServiceResponse:
-    if context.settings.live:
-        answer = {"expiration": expires_ms / 1000.0, "user_id": USER_ID, "token": token}
-        return ServiceResponse.of(200, {**answer, "account_status": "active"})
-    return ServiceResponse.of(200, {"expiration": int(expires_ms), "user_id": USER_ID, "token": token})
+    return ServiceResponse.of(200, context.dialect.token(token, expires_ms, USER_ID))
 
 
 _TOKEN = model({"expiration": {"type": "number"}, "user_id": {"type": "integer"}, "token": TEXT})

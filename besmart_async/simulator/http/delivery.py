@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import attrs
 import orjson
 
+from besmart_async.simulator.dialect import dialect_of
 from besmart_async.simulator.faults import Fault
 from besmart_async.simulator.http.refusals import Refusal
 from besmart_async.simulator.http.requests import RecordedRequest
-from besmart_async.simulator.http.responses import ServiceResponse, http_date, refused
+from besmart_async.simulator.http.responses import ServiceResponse, http_date
 from besmart_async.simulator.settings import Settings
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Delivery:
 
     def _own(self, fault: Fault, status: int) -> ServiceResponse:
         if fault.body is None and status >= 400:
-            return refused(Refusal(status, _MESSAGES.get(status, "ServerError")), self.settings)
+            return dialect_of(self.settings).refused(Refusal(status, _MESSAGES.get(status, "ServerError")))
         if fault.body is None:
             return ServiceResponse(status, media=None)
         if isinstance(fault.body, bytes):

@@ -1,19 +1,14 @@
-"""The forms of answers: what the service says, in the words of the dialect."""
+"""A whole answer before it is sent. The form of its content is the dialect's, see `simulator/dialect.py`."""
 
 from __future__ import annotations
 
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import Any
 
 import attrs
 import orjson
 
-from besmart_async.simulator.http.refusals import Refusal
-from besmart_async.simulator.settings import Settings
-
 JSON = "application/json"
-_BARE = {404: "Resource not found", 405: "NotAllowed", 409: "Conflict", 403: "Forbidden"}
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -30,33 +25,6 @@ class ServiceResponse:
     def of(cls, status: int, value: Any) -> ServiceResponse:
         """An answer that carries JSON."""
         return cls(status, orjson.dumps(value))
-
-
-def done(settings: Settings) -> ServiceResponse:
-    """A change was made: 200 `"OK"`, or 204 on the live service."""
-    return ServiceResponse(204, media=None) if settings.live else ServiceResponse.of(200, "OK")
-
-
-def refused(refusal: Refusal, settings: Settings, headers: Headers = ()) -> ServiceResponse:
-    """The error answer for a refusal, in the dialect's form."""
-    status, message = refusal.status, refusal.message
-    if settings.live:
-        return _refused_live(refusal, headers)
-    # The document shows a JSON string that holds a Python-style dict for 422, a bare string for the others.
-    value = str({"status_code": -1, "message": message}) if status == 422 else _BARE.get(status, message)
-    return attrs.evolve(ServiceResponse.of(status, value), headers=headers)
-
-
-def _refused_live(refusal: Refusal, headers: Headers) -> ServiceResponse:
-    status, message = refusal.status, refusal.message
-    if status == 422:
-        items = [{"loc": list(refusal.where), "msg": message, "type": "value_error"}]
-        return ServiceResponse(status, orjson.dumps({"detail": items}), headers=headers)
-    if status in (401, 403, 405):
-        title = HTTPStatus(status).phrase
-        problem = {"type": "about:blank", "title": title, "status": status, "detail": message}
-        return ServiceResponse(status, orjson.dumps(problem), "application/problem+json", headers)
-    return ServiceResponse(status, orjson.dumps({"detail": message}), headers=headers)
 
 
 def too_large() -> ServiceResponse:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from besmart_async.simulator.dialect import dialect_of
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.faults import Fault, Faults
 from besmart_async.simulator.http.delivery import ABORT, Delivery, end_connection
 from besmart_async.simulator.http.refusals import Refusal
 from besmart_async.simulator.http.requests import Arrival, RecordedRequest
-from besmart_async.simulator.http.responses import ServiceResponse, refused, too_large
+from besmart_async.simulator.http.responses import ServiceResponse, too_large
 from besmart_async.simulator.http.tokens import Tokens
 from besmart_async.simulator.routing import router
 from besmart_async.simulator.routing.declarations import Route
@@ -117,6 +118,7 @@ class Service:
         limit = self.settings.max_body_bytes
         if limit is not None and len(arrival.body) > limit:
             return too_large()
+        dialect = dialect_of(self.settings)
         try:
             if refusal is not None or arrival.route is None:
                 raise refusal or Refusal(404, "Resource not found")
@@ -125,11 +127,11 @@ class Service:
                 answer = arrival.route.handler(context)
             arrival.record.applied = True
         except router.MethodNotAllowed as error:
-            return refused(error, self.settings, (("allow", ", ".join(error.allowed)),))
+            return dialect.refused(error, (("allow", ", ".join(error.allowed)),))
         except Refusal as error:
-            return refused(error, self.settings)
+            return dialect.refused(error)
         if fault.apply_items is not None:
-            return refused(Refusal(500, "ServerError"), self.settings)
+            return dialect.refused(Refusal(500, "ServerError"))
         return answer
 
     def _context(self, arrival: Arrival, route: Route, fault: Fault) -> RequestContext:
@@ -170,9 +172,12 @@ class Service:
 
     def _check_media(self, content_type: str, expected: str) -> None:
         media, _, options = content_type.partition(";")
-        accepted = {expected, "application/json"} if self.settings.live else {expected}
         charset = options.strip().lower().removeprefix("charset=").strip('"')
-        if media.strip().lower() not in accepted or charset not in ("", "utf-8", "utf8"):
+        if media.strip().lower() not in dialect_of(self.settings).media_types(expected) or charset not in (
+            "",
+            "utf-8",
+            "utf8",
+        ):
             raise Refusal(415, f"Content-Type {content_type!r} is not supported, send {expected}")
 
 

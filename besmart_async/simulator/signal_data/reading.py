@@ -74,7 +74,7 @@ def read(context: RequestContext, asked: WindowQuery) -> dict[str, Any] | None:
         "data": attrs.asdict(columns, recurse=False),
         "unit": target.symbol,
     }
-    return {**item, "time_tstorage": 0.001, "time_other": 0.0001} if context.settings.live else item
+    return {**item, **context.dialect.read_fields}
 
 
 def _rows(context: RequestContext, asked: WindowQuery) -> ReadingColumns:
