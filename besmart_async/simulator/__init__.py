@@ -1,4 +1,4 @@
-"""The besmart service in your process: all 26 documented operations on starlette and SQLite, with faults to order."""
+"""The besmart service in your process: all 26 documented operations on starlette and SQLite, with injectable faults."""
 
 from besmart_async.simulator.faults import ActiveFault, Fault, Faults
 from besmart_async.simulator.http.requests import Arrival, RecordedRequest

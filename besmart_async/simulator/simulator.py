@@ -24,24 +24,24 @@ from besmart_async.simulator.settings import Dialect, Settings, wall_clock_ms
 from besmart_async.simulator.signal_data import units
 from besmart_async.simulator.storage.database import connect
 from besmart_async.simulator.storage.readings import ReadingColumns, StoredReading, latest
-from besmart_async.simulator.storage.seed import TYPES_ONLY, Seed, signal_type_row, sow
+from besmart_async.simulator.storage.seed import TYPES_ONLY, Seed, fill, signal_type_row
 from besmart_async.simulator.storage.store import Store
 
 BASE_PATH = "/api"
 
 
 class Simulator:
-    """The documented service, in this process: all 26 operations on SQLite, with faults to order.
+    """The documented service, in this process: all 26 operations on SQLite, with injectable faults.
 
     Use `app` with an ASGI transport, or `serve()` for a real socket. Everything happens in the event loop and time
     only passes by the given clock and `asyncio.sleep`, so a loop with virtual time works.
 
     Args:
         dialect: "documented" answers as the 0.1.5 document, "live" as the service of today.
-        api_key: What `X-Auth` must hold at a login.
+        api_key: The value that `X-Auth` must have at a login.
         login: The one user's login.
         password: The one user's password.
-        database: A file, or ":memory:". A file that holds data already is not seeded again.
+        database: A file, or ":memory:". A file that already has data is not seeded again.
         token_lifetime_s: Life of a token in seconds.
         seed: True for the document's examples, False for sensor and signal types only, or what to start with.
         now_ms: The clock, UTC unix milliseconds.
@@ -56,8 +56,8 @@ class Simulator:
         random_seed: Seed of tokens and of the faults' random choices.
 
     Attributes:
-        settings: All settings, also those that are no argument; may be changed at any time.
-        faults: What goes wrong.
+        settings: All settings, also those without an argument; may be changed at any time.
+        faults: The injected faults.
         app: The ASGI application: base path `/api`, the OpenAPI document at `/openapi.json`.
     """
 
@@ -100,7 +100,7 @@ class Simulator:
         )
         self._store = Store(connect(database))
         if self._store.row("SELECT 1 FROM signal_type LIMIT 1") is None:
-            sow(self._store, seed if isinstance(seed, Seed) else _DEFAULT if seed else TYPES_ONLY)
+            fill(self._store, seed if isinstance(seed, Seed) else _DEFAULT if seed else TYPES_ONLY)
         self._tokens = Tokens(self.settings)
         self.faults = Faults(random_seed)
         self._service = Service(self.settings, self._store, self._tokens, self.faults, set(graph_names))
@@ -325,7 +325,7 @@ class Simulator:
     # -- sessions ----------------------------------------------------------------------------------------------------
 
     def issue_token(self) -> str:
-        """A good token without a login."""
+        """A valid token without a login."""
         return self._tokens.issue()[0]
 
     def revoke_tokens(self) -> None:

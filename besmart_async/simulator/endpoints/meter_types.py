@@ -135,7 +135,7 @@ ROUTES = (
         tag="Sensors",
         summary="Update meter type",
         handler=update,
-        description="Creates the meter type if there is none of that id.",
+        description="Creates the meter type if none has that id.",
         params=_PARAMS,
         replies=(OK, UNAUTHORIZED, Reply(409, "Conflict", TEXT, "Conflict", documented=False)),
     ),

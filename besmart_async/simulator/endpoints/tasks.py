@@ -60,7 +60,7 @@ def _accepted(context: RequestContext) -> ServiceResponse:
 
 
 def _result(params: dict[str, Any]) -> str:
-    """The document's example: a Python-style dict with a literal `{...}`, which is no JSON inside its JSON string."""
+    """The document's example: a Python-style dict with a literal `{...}`, so the JSON string does not contain JSON."""
     client_cid, sensor_mid = params.get("client_cid", 13), params.get("sensor_mid", 13781)
     return (
         f"{{ 'client_cid': {client_cid!r}, 'sensor_mid': {sensor_mid!r}, 'signal_type_moid': 32, 'data': {{...}},"

@@ -1,4 +1,4 @@
-"""The way of an answer to the client: whole, slow, in part, or not at all.
+"""Sending an answer to the client: whole, slowly, in part, or not at all.
 
 A connection can only be ended on a real socket. The server puts callables into the ASGI scope's extensions for that;
 in-process there are none, and `ConnectionResetError` out of the application stands for the lost connection.
@@ -63,7 +63,7 @@ class Delivery:
     async def send_faulty(
         self, answer: ServiceResponse, fault: Fault, hit: list[Fault], randomness: random.Random
     ) -> None:
-        """Send the answer as the faults leave it."""
+        """Send the answer with the faults applied."""
         answer = self._changed(answer, fault, randomness)
         await self._start(answer, sum(f.date_skew_s for f in hit))
         speeds = [f.bytes_per_s for f in hit if f.bytes_per_s is not None]

@@ -82,7 +82,7 @@ def query(
 
 @attrs.frozen(kw_only=True)
 class Body:
-    """What a request carries; `absent` stands for the body of a request that has none, where none is required."""
+    """The body of a request; `absent` is used instead where a body is optional and the request has none."""
 
     media: Literal["text/plain", "application/json"]
     schema: Schema

@@ -19,10 +19,10 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def path_values(route: Route, found: Mapping[str, str], *, samples: bool) -> dict[str, Any]:
-    """The path's parameters; one that is no integer names no resource.
+    """The path's parameters; a value that is not an integer is an unknown resource.
 
     Raises:
-        Refusal: 404 for a value that is no integer.
+        Refusal: 404 for a value that is not an integer.
     """
     values: dict[str, Any] = {}
     for param in route.path_params:

@@ -2,7 +2,7 @@
 
 The document says "Aggregate time (in minutes)" and no more. Ours: buckets of `delta_t` minutes aligned to the epoch,
 labelled with their start, one row per bucket and origin. A register (incremental signal) gives the last value in the
-bucket, any other signal the mean. What is no number takes no part.
+bucket, any other signal the mean. Values that are not numbers are left out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def aggregate(columns: ReadingColumns, delta_t: int, *, incremental: bool) -> Re
 
 
 def as_power(columns: ReadingColumns) -> ReadingColumns:
-    """A register's readings as mean power since the reading before, per hour; the first one has none before it."""
+    """A register's readings as mean power since the reading before, per hour; the first reading gives no row."""
     columns = _numbers(columns)
     rows: list[tuple[float, int, float]] = []
     for origin, (times, values) in _by_origin(columns).items():

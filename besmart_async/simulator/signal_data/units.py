@@ -49,7 +49,7 @@ def convertible(source: Unit, target: Unit) -> bool:
 
 
 def convert(values: list[Any], source: Unit, target: Unit) -> list[Any]:
-    """The values in the target unit; what is no number stays as it is.
+    """The values in the target unit; anything that is not a number stays as it is.
 
     Multiplies or divides by a whole number, so that 1500 W is exactly 1.5 kW.
     """
