@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -187,8 +187,8 @@ class BesmartClient:
                 not block. An exception of a hook is logged and goes no further.
         """
 
-        async def ask(queries: list[SignalQuery], /) -> list[SignalData]:
-            return await self._transport.send(bulk_read(queries))
+        def ask(queries: list[SignalQuery], /) -> Awaitable[list[SignalData]]:
+            return self._transport.send(bulk_read(queries))
 
         return Reader(ask, policy, hooks=hooks)
 

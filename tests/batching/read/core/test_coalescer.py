@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from besmart_async.batching.read.core.coalescer import Batch, Gatherer, Landed, about_an_item, identity_of
+from besmart_async.batching.read.core.coalescer import ReadBatch, ReadCoalescer, ReadResults, about_an_item, identity_of
 from besmart_async.errors import (
     BesmartError,
     DecodeError,
@@ -36,17 +36,17 @@ def refused() -> UnprocessableError:
     return UnprocessableError(422, "no", "signals.read_bulk", Response(422))
 
 
-def gatherer(max_items: int = 200, linger_s: float = 0.005) -> Gatherer[str]:
-    return Gatherer(max_items=max_items, linger_s=linger_s)
+def gatherer(max_items: int = 200, linger_s: float = 0.005) -> ReadCoalescer[str]:
+    return ReadCoalescer(max_items=max_items, linger_s=linger_s)
 
 
-def left(gather: Gatherer[str], now: float = 1.0) -> Batch[str]:
+def left(gather: ReadCoalescer[str], now: float = 1.0) -> ReadBatch[str]:
     batch = gather.poll(now, NO_LIMIT)
     assert batch is not None
     return batch
 
 
-def told(landed: Landed[str]) -> dict[str, SignalData | BesmartError]:
+def told(landed: ReadResults[str]) -> dict[str, SignalData | BesmartError]:
     return {waiter: said for flight, said in landed for waiter in flight.waiters}
 
 
