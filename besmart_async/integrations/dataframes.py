@@ -102,7 +102,6 @@ def to_pandas(items: Iterable[SignalData]) -> pd.DataFrame:
 
     readings, signals, owner = joined(items)
     frame = readings.to_pandas().reset_index()
-    frame["time"] = frame["time"].astype("datetime64[us, UTC]")
     frame["origin"] = frame["origin"].astype("Int64")
     text = pd.Series([""]).dtype  # object or str, as this pandas keeps texts; the same for columns without any
     frame["type"] = frame["type"].astype(text)
@@ -127,7 +126,7 @@ def to_polars(items: Iterable[SignalData]) -> pl.DataFrame:
     readings, signals, owner = joined(items)
     keys = pl.Series("key", [str(data.key) for data in signals], pl.String)
     units = pl.Series("unit", [data.unit for data in signals], pl.String)
-    frame = readings.to_polars().with_columns(pl.col("time").cast(pl.Datetime("us", "UTC")))
+    frame = readings.to_polars()
     return frame.with_columns(units.gather(owner)).select(keys.gather(owner), pl.all())
 
 
@@ -144,7 +143,6 @@ def to_arrow(items: Iterable[SignalData]) -> pa.Table:  # pyright: ignore[report
 
     readings, signals, owner = joined(items)
     table = readings.to_arrow().replace_schema_metadata(None)
-    table = table.set_column(0, "time", table["time"].cast(pa.timestamp("us", "UTC")))
     table = table.add_column(0, "key", pa.array([str(data.key) for data in signals], pa.string()).take(pa.array(owner)))
     units = pa.array([data.unit for data in signals], pa.string())
     return table.append_column("unit", units.take(pa.array(owner)))
