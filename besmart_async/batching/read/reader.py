@@ -336,7 +336,8 @@ class Reader:
     def _ended(self, call: asyncio.Task[None]) -> None:
         batch = self._calls.pop(call)
         if self._coalescer.has_under_way(batch):  # cancelled before its first step: nothing else ends its batch
-            self._finish(batch, [], unexpected(asyncio.CancelledError()), 0.0)
+            resolve(self._coalescer.fail(batch, unexpected(asyncio.CancelledError())))
+            self._pump()
 
     def _on_timer(self) -> None:
         self._timer = None
