@@ -45,7 +45,7 @@ from besmart_async.batching.read.core.coalescer import (
 from besmart_async.batching.read.events import ReadHook, ReadHooks
 from besmart_async.batching.read.stream import Queries, Stream
 from besmart_async.config import ReadPolicy
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartConfigError, BesmartError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery, checked_query
 from besmart_async.models.series import SignalData
@@ -88,8 +88,10 @@ class Reader:
         """Prepare a reader that asks through `send`; nothing happens before the first read. See `client.reader()`.
 
         Raises:
-            BesmartConfigError: a hook is not a plain function of one event.
+            BesmartConfigError: `policy` is not a `ReadPolicy`, or a hook is not a plain function of one event.
         """
+        if policy is not None and not isinstance(policy, ReadPolicy):
+            raise BesmartConfigError(f"policy={policy!r}: give ReadPolicy(...)")
         self._send = send
         self._hooks = ReadHooks(hooks) if hooks else None
         self._policy = policy if policy is not None else ReadPolicy()

@@ -335,7 +335,11 @@ class ReadCoalescer(Generic[W]):
         self._behind.clear()
         self._again.clear()
         self._under_way.clear()
-        return self._counted([(flight, error) for flight in flights if flight.waiting])
+        results: ReadResults[W] = [(flight, error) for flight in flights if flight.waiting]
+        for flight, _ in results:
+            self._failed += flight.waiting
+            flight.waiting = 0
+        return results
 
     def _lined_up(self, head: ReadFlight[W], flight: ReadFlight[W]) -> ReadFlight[W]:
         """Put a flight behind the head of its key, unless an equal one is queued; return the one that is."""

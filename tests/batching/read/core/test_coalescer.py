@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
-from besmart_async.batching.read.core.coalescer import ReadBatch, ReadCoalescer, ReadResults, about_an_item, identity_of
+from besmart_async.batching.read.core.coalescer import (
+    ReadBatch,
+    ReadCoalescer,
+    ReadFlight,
+    ReadResults,
+    about_an_item,
+    identity_of,
+)
 from besmart_async.errors import (
     BesmartError,
     DecodeError,
@@ -312,3 +320,30 @@ def test_abandoning_ends_what_is_queued_repeated_and_under_way() -> None:
     assert gather.idle
     assert gather.settle(under_way, [answer(asked(3))]) == []
     assert gather.report.pending == 0
+
+
+class Compared:
+    """Waits, and counts how often anything is compared with it, as a search of a list would."""
+
+    count = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.count += 1
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("windows", [1, 20_000], ids=["one flight", "a flight each"])
+def test_waiters_that_leave_at_random_are_not_searched_for(windows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Compared, "count", 0)
+    for name in ("__eq__", "__hash__"):
+        monkeypatch.setattr(ReadFlight, name, getattr(Compared, name))
+    gather = ReadCoalescer[Compared](max_items=200, linger_s=60.0)
+    flights = [gather.offer(asked(number % 300, number % windows), 0.0, Compared()) for number in range(20_000)]
+    random.Random(1).shuffle(flights)
+    for flight in flights:
+        gather.withdraw(flight)
+    assert Compared.count == 0
+    assert gather.idle
+    assert (gather.report.cancelled, gather.report.pending) == (20_000, 0)
