@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -34,7 +34,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-Use = Callable[[], Awaitable[None]]
+Use = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def in_a_scope_that_expires(use: Use) -> None:
