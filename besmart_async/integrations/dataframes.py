@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.errors import InvalidInputError
-from besmart_async.integrations.long_frames import Columns, joined, signals_of
+from besmart_async.integrations.long_frames import ColumnNames, joined, signals_of
 from besmart_async.models.series import SignalData
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def from_pandas(
     Raises:
         InvalidInputError: a column is missing, or one of its rows cannot be a reading.
     """
-    columns = Columns(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
+    columns = ColumnNames(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
     return signals_of(_PandasTable(frame), columns)
 
 
@@ -67,7 +67,7 @@ def from_polars(
     Raises:
         InvalidInputError: a column is missing, or one of its rows cannot be a reading.
     """
-    columns = Columns(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
+    columns = ColumnNames(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
     return signals_of(_PolarsTable(frame), columns)
 
 
@@ -86,7 +86,7 @@ def from_arrow(
     Raises:
         InvalidInputError: a column is missing, or one of its rows cannot be a reading.
     """
-    columns = Columns(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
+    columns = ColumnNames(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
     return signals_of(_ArrowTable(table), columns)
 
 

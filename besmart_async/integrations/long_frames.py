@@ -28,7 +28,7 @@ _NOBODY = SignalKey(0, 0, 0)
 _MOST_CODES = 2**62
 
 
-class Table(Protocol):
+class FrameTable(Protocol):
     """A frame of some library."""
 
     @property
@@ -46,7 +46,7 @@ class Table(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Columns:
+class ColumnNames:
     """Which column holds what; see `besmart_async.integrations.dataframes`."""
 
     key: str | Sequence[str] | None
@@ -66,7 +66,7 @@ class _Coded(Generic[T]):
     items: list[T]
 
 
-def signals_of(table: Table, columns: Columns) -> list[SignalData]:
+def signals_of(table: FrameTable, columns: ColumnNames) -> list[SignalData]:
     """Return one `SignalData` per signal and unit, in the order of their first rows; rows keep their order."""
     time = time_column(_present(table, columns.time).values(columns.time), columns.time)
     value = value_column(_present(table, columns.value).values(columns.value), columns.value)
@@ -105,13 +105,13 @@ def joined(items: Iterable[SignalData]) -> tuple[SignalData, list[SignalData], N
     return readings, signals, np.repeat(np.arange(len(signals)), [len(data) for data in signals])
 
 
-def _present(table: Table, name: str) -> Table:
+def _present(table: FrameTable, name: str) -> FrameTable:
     if name in table.names:
         return table
     raise InvalidInputError("columns", name, f"no such column; there are {', '.join(str(one) for one in table.names)}")
 
 
-def _keys(table: Table, given: str | Sequence[str] | None, rows: int) -> _Coded[SignalKey]:
+def _keys(table: FrameTable, given: str | Sequence[str] | None, rows: int) -> _Coded[SignalKey]:
     names = ("key" if "key" in table.names else ID_COLUMNS) if given is None else given
     if isinstance(names, str):
         texts = _coded(_present(table, names), names, None, None, _checked_key, rows)
@@ -146,7 +146,7 @@ def _distinct(name: str, codes: NDArray[np.int64], keys: list[SignalKey]) -> _Co
 
 
 def _coded(
-    table: Table, name: str, usual: str | None, default: T | None, check: Callable[[str, object], T], rows: int
+    table: FrameTable, name: str, usual: str | None, default: T | None, check: Callable[[str, object], T], rows: int
 ) -> _Coded[T | None]:
     """Return a column's codes and its checked values; null is None.
 

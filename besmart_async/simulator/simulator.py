@@ -25,7 +25,7 @@ from besmart_async.simulator.signal_data import units
 from besmart_async.simulator.storage.database import connect
 from besmart_async.simulator.storage.readings import ReadingColumns, StoredReading, latest
 from besmart_async.simulator.storage.seed import TYPES_ONLY, Seed, fill, signal_type_row
-from besmart_async.simulator.storage.store import Store
+from besmart_async.simulator.storage.store import EntityStore
 
 BASE_PATH = "/api"
 
@@ -98,7 +98,7 @@ class Simulator:
             requests_kept=requests_kept,
             seed=random_seed,
         )
-        self._store = Store(connect(database))
+        self._store = EntityStore(connect(database))
         if self._store.row("SELECT 1 FROM signal_type LIMIT 1") is None:
             fill(self._store, seed if isinstance(seed, Seed) else _DEFAULT if seed else TYPES_ONLY)
         self._tokens = Tokens(self.settings)

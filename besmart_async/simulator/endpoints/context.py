@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from besmart_async.simulator.faults import Poison
     from besmart_async.simulator.http.tokens import Tokens
     from besmart_async.simulator.settings import Settings
-    from besmart_async.simulator.storage.store import Store
+    from besmart_async.simulator.storage.store import EntityStore
 
 
 @attrs.define(kw_only=True)
@@ -34,7 +34,7 @@ class RequestContext:
         runs: The graphs that were run, in their order.
     """
 
-    store: Store
+    store: EntityStore
     tokens: Tokens
     settings: Settings
     params: dict[str, Any] = attrs.field(factory=dict[str, Any])

@@ -11,17 +11,17 @@ import orjson
 from besmart_async.simulator.dialect import dialect_of
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.faults import Fault, Faults
-from besmart_async.simulator.http.delivery import ABORT, Delivery, end_connection
 from besmart_async.simulator.http.refusals import Refusal
 from besmart_async.simulator.http.requests import Arrival, RecordedRequest
 from besmart_async.simulator.http.responses import ServiceResponse, too_large
+from besmart_async.simulator.http.sending import ABORT, ResponseSender, end_connection
 from besmart_async.simulator.http.tokens import Tokens
 from besmart_async.simulator.routing import router
 from besmart_async.simulator.routing.declarations import Route
 from besmart_async.simulator.routing.validation import json_body, path_values, query_values
 from besmart_async.simulator.settings import Settings
 from besmart_async.simulator.storage.database import transaction
-from besmart_async.simulator.storage.store import Store
+from besmart_async.simulator.storage.store import EntityStore
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 class Service:
     """The 26 operations over ASGI, with everything a test may want to see or break."""
 
-    def __init__(self, settings: Settings, store: Store, tokens: Tokens, faults: Faults, graph_names: set[str]) -> None:
+    def __init__(
+        self, settings: Settings, store: EntityStore, tokens: Tokens, faults: Faults, graph_names: set[str]
+    ) -> None:
         self.settings = settings
         self.store = store
         self.tokens = tokens
@@ -48,9 +50,9 @@ class Service:
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         try:
-            delivery = Delivery(scope, receive, send, self.settings, record)
+            sender = ResponseSender(scope, receive, send, self.settings, record)
             if self._refuse_unread(record):
-                await delivery.send(too_large(), close=True)
+                await sender.send(too_large(), close=True)
                 return
             body = await _read(receive)
             if body is None:
@@ -58,7 +60,7 @@ class Service:
             record.body_bytes = len(body)
             record.body = body if self.settings.keep_bodies else None
             arrival = Arrival(record=record, route=route, found=found, body=body)
-            await self._serve(arrival, refusal, delivery, self.faults.take(arrival))
+            await self._serve(arrival, refusal, sender, self.faults.take(arrival))
         finally:
             self.in_flight -= 1
             record.finished_at = self.settings.now_ms()
@@ -89,24 +91,24 @@ class Service:
         record.body_bytes = int(length)
         return int(length) > limit
 
-    async def _serve(self, arrival: Arrival, refusal: Refusal | None, delivery: Delivery, hit: list[Fault]) -> None:
+    async def _serve(self, arrival: Arrival, refusal: Refusal | None, sender: ResponseSender, hit: list[Fault]) -> None:
         record = arrival.record
         record.faults = len(hit)
         await _wait(sum(fault.latency_s for fault in hit))
         decisive = next((fault for fault in hit if fault.decisive), Fault())
         if decisive.reset == "before":
-            await end_connection(delivery.scope, delivery.receive, ABORT)
+            await end_connection(sender.scope, sender.receive, ABORT)
             return
         answer = ServiceResponse(500)
         if decisive.status is None or decisive.apply:
             answer = self._answer(arrival, refusal, decisive)
         await _wait(sum(fault.latency_after_s for fault in hit))
         if decisive.reset == "after":
-            await end_connection(delivery.scope, delivery.receive, ABORT)
+            await end_connection(sender.scope, sender.receive, ABORT)
             return
         if 200 <= answer.status < 300 and arrival.operation == "sensors.post_signals_data":
             answer = self._rearranged(answer, hit)
-        await delivery.send_faulty(answer, decisive, hit, self.faults.random)
+        await sender.send_faulty(answer, decisive, hit, self.faults.random)
 
     def _rearranged(self, answer: ServiceResponse, hit: list[Fault]) -> ServiceResponse:
         if not any(f.shuffle or f.drop or f.drop_keys or f.duplicate or f.extra for f in hit):

@@ -90,7 +90,9 @@ def _rows(context: RequestContext, asked: WindowQuery) -> ReadingColumns:
     return columns if asked.raw and asked.delta_t is None else without_removed(columns)
 
 
-def _target(asked: WindowQuery, unit: units.Unit, chart: str | None, *, incremental: bool) -> units.Unit:
+def _target(
+    asked: WindowQuery, unit: units.UnitOfMeasure, chart: str | None, *, incremental: bool
+) -> units.UnitOfMeasure:
     """The unit of the answer: the one asked for, the chart's, or the signal type's own."""
     if asked.output_unit_id is not None:
         target = units.BY_ID[asked.output_unit_id]
@@ -107,7 +109,7 @@ def _target(asked: WindowQuery, unit: units.Unit, chart: str | None, *, incremen
     return expected if chartable or units.convertible(unit, expected) else unit
 
 
-def _convert(columns: ReadingColumns, unit: units.Unit, target: units.Unit) -> None:
+def _convert(columns: ReadingColumns, unit: units.UnitOfMeasure, target: units.UnitOfMeasure) -> None:
     if unit is target:
         return
     converted = units.convert(columns.value, unit, target)

@@ -8,7 +8,7 @@ import attrs
 
 
 @attrs.frozen
-class Unit:
+class UnitOfMeasure:
     """A unit of measure; `factor` is its size in the smallest unit of its dimension."""
 
     unit_id: int
@@ -18,37 +18,37 @@ class Unit:
 
 
 UNITS = (
-    Unit(1, "kW.h", "energy", 1_000),
-    Unit(2, "W.h", "energy"),
-    Unit(3, "MW.h", "energy", 1_000_000),
-    Unit(4, "W", "power"),
-    Unit(5, "kW", "power", 1_000),
-    Unit(6, "MW", "power", 1_000_000),
-    Unit(7, "var.h", "reactive energy"),
-    Unit(8, "kvar.h", "reactive energy", 1_000),
-    Unit(9, "Mvar.h", "reactive energy", 1_000_000),
-    Unit(10, "var", "reactive power"),
-    Unit(11, "kvar", "reactive power", 1_000),
-    Unit(20, "Mvar", "reactive power", 1_000_000),
-    Unit(12, "mV", "voltage"),
-    Unit(13, "V", "voltage", 1_000),
-    Unit(14, "kV", "voltage", 1_000_000),
-    Unit(15, "mA", "current"),
-    Unit(16, "A", "current", 1_000),
-    Unit(17, "Hz", "frequency"),
-    Unit(18, "1", "none"),
-    Unit(19, "%", "ratio"),
+    UnitOfMeasure(1, "kW.h", "energy", 1_000),
+    UnitOfMeasure(2, "W.h", "energy"),
+    UnitOfMeasure(3, "MW.h", "energy", 1_000_000),
+    UnitOfMeasure(4, "W", "power"),
+    UnitOfMeasure(5, "kW", "power", 1_000),
+    UnitOfMeasure(6, "MW", "power", 1_000_000),
+    UnitOfMeasure(7, "var.h", "reactive energy"),
+    UnitOfMeasure(8, "kvar.h", "reactive energy", 1_000),
+    UnitOfMeasure(9, "Mvar.h", "reactive energy", 1_000_000),
+    UnitOfMeasure(10, "var", "reactive power"),
+    UnitOfMeasure(11, "kvar", "reactive power", 1_000),
+    UnitOfMeasure(20, "Mvar", "reactive power", 1_000_000),
+    UnitOfMeasure(12, "mV", "voltage"),
+    UnitOfMeasure(13, "V", "voltage", 1_000),
+    UnitOfMeasure(14, "kV", "voltage", 1_000_000),
+    UnitOfMeasure(15, "mA", "current"),
+    UnitOfMeasure(16, "A", "current", 1_000),
+    UnitOfMeasure(17, "Hz", "frequency"),
+    UnitOfMeasure(18, "1", "none"),
+    UnitOfMeasure(19, "%", "ratio"),
 )
 BY_ID = {unit.unit_id: unit for unit in UNITS}
 BY_SYMBOL = {unit.symbol: unit for unit in UNITS}
 
 
-def convertible(source: Unit, target: Unit) -> bool:
+def convertible(source: UnitOfMeasure, target: UnitOfMeasure) -> bool:
     """Whether values of one unit can be given in the other."""
     return source.dimension == target.dimension
 
 
-def convert(values: list[Any], source: Unit, target: Unit) -> list[Any]:
+def convert(values: list[Any], source: UnitOfMeasure, target: UnitOfMeasure) -> list[Any]:
     """The values in the target unit; anything that is not a number stays as it is.
 
     Multiplies or divides by a whole number, so that 1500 W is exactly 1.5 kW.

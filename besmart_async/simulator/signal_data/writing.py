@@ -131,7 +131,7 @@ def into_unit_of_type(
 
 
 @attrs.frozen
-class Write:
+class SignalWrite:
     """Readings of one signal, checked and in the unit of its type."""
 
     key: SignalTriple
@@ -141,7 +141,7 @@ class Write:
 _KEY = ("client_cid", "sensor_mid", "signal_type_moid")
 
 
-def checked_item(context: RequestContext, item: Any, position: int) -> Write:
+def checked_item(context: RequestContext, item: Any, position: int) -> SignalWrite:
     """One item of a bulk write.
 
     Raises:
@@ -168,10 +168,10 @@ def checked_item(context: RequestContext, item: Any, position: int) -> Write:
     columns = checked_columns(found.get("data"), complete=True, where=("body", position, "data"), name=name)
     into_unit_of_type(columns, unit, unit_id, ("body", position), name)
     _check_poison(context, key, columns, name)
-    return Write(key, columns)
+    return SignalWrite(key, columns)
 
 
-def checked_write(context: RequestContext, params: dict[str, Any], body: Any) -> Write:
+def checked_write(context: RequestContext, params: dict[str, Any], body: Any) -> SignalWrite:
     """The write of one signal. The document requires none of the columns.
 
     Raises:
@@ -184,10 +184,10 @@ def checked_write(context: RequestContext, params: dict[str, Any], body: Any) ->
     columns = checked_columns(body, complete=False, where=("body",), name="the body")
     into_unit_of_type(columns, params.get("unit"), unit_id, ("query",), "the body")
     _check_poison(context, key, columns, "the body")
-    return Write(key, columns)
+    return SignalWrite(key, columns)
 
 
-def apply(context: RequestContext, writes: list[Write]) -> None:
+def apply(context: RequestContext, writes: list[SignalWrite]) -> None:
     """Store the writes, all acquired now."""
     now = context.now_ms
     for write in writes:

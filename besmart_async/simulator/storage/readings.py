@@ -44,7 +44,7 @@ class ReadingColumns:
         return ReadingColumns(*([column[i] for i in positions] for column in attrs.astuple(self, recurse=False)))
 
 
-class Readings:
+class ReadingStore:
     """The readings' tables."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -14,7 +14,7 @@ import attrs
 
 from besmart_async.simulator.storage.database import transaction
 from besmart_async.simulator.storage.readings import ReadingColumns
-from besmart_async.simulator.storage.store import Store
+from besmart_async.simulator.storage.store import EntityStore
 
 DAY_START_MS = 1_577_836_800_000  # 2020-01-01, the time of the document's examples
 QUARTER_MS = 900_000
@@ -77,7 +77,7 @@ class Seed:
 TYPES_ONLY = Seed(sensors=(), meter_types=(), states=False, readings=False)
 
 
-def fill(store: Store, seed: Seed) -> None:
+def fill(store: EntityStore, seed: Seed) -> None:
     """Fill an empty database."""
     with transaction(store.connection):
         for type_id, name, description in seed.sensor_types:
@@ -120,7 +120,7 @@ def signal_type_row(
     }
 
 
-def _add_states(store: Store) -> None:
+def _add_states(store: EntityStore) -> None:
     state: dict[str, Any] = {
         "client_cid": 13,
         "sensor_mid": 44143,
@@ -137,7 +137,7 @@ def _add_states(store: Store) -> None:
     store.insert("signal_state", {"signal_state_id": 798649, "sensor_state_id": 21310, **signal_state, "info": info})
 
 
-def _add_readings(store: Store) -> None:
+def _add_readings(store: EntityStore) -> None:
     times: list[float] = [DAY_START_MS + i * QUARTER_MS for i in range(96)]
     used = [round(0.2 + 0.15 * math.sin(i / 96 * 2 * math.pi), 3) for i in range(96)]
     register = [round(10.01 + sum(used[:i]), 3) for i in range(96)]

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from besmart_async.simulator.storage.database import transaction
-from besmart_async.simulator.storage.readings import Readings
+from besmart_async.simulator.storage.readings import ReadingStore
 
 Row = dict[str, Any]
 
 
-class Store:
+class EntityStore:
     """The tables of entities. The endpoints decide what a request may do."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self.readings = Readings(connection)
+        self.readings = ReadingStore(connection)
 
     def rows(self, sql: str, *values: object) -> list[Row]:
         """All rows of a query."""

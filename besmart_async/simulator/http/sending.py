@@ -44,7 +44,7 @@ async def end_connection(scope: Scope, receive: Receive, how: str) -> None:
 
 
 @attrs.define
-class Delivery:
+class ResponseSender:
     """Sends one answer."""
 
     scope: Scope
