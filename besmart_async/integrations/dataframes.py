@@ -7,8 +7,8 @@
 - The key is one column of texts, or three of integer ids. `key_columns=None` takes `key` if there is one, else
   `client_cid`, `sensor_mid` and `signal_type_moid`.
 - Times follow the rules of `SignalData`: unix milliseconds, or datetimes with a time zone; naive ones are refused.
-- `type`, `origin` and `unit` may be missing under these names, which means `"DBL"`, 1 and no unit. A null means "not
-  told", of a type or origin for all readings of the signal or for none.
+- `type`, `origin` and `unit` may be missing under these names, which means `"DBL"`, 1 and no unit. A null means
+  "unknown"; the types, and the origins, of a signal's readings are all known or all unknown.
 - A null value is a null reading; a NaN is refused, so leave such rows out first.
 - One `SignalData` comes out per signal and unit, in the order of their first rows; their readings keep their order.
 
@@ -96,7 +96,7 @@ def to_pandas(items: Iterable[SignalData]) -> pd.DataFrame:
     A signal without readings has no rows; `.attrs["absent"]` lists the keys the service gave no answer for.
 
     Raises:
-        InvalidInputError: something that is no `SignalData`.
+        InvalidInputError: an item that is not a `SignalData`.
     """
     import pandas as pd  # noqa: PLC0415 - imported only when asked for
 
@@ -119,7 +119,7 @@ def to_polars(items: Iterable[SignalData]) -> pl.DataFrame:
     `SignalData.to_polars`.
 
     Raises:
-        InvalidInputError: something that is no `SignalData`.
+        InvalidInputError: an item that is not a `SignalData`.
     """
     import polars as pl  # noqa: PLC0415 - imported only when asked for
 
@@ -137,7 +137,7 @@ def to_arrow(items: Iterable[SignalData]) -> pa.Table:  # pyright: ignore[report
     `SignalData.to_arrow`.
 
     Raises:
-        InvalidInputError: something that is no `SignalData`.
+        InvalidInputError: an item that is not a `SignalData`.
     """
     import pyarrow as pa  # noqa: PLC0415 - imported only when asked for
 
@@ -160,7 +160,7 @@ class _PandasTable:
     def values(self, name: str) -> Any:
         column = self._column(name)
         if not isinstance(column.dtype, np.dtype) and not hasattr(column.dtype, "tz") and column.isna().any():
-            # Nullable columns tell null from NaN; a missing text is null as well.
+            # Nullable columns distinguish null from NaN; a missing text is null as well.
             return column.astype(object).where(column.notna(), None).to_numpy()
         return column
 

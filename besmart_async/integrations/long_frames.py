@@ -94,7 +94,7 @@ def joined(items: Iterable[SignalData]) -> tuple[SignalData, list[SignalData], N
     """Return all readings behind each other as if of one signal, the signals they are of, and which of them each is of.
 
     Raises:
-        InvalidInputError: something that is no `SignalData`.
+        InvalidInputError: an item that is not a `SignalData`.
     """
     signals = list(items)
     for number, data in enumerate(signals):
@@ -124,7 +124,7 @@ def _keys(table: FrameTable, given: str | Sequence[str] | None, rows: int) -> _C
 
 
 def _combined(ids: list[_Coded[int | None]]) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
-    """Number the combinations that there are, each told once."""
+    """Number the combinations that there are, each once."""
     codes, size = ids[0].codes, len(ids[0].items)
     for column in ids[1:]:
         if size * len(column.items) > _MOST_CODES:
@@ -179,7 +179,7 @@ def _checked_key(field: str, value: object) -> SignalKey:
     if isinstance(value, SignalKey):
         return value
     try:
-        return SignalKey.parse(value)  # type: ignore[arg-type]  # it refuses what is no text
+        return SignalKey.parse(value)  # type: ignore[arg-type]  # it refuses anything but text
     except InvalidInputError as error:
         raise InvalidInputError(field, value, _KEY) from error
 
@@ -206,7 +206,11 @@ def _one_or_all(column: _Coded[Any], rows: NDArray[np.intp], dtype: Any) -> Any:
     chosen = np.array(column.items, object)[codes]
     if None in column.items and (codes == column.items.index(None)).any():
         row = int(rows[(codes == column.items.index(None)).argmax()])
-        raise InvalidInputError(f"{column.name}[{row}]", None, "told for other readings of the signal; tell it for all")
+        raise InvalidInputError(
+            f"{column.name}[{row}]",
+            None,
+            "missing here, given for other readings of the signal; give it for all of them or for none",
+        )
     return chosen.astype(dtype)
 
 

@@ -44,7 +44,7 @@ class StreamedRead:
     Attributes:
         stream: where it goes.
         query: what was asked.
-        part: which piece of a longer window that is; None if it is no piece.
+        part: which piece of a longer window it is; None for a whole window.
         flight: the flight it waits for.
         answer: what came of it.
     """
