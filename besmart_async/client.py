@@ -14,9 +14,8 @@ from besmart_async.batching.write.sender import WriterHook
 from besmart_async.batching.write.writer import Writer
 from besmart_async.config import DEFAULT_BASE_URL, MAX_CONNECTIONS, BatchPolicy, ReadPolicy, RetryPolicy, Timeouts
 from besmart_async.errors import BesmartConfigError
-from besmart_async.models import SignalData, SignalQuery
 from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users
-from besmart_async.resources.signals import bulk_read, bulk_write
+from besmart_async.resources.signals import bulk_reader, bulk_write
 from besmart_async.resources.users import login_operation, refresh_operation
 from besmart_async.transport import AnyTransport, Credentials, Hook, Transport, TransportSettings
 
@@ -186,11 +185,7 @@ class BesmartClient:
             hooks: called with every event of the batching (sent, answered, split, failed), in the event loop: they must
                 not block. An exception of a hook is logged and goes no further.
         """
-
-        async def ask(queries: list[SignalQuery], /) -> list[SignalData]:
-            return await self._transport.send(bulk_read(queries))
-
-        return Reader(ask, policy, hooks=hooks)
+        return Reader(bulk_reader(self._transport), policy, hooks=hooks)
 
     async def aclose(self) -> None:
         """Close all connections. A second time does nothing."""

@@ -7,8 +7,8 @@
 - The key is one column of texts, or three of integer ids. `key_columns=None` takes `key` if there is one, else
   `client_cid`, `sensor_mid` and `signal_type_moid`.
 - Times follow the rules of `SignalData`: unix milliseconds, or datetimes with a time zone; naive ones are refused.
-- `type`, `origin` and `unit` may be missing under these names, which means `"DBL"`, 1 and no unit. A null means "not
-  told", of a type or origin for all readings of the signal or for none.
+- `type`, `origin` and `unit` may be missing under these names, which means `"DBL"`, 1 and no unit. A null means
+  "unknown"; the types, and the origins, of a signal's readings are all known or all unknown.
 - A null value is a null reading; a NaN is refused, so leave such rows out first.
 - One `SignalData` comes out per signal and unit, in the order of their first rows; their readings keep their order.
 
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.errors import InvalidInputError
-from besmart_async.integrations.long_frames import Columns, joined, signals_of
+from besmart_async.integrations.long_frames import ColumnNames, joined, signals_of
 from besmart_async.models.series import SignalData
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def from_pandas(
     Raises:
         InvalidInputError: a column is missing, or one of its rows cannot be a reading.
     """
-    columns = Columns(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
+    columns = ColumnNames(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
     return signals_of(_PandasTable(frame), columns)
 
 
@@ -67,7 +67,7 @@ def from_polars(
     Raises:
         InvalidInputError: a column is missing, or one of its rows cannot be a reading.
     """
-    columns = Columns(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
+    columns = ColumnNames(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
     return signals_of(_PolarsTable(frame), columns)
 
 
@@ -86,7 +86,7 @@ def from_arrow(
     Raises:
         InvalidInputError: a column is missing, or one of its rows cannot be a reading.
     """
-    columns = Columns(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
+    columns = ColumnNames(key=key_columns, time=time, value=value, type=type, origin=origin, unit=unit)
     return signals_of(_ArrowTable(table), columns)
 
 
@@ -96,13 +96,12 @@ def to_pandas(items: Iterable[SignalData]) -> pd.DataFrame:
     A signal without readings has no rows; `.attrs["absent"]` lists the keys the service gave no answer for.
 
     Raises:
-        InvalidInputError: something that is no `SignalData`.
+        InvalidInputError: an item that is not a `SignalData`.
     """
     import pandas as pd  # noqa: PLC0415 - imported only when asked for
 
     readings, signals, owner = joined(items)
     frame = readings.to_pandas().reset_index()
-    frame["time"] = frame["time"].astype("datetime64[us, UTC]")
     frame["origin"] = frame["origin"].astype("Int64")
     text = pd.Series([""]).dtype  # object or str, as this pandas keeps texts; the same for columns without any
     frame["type"] = frame["type"].astype(text)
@@ -120,14 +119,14 @@ def to_polars(items: Iterable[SignalData]) -> pl.DataFrame:
     `SignalData.to_polars`.
 
     Raises:
-        InvalidInputError: something that is no `SignalData`.
+        InvalidInputError: an item that is not a `SignalData`.
     """
     import polars as pl  # noqa: PLC0415 - imported only when asked for
 
     readings, signals, owner = joined(items)
     keys = pl.Series("key", [str(data.key) for data in signals], pl.String)
     units = pl.Series("unit", [data.unit for data in signals], pl.String)
-    frame = readings.to_polars().with_columns(pl.col("time").cast(pl.Datetime("us", "UTC")))
+    frame = readings.to_polars()
     return frame.with_columns(units.gather(owner)).select(keys.gather(owner), pl.all())
 
 
@@ -138,13 +137,12 @@ def to_arrow(items: Iterable[SignalData]) -> pa.Table:  # pyright: ignore[report
     `SignalData.to_arrow`.
 
     Raises:
-        InvalidInputError: something that is no `SignalData`.
+        InvalidInputError: an item that is not a `SignalData`.
     """
     import pyarrow as pa  # noqa: PLC0415 - imported only when asked for
 
     readings, signals, owner = joined(items)
     table = readings.to_arrow().replace_schema_metadata(None)
-    table = table.set_column(0, "time", table["time"].cast(pa.timestamp("us", "UTC")))
     table = table.add_column(0, "key", pa.array([str(data.key) for data in signals], pa.string()).take(pa.array(owner)))
     units = pa.array([data.unit for data in signals], pa.string())
     return table.append_column("unit", units.take(pa.array(owner)))
@@ -162,7 +160,7 @@ class _PandasTable:
     def values(self, name: str) -> Any:
         column = self._column(name)
         if not isinstance(column.dtype, np.dtype) and not hasattr(column.dtype, "tz") and column.isna().any():
-            # Nullable columns tell null from NaN; a missing text is null as well.
+            # Nullable columns distinguish null from NaN; a missing text is null as well.
             return column.astype(object).where(column.notna(), None).to_numpy()
         return column
 

@@ -42,7 +42,7 @@ def read_partitions(
         queries_per_partition: queries of one task; 200 is one bulk read.
 
     Raises:
-        InvalidInputError: something that is no query, or fewer than one per partition.
+        InvalidInputError: an item that is not a query, or fewer than one per partition.
     """
     asked = list(queries)
     for number, query in enumerate(asked):

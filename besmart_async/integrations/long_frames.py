@@ -28,7 +28,7 @@ _NOBODY = SignalKey(0, 0, 0)
 _MOST_CODES = 2**62
 
 
-class Table(Protocol):
+class FrameTable(Protocol):
     """A frame of some library."""
 
     @property
@@ -46,7 +46,7 @@ class Table(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Columns:
+class ColumnNames:
     """Which column holds what; see `besmart_async.integrations.dataframes`."""
 
     key: str | Sequence[str] | None
@@ -66,7 +66,7 @@ class _Coded(Generic[T]):
     items: list[T]
 
 
-def signals_of(table: Table, columns: Columns) -> list[SignalData]:
+def signals_of(table: FrameTable, columns: ColumnNames) -> list[SignalData]:
     """Return one `SignalData` per signal and unit, in the order of their first rows; rows keep their order."""
     time = time_column(_present(table, columns.time).values(columns.time), columns.time)
     value = value_column(_present(table, columns.value).values(columns.value), columns.value)
@@ -94,7 +94,7 @@ def joined(items: Iterable[SignalData]) -> tuple[SignalData, list[SignalData], N
     """Return all readings behind each other as if of one signal, the signals they are of, and which of them each is of.
 
     Raises:
-        InvalidInputError: something that is no `SignalData`.
+        InvalidInputError: an item that is not a `SignalData`.
     """
     signals = list(items)
     for number, data in enumerate(signals):
@@ -105,13 +105,13 @@ def joined(items: Iterable[SignalData]) -> tuple[SignalData, list[SignalData], N
     return readings, signals, np.repeat(np.arange(len(signals)), [len(data) for data in signals])
 
 
-def _present(table: Table, name: str) -> Table:
+def _present(table: FrameTable, name: str) -> FrameTable:
     if name in table.names:
         return table
     raise InvalidInputError("columns", name, f"no such column; there are {', '.join(str(one) for one in table.names)}")
 
 
-def _keys(table: Table, given: str | Sequence[str] | None, rows: int) -> _Coded[SignalKey]:
+def _keys(table: FrameTable, given: str | Sequence[str] | None, rows: int) -> _Coded[SignalKey]:
     names = ("key" if "key" in table.names else ID_COLUMNS) if given is None else given
     if isinstance(names, str):
         texts = _coded(_present(table, names), names, None, None, _checked_key, rows)
@@ -124,7 +124,7 @@ def _keys(table: Table, given: str | Sequence[str] | None, rows: int) -> _Coded[
 
 
 def _combined(ids: list[_Coded[int | None]]) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
-    """Number the combinations that there are, each told once."""
+    """Number the combinations that there are, each once."""
     codes, size = ids[0].codes, len(ids[0].items)
     for column in ids[1:]:
         if size * len(column.items) > _MOST_CODES:
@@ -146,7 +146,7 @@ def _distinct(name: str, codes: NDArray[np.int64], keys: list[SignalKey]) -> _Co
 
 
 def _coded(
-    table: Table, name: str, usual: str | None, default: T | None, check: Callable[[str, object], T], rows: int
+    table: FrameTable, name: str, usual: str | None, default: T | None, check: Callable[[str, object], T], rows: int
 ) -> _Coded[T | None]:
     """Return a column's codes and its checked values; null is None.
 
@@ -179,7 +179,7 @@ def _checked_key(field: str, value: object) -> SignalKey:
     if isinstance(value, SignalKey):
         return value
     try:
-        return SignalKey.parse(value)  # type: ignore[arg-type]  # it refuses what is no text
+        return SignalKey.parse(value)  # type: ignore[arg-type]  # it refuses anything but text
     except InvalidInputError as error:
         raise InvalidInputError(field, value, _KEY) from error
 
@@ -206,7 +206,11 @@ def _one_or_all(column: _Coded[Any], rows: NDArray[np.intp], dtype: Any) -> Any:
     chosen = np.array(column.items, object)[codes]
     if None in column.items and (codes == column.items.index(None)).any():
         row = int(rows[(codes == column.items.index(None)).argmax()])
-        raise InvalidInputError(f"{column.name}[{row}]", None, "told for other readings of the signal; tell it for all")
+        raise InvalidInputError(
+            f"{column.name}[{row}]",
+            None,
+            "missing here, given for other readings of the signal; give it for all of them or for none",
+        )
     return chosen.astype(dtype)
 
 

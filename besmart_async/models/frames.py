@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 def to_pandas(data: SignalData) -> pd.DataFrame:
-    """Return a frame indexed by UTC time, with columns value, type and origin."""
+    """Return a frame indexed by UTC time in microseconds, with columns value, type and origin."""
     import pandas as pd  # noqa: PLC0415
 
-    time, resolution = _times(data)
-    index = pd.DatetimeIndex(time.astype(f"datetime64[{resolution}]"), name="time").tz_localize("UTC")
+    time = to_microseconds(data.time)
+    index = pd.DatetimeIndex(time.astype("datetime64[us]"), name="time").tz_localize("UTC")
     columns = {"value": data.value, "type": data.type, "origin": data.origin}
     frame = pd.DataFrame(columns, index=index)
     frame.attrs.update(key=str(data.key), unit=data.unit)
@@ -35,11 +35,11 @@ def to_pandas(data: SignalData) -> pd.DataFrame:
 
 
 def to_polars(data: SignalData) -> pl.DataFrame:
-    """Return a frame with columns time, value, type and origin."""
+    """Return a frame with columns time (UTC, microseconds), value, type and origin."""
     import polars as pl  # noqa: PLC0415
 
-    time, resolution = _times(data)
-    moments = pl.Series("time", time).cast(pl.Datetime(resolution, "UTC"))
+    time = to_microseconds(data.time)
+    moments = pl.Series("time", time).cast(pl.Datetime("us", "UTC"))
     return pl.DataFrame(
         {
             "time": moments,
@@ -51,13 +51,13 @@ def to_polars(data: SignalData) -> pl.DataFrame:
 
 
 def to_arrow(data: SignalData) -> pa.Table:  # pyright: ignore[reportUnknownParameterType]
-    """Return a table with columns time, value, type and origin."""
+    """Return a table with columns time (UTC, microseconds), value, type and origin."""
     import pyarrow as pa  # noqa: PLC0415
 
-    time, resolution = _times(data)
+    time = to_microseconds(data.time)
     table: pa.Table = pa.table(
         {
-            "time": pa.array(time, pa.timestamp(resolution, "UTC")),
+            "time": pa.array(time, pa.timestamp("us", "UTC")),
             "value": pa.array(_uniform(data.value)),
             "type": pa.array(_spread(data.type, len(data)), pa.string()),
             "origin": pa.array(_spread(data.origin, len(data)), pa.int64()),
@@ -65,13 +65,6 @@ def to_arrow(data: SignalData) -> pa.Table:  # pyright: ignore[reportUnknownPara
     )
     metadata = {"key": str(data.key)} | ({"unit": data.unit} if data.unit else {})
     return table.replace_schema_metadata(metadata)
-
-
-def _times(data: SignalData) -> tuple[Any, Any]:
-    """Return whole counts since the epoch and their resolution: ms, or us where a time has a fraction."""
-    if data.time.dtype.kind == "f":
-        return to_microseconds(data.time), "us"
-    return data.time, "ms"
 
 
 def _uniform(column: NDArray[Any]) -> NDArray[Any] | list[Any]:

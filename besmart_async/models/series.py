@@ -204,19 +204,23 @@ class SignalData:
         return zip(self.time.tolist(), self.value.tolist(), types, origins, strict=True)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a pandas frame indexed by UTC `time`; columns value, type, origin; key and unit in `.attrs`."""
+        """Return a pandas frame indexed by UTC `time`; columns value, type, origin; key and unit in `.attrs`.
+
+        Times are microseconds, as pandas 3 makes them itself and as `integrations.dataframes` has them, so that frames
+        can be merged. pandas 2 makes nanoseconds: there, give one of the two `.as_unit`.
+        """
         from besmart_async.models.frames import to_pandas  # noqa: PLC0415 - pandas takes half a second to import
 
         return to_pandas(self)
 
     def to_polars(self) -> pl.DataFrame:
-        """Return a polars frame with columns time (UTC), value, type, origin."""
+        """Return a polars frame with columns time (UTC, microseconds), value, type, origin."""
         from besmart_async.models.frames import to_polars  # noqa: PLC0415 - imported only when asked for
 
         return to_polars(self)
 
     def to_arrow(self) -> pa.Table:  # pyright: ignore[reportUnknownParameterType]
-        """Return an arrow table with columns time (UTC), value, type, origin; key and unit in its metadata."""
+        """Return an arrow table with columns time (UTC, microseconds), value, type, origin; metadata: key and unit."""
         from besmart_async.models.frames import to_arrow  # noqa: PLC0415 - imported only when asked for
 
         return to_arrow(self)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -39,6 +39,15 @@ def bulk_read(queries: Sequence[SignalQuery]) -> Operation[list[SignalData]]:
         writes=False,
         decode=partial(decode_series, asked=[query.key for query in queries]),
     )
+
+
+def bulk_reader(sender: Sender) -> Callable[[list[SignalQuery]], Awaitable[list[SignalData]]]:
+    """Return a function that sends one bulk read, for a reader: the queries are of different signals."""
+
+    def send(queries: list[SignalQuery]) -> Awaitable[list[SignalData]]:
+        return sender.send(bulk_read(queries))
+
+    return send
 
 
 def bulk_write(body: bytes) -> Operation[None]:

@@ -1,9 +1,9 @@
-"""Faults a test asks for: which requests they hit, and what happens to those.
+"""Injected faults: which requests they hit, and what happens to those requests.
 
 Theory of operation: for every request the service asks `Faults.take` once, after the body was read. Faults are tried in
 the order they were added. Waiting (`latency_s`, `latency_after_s`), `date_skew_s`, `bytes_per_s` and what is done to a
 bulk answer's items add up; of the faults that decide the outcome (status, reset, garbage, truncation, partial
-application) only the first takes part, the others keep their turns. Everything random comes from one seeded generator.
+application) only the first applies, the others keep their counts. Everything random comes from one seeded generator.
 """
 
 from __future__ import annotations
@@ -16,16 +16,28 @@ from typing import Any, Literal, cast
 
 import attrs
 
-from besmart_async.simulator.arrivals import Arrival
-from besmart_async.simulator.call import Poison, SignalTriple
+from besmart_async.simulator.http.requests import Arrival
+from besmart_async.simulator.storage.readings import SignalTriple
 
 BulkItem = dict[str, Any]
 _DECISIVE = ("status", "reset", "truncate_at", "garbage", "html", "apply_items")
 
 
+@attrs.define
+class Poison:
+    """Signals and readings that make a write fail as a whole."""
+
+    signals: set[SignalTriple] = attrs.field(factory=set[SignalTriple])
+    readings: dict[SignalTriple, set[float]] = attrs.field(factory=dict[SignalTriple, set[float]])
+    named: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.signals or self.readings)
+
+
 @attrs.frozen(kw_only=True)
 class Fault:
-    """What goes wrong, and for whom. Without any condition it hits every request.
+    """What goes wrong, and for which requests. Without any condition it hits every request.
 
     Attributes:
         operation: Operation id such as "sensors.put_signals_data"; the document's `api.endpoints.` prefix may be
@@ -34,7 +46,7 @@ class Fault:
         path: Regular expression searched in the path without the base path, such as `/sensors/12[.]`.
         keys: Signals (client_cid, sensor_mid, signal_type_moid); hits requests that name one of them.
         where: Any other condition.
-        times: Hits only so many requests, None for no end.
+        times: Hits at most so many requests, None for no limit.
         after: Lets so many matching requests pass first.
         probability: Hits a matching request with this probability.
 
@@ -50,14 +62,14 @@ class Fault:
         reset: Abort the connection before or after the request is applied.
         apply_items: Apply only the first items of a bulk write, then answer 500.
         truncate_at: Announce the whole body but end the connection after so many bytes (int) or that part (float).
-        garbage: Answer with bytes that are no JSON; the request is applied.
+        garbage: Answer with bytes that are not JSON; the request is applied.
         html: Answer with an HTML page in place of JSON; the request is applied.
         bytes_per_s: Send the body slowly, eight pieces with waits between them.
-        date_skew_s: Seconds the `Date` header goes wrong by.
+        date_skew_s: Seconds that the `Date` header is off.
         shuffle: Shuffle the items of a bulk answer.
-        drop: Leave out so many items of a bulk answer, chosen at random.
+        drop: Leave out this many items of a bulk answer, chosen at random.
         drop_keys: Leave out these signals.
-        duplicate: Give so many items of a bulk answer twice, chosen at random.
+        duplicate: Repeat this many items of a bulk answer, chosen at random.
         extra: Append these items to a bulk answer.
     """
 
@@ -115,7 +127,7 @@ class Fault:
 
 @attrs.define(eq=False)
 class ActiveFault:
-    """A fault at work: the handle `Faults.add` returns.
+    """An active fault: the handle that `Faults.add` returns.
 
     Attributes:
         fault: The fault.
@@ -129,12 +141,12 @@ class ActiveFault:
 
     @property
     def spent(self) -> bool:
-        """Whether it will hit no more."""
+        """Whether it has hit as often as it may."""
         return self.fault.times is not None and self.hits >= self.fault.times
 
 
 class Faults:
-    """The faults at work in one simulator."""
+    """The active faults of one simulator."""
 
     def __init__(self, seed: int = 0) -> None:
         self.random = random.Random(seed)  # noqa: S311  # reproducible tests, nothing to protect
@@ -142,13 +154,13 @@ class Faults:
         self._active: list[ActiveFault] = []
 
     def add(self, fault: Fault) -> ActiveFault:
-        """Put a fault to work. Returns a handle that counts and can be removed."""
+        """Activate a fault. Returns a handle that counts its hits and can be removed."""
         active = ActiveFault(fault)
         self._active.append(active)
         return active
 
     def remove(self, active: ActiveFault) -> None:
-        """Take a fault out of work; one that is out already is left alone."""
+        """Remove a fault; does nothing if it was removed before."""
         if active in self._active:
             self._active.remove(active)
 
@@ -168,12 +180,12 @@ class Faults:
         self.poisoned.named = named
 
     def cure(self) -> None:
-        """Take back all poison."""
+        """Remove all poison."""
         self.poisoned.signals.clear()
         self.poisoned.readings.clear()
 
     def clear(self) -> None:
-        """Take all faults and all poison out of work."""
+        """Remove all faults and all poison."""
         self._active.clear()
         self.cure()
 
@@ -196,7 +208,7 @@ class Faults:
         return hit
 
     def rearranged(self, items: list[BulkItem], hit: list[Fault]) -> list[BulkItem]:
-        """A bulk answer's items as the faults leave them."""
+        """A bulk answer's items with the faults applied."""
         items = list(items)
         for fault in hit:
             items = [item for item in items if _key(item) not in fault.drop_keys]

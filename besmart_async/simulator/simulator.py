@@ -1,8 +1,8 @@
-"""The embedded simulator as one object."""
+"""The embedded simulator as one object: what tests add to it and ask of it, and serving it on a socket."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,36 +13,35 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp
 
-from besmart_async.simulator import units
-from besmart_async.simulator.arrivals import RecordedRequest
-from besmart_async.simulator.database import connect
 from besmart_async.simulator.faults import Faults
-from besmart_async.simulator.publishing import openapi
-from besmart_async.simulator.readings import StoredReading, latest
-from besmart_async.simulator.seed import TYPES_ONLY, Seed, sow
-from besmart_async.simulator.server import RunningServer, until_signalled
-from besmart_async.simulator.service import Service
+from besmart_async.simulator.http.requests import RecordedRequest
+from besmart_async.simulator.http.server import RunningServer, until_signalled
+from besmart_async.simulator.http.service import Service
+from besmart_async.simulator.http.tokens import Tokens
+from besmart_async.simulator.routing.openapi import openapi
+from besmart_async.simulator.routing.router import ROUTES
 from besmart_async.simulator.settings import Dialect, Settings, wall_clock_ms
-from besmart_async.simulator.stocking import Stocking
-from besmart_async.simulator.store import Store
-from besmart_async.simulator.table import ROUTES
-from besmart_async.simulator.tokens import Tokens
+from besmart_async.simulator.signal_data import units
+from besmart_async.simulator.storage.database import connect
+from besmart_async.simulator.storage.readings import ReadingColumns, StoredReading, latest
+from besmart_async.simulator.storage.seed import TYPES_ONLY, Seed, fill, signal_type_row
+from besmart_async.simulator.storage.store import EntityStore
 
 BASE_PATH = "/api"
 
 
-class Simulator(Stocking):
-    """The documented service, in this process: all 26 operations on SQLite, with faults to order.
+class Simulator:
+    """The documented service, in this process: all 26 operations on SQLite, with injectable faults.
 
     Use `app` with an ASGI transport, or `serve()` for a real socket. Everything happens in the event loop and time
     only passes by the given clock and `asyncio.sleep`, so a loop with virtual time works.
 
     Args:
         dialect: "documented" answers as the 0.1.5 document, "live" as the service of today.
-        api_key: What `X-Auth` must hold at a login.
+        api_key: The value that `X-Auth` must have at a login.
         login: The one user's login.
         password: The one user's password.
-        database: A file, or ":memory:". A file that holds data already is not seeded again.
+        database: A file, or ":memory:". A file that already has data is not seeded again.
         token_lifetime_s: Life of a token in seconds.
         seed: True for the document's examples, False for sensor and signal types only, or what to start with.
         now_ms: The clock, UTC unix milliseconds.
@@ -57,8 +56,8 @@ class Simulator(Stocking):
         random_seed: Seed of tokens and of the faults' random choices.
 
     Attributes:
-        settings: All settings, also those that are no argument; may be changed at any time.
-        faults: What goes wrong.
+        settings: All settings, also those without an argument; may be changed at any time.
+        faults: The injected faults.
         app: The ASGI application: base path `/api`, the OpenAPI document at `/openapi.json`.
     """
 
@@ -99,9 +98,9 @@ class Simulator(Stocking):
             requests_kept=requests_kept,
             seed=random_seed,
         )
-        self._store = Store(connect(database))
+        self._store = EntityStore(connect(database))
         if self._store.row("SELECT 1 FROM signal_type LIMIT 1") is None:
-            sow(self._store, seed if isinstance(seed, Seed) else _DEFAULT if seed else TYPES_ONLY)
+            fill(self._store, seed if isinstance(seed, Seed) else _DEFAULT if seed else TYPES_ONLY)
         self._tokens = Tokens(self.settings)
         self.faults = Faults(random_seed)
         self._service = Service(self.settings, self._store, self._tokens, self.faults, set(graph_names))
@@ -235,10 +234,98 @@ class Simulator(Stocking):
         """How many acquisitions are stored over all signals."""
         return self._store.readings.count()
 
+    # -- adding data past the API --------------------------------------------------------------------------------------
+    # These methods check nothing that a request would have to obey.
+
+    def add_sensor_type(self, sensor_type_id: int, name: str, description: str = "") -> int:
+        """Add a sensor type and return its id."""
+        row = {"id": sensor_type_id, "name": name, "description": description}
+        self._store.insert("sensor_type", {**row, "sensor_state_custom_fields": "{}", "sensor_custom_fields": "{}"})
+        return sensor_type_id
+
+    def add_signal_type(
+        self,
+        signal_type_moid: int,
+        symbol: str,
+        *,
+        unit: str = "kW.h",
+        incremental: bool = False,
+        description: str = "",
+        obis: str | None = None,
+        chart_unit: str | None = None,
+    ) -> int:
+        """Add a signal type and return its moid."""
+        row = signal_type_row(
+            signal_type_moid, symbol, incremental, description, units.BY_SYMBOL[unit].unit_id, obis, chart_unit
+        )
+        self._store.insert("signal_type", row)
+        return signal_type_moid
+
+    def add_sensor(
+        self,
+        client_cid: int,
+        sensor_mid: int | None = None,
+        *,
+        name: str | None = None,
+        sensor_type_id: int = 2,
+        sensor_eid: str | None = None,
+    ) -> tuple[int, int]:
+        """Add a sensor, by default with the client's next `sensor_mid`; return (client_cid, sensor_mid)."""
+        row = {"name": name or "meter", "sensor_type_id": sensor_type_id, "sensor_eid": sensor_eid}
+        return client_cid, self._store.add_sensor(client_cid, sensor_mid, row)
+
+    def add_sensors(self, client_cid: int, sensor_mids: Iterable[int]) -> None:
+        """Add many sensors at once."""
+        for sensor_mid in sensor_mids:
+            self.add_sensor(client_cid, sensor_mid)
+
+    def add_meter_type(
+        self, client_cid: int, meter_type_id: int, name: str, *, phases: int = 3, is_ami: bool = True
+    ) -> int:
+        """Add a meter type and return its id."""
+        row = {"client_cid": client_cid, "id": meter_type_id, "meter_type_name": name}
+        self._store.insert("meter_type", {**row, "number_of_phases": phases, "is_ami": is_ami})
+        return meter_type_id
+
+    def add_sensor_state(
+        self,
+        client_cid: int,
+        sensor_mid: int,
+        since: int,
+        till: int | None = None,
+        *,
+        meter_eid: str | None = None,
+        meter_type_name: str | None = None,
+        info: str | None = None,
+    ) -> int:
+        """Add a sensor state and return its id."""
+        row = {"client_cid": client_cid, "sensor_mid": sensor_mid, "since": since, "till": till, "info": info}
+        return self._store.insert("sensor_state", {**row, "meter_eid": meter_eid, "meter_type_name": meter_type_name})
+
+    def add_readings(
+        self,
+        client_cid: int,
+        sensor_mid: int,
+        signal_type_moid: int,
+        time: Sequence[float],
+        value: Sequence[Any],
+        *,
+        kind: str = "DBL",
+        origin: int = 1,
+    ) -> None:
+        """Store readings of one signal in the unit of its type, acquired now."""
+        count = len(time)
+        columns = ReadingColumns(list(time), list(value), [kind] * count, [origin] * count)
+        self._store.readings.append((client_cid, sensor_mid, signal_type_moid), columns, self.settings.now_ms())
+
+    def forget_replaced(self) -> None:
+        """Drop every acquisition but the newest of each reading, so that a long run needs no more memory."""
+        self._store.readings.forget_replaced()
+
     # -- sessions ----------------------------------------------------------------------------------------------------
 
     def issue_token(self) -> str:
-        """A good token without a login."""
+        """A valid token without a login."""
         return self._tokens.issue()[0]
 
     def revoke_tokens(self) -> None:
@@ -267,9 +354,6 @@ class Simulator(Stocking):
             "unit": list(units.BY_SYMBOL),
         }
         return openapi(ROUTES, self.settings, choices)
-
-    def _now(self) -> float:
-        return self.settings.now_ms()
 
 
 _DEFAULT = Seed()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Generic, Literal, TypeVar
 
 import attrs
+
+from besmart_async.errors import BesmartConfigError
 
 logger = logging.getLogger("besmart_async")
 
@@ -101,6 +105,25 @@ Hook = Callable[[Event], None]
 E = TypeVar("E")
 
 
+def check_hooks(hooks: object) -> None:
+    """Refuse hooks that would never run: the one rule for clients, readers and writers.
+
+    Raises:
+        BesmartConfigError: `hooks` is not a sequence of plain functions, or of objects with a plain `__call__`.
+    """
+    if isinstance(hooks, str) or not isinstance(hooks, Sequence) or not all(map(callable, hooks)):
+        raise BesmartConfigError("hooks: give a list of functions that take one event")
+    if any(map(_is_async, hooks)):
+        raise BesmartConfigError("hooks: give plain functions, not async ones: they are called in passing, not awaited")
+
+
+def _is_async(hook: object) -> bool:
+    if isinstance(hook, partial):
+        return _is_async(hook.func)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    call = getattr(hook, "__call__", None)  # noqa: B004 - of an object it may be async
+    return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in (hook, call))
+
+
 class Hooks(Generic[E]):
     """Calls every hook with every event, in order; false while there are none. Readers and writers use it as well.
 
@@ -108,17 +131,24 @@ class Hooks(Generic[E]):
         hooks: what to call.
         whose: whose hooks they are, for the log.
         what: what goes on although a hook failed, for the log.
+
+    Raises:
+        BesmartConfigError: `hooks` is not a sequence of plain functions, or of objects with a plain `__call__`.
     """
 
     def __init__(self, hooks: Sequence[Callable[[E], None]] = (), *, whose: str = "client", what: str = "call") -> None:
+        check_hooks(hooks)
         self._hooks = tuple(hooks)
         self._said = f"a hook of the besmart {whose} failed on %s; the {what} goes on"
 
     def __call__(self, event: E) -> None:
-        """Tell `event`; an exception of a hook is logged and goes no further."""
+        """Pass `event` on; an exception of a hook is logged and goes no further."""
         for hook in self._hooks:
             try:
-                hook(event)
+                result: object = hook(event)
+                if inspect.iscoroutine(result):  # of a lambda that calls an async function, which shows only here
+                    result.close()
+                    logger.error("hook %r returned a coroutine, which is never awaited; give a plain function", hook)
             except Exception:
                 logger.exception(self._said, type(event).__name__)
 

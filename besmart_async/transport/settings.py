@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ import httpx
 
 from besmart_async.config import MAX_CONNECTIONS, RetryPolicy, Timeouts
 from besmart_async.errors import BesmartConfigError
-from besmart_async.transport.events import Hook
+from besmart_async.transport.events import Hook, check_hooks
 
 AnyTransport: TypeAlias = httpx.AsyncBaseTransport
 """Whatever sends requests the way httpx does: the seam for other HTTP libraries, proxies and tests."""
@@ -73,10 +72,7 @@ def _a(cls: type, words: str) -> Callable[[object, attrs.Attribute[Any], Any], N
 
 
 def _hooks(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if isinstance(value, str) or not isinstance(value, Sequence) or not all(map(callable, value)):
-        raise BesmartConfigError("hooks: give a list of functions that take one event")
-    if any(map(inspect.iscoroutinefunction, value)):
-        raise BesmartConfigError("hooks: give plain functions, not async ones: they are called in passing, not awaited")
+    check_hooks(value)
 
 
 def _count(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:

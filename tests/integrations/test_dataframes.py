@@ -280,3 +280,11 @@ def test_no_signal_is_a_view_of_the_frame() -> None:
     value[0] = 5.0
     assert not np.shares_memory(found.value, frame["value"].to_numpy())
     assert found.value.tolist() == [1.0, 2.0]
+
+
+def test_frames_of_one_signal_of_many_and_of_pandas_can_be_merged() -> None:
+    data = SignalData(SignalKey(12, 122, 32), [1_700_000_000_000, 1_700_000_900_000], [1.0, 2.0])
+    own = pd.DataFrame({"celsius": [7.0]}, index=pd.to_datetime(["2023-11-14T22:00Z"], utc=True).rename("time"))
+    own.index = pd.DatetimeIndex(own.index).as_unit("us")  # pandas 3 makes them so by itself
+    for other in (own, to_pandas([data]).set_index("time"), to_pandas([]).set_index("time")):
+        assert len(pd.merge_asof(data.to_pandas(), other, on="time")) == 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,8 +25,12 @@ from besmart_async import (
     RequestStarted,
     ResponseReceived,
     RetryScheduled,
+    ServerError,
+    SignalKey,
+    SignalQuery,
     TokenRenewed,
 )
+from besmart_async.batching.read.reader import Reader
 from besmart_async.integrations.opentelemetry import OpenTelemetryHook
 from besmart_async.simulator import Fault, Simulator
 
@@ -176,3 +181,88 @@ def test_without_providers_it_does_nothing_and_fails_nowhere() -> None:
     hook = OpenTelemetryHook()
     hook(ResponseReceived(operation="sensors.get", attempt=1, status=200, elapsed_s=0.1, body_bytes=1))
     hook(TokenRenewed(by="login", life_s=None))
+
+
+# Bulk reads
+
+
+def read_spans(telemetry: Telemetry) -> list[ReadableSpan]:
+    return [span for span in telemetry.spans if span.name == "besmart read"]
+
+
+async def test_a_bulk_read_is_a_root_span_with_a_link_to_every_request_in_it(
+    telemetry: Telemetry, client_with_hook: Callable[[Hook], BesmartClient]
+) -> None:
+    async def request(reader: Reader, name: str, sensor: int) -> None:
+        with telemetry.tracer.start_as_current_span(name):
+            await asyncio.gather(*[reader.read(SignalKey(1, sensor, 1), 0, 1) for _ in range(2)])
+
+    async with client_with_hook(telemetry.hook) as client, client.reader(hooks=[telemetry.hook]) as reader:
+        await asyncio.gather(request(reader, "A", 1), request(reader, "B", 2))
+    (batch,) = read_spans(telemetry)
+    requests = {span.name: span.context.span_id for span in telemetry.spans if span.name in "AB"}
+    assert batch.parent is None
+    assert {link.context.span_id for link in batch.links} == set(requests.values())
+    assert len(batch.links) == 2
+    assert batch.attributes == {
+        "besmart.operation": "signals.read_bulk", "besmart.queries": 2, "besmart.answered": 2, "besmart.readings": 0,
+    }  # fmt: skip
+    (attempt,) = [span for span in telemetry.spans if span.name == "POST /sensors/signals/data"]
+    assert attempt.parent is not None
+    assert attempt.parent.span_id == batch.context.span_id
+
+
+async def test_a_bulk_read_that_fails_is_an_error_and_a_stream_is_one_link(
+    telemetry: Telemetry, client_with_hook: Callable[[Hook], BesmartClient], besmart_simulator: Simulator
+) -> None:
+    besmart_simulator.faults.add(Fault(operation="sensors.post_signals_data", status=500))
+    queries = [SignalQuery(SignalKey(1, sensor, 1), 0, 1) for sensor in range(1, 4)]
+    async with client_with_hook(telemetry.hook) as client, client.reader(hooks=[telemetry.hook]) as reader:
+        with telemetry.tracer.start_as_current_span("stream"), pytest.raises(ServerError):
+            async for _ in reader.stream(queries):
+                pytest.fail("there is no answer")
+    (batch,) = read_spans(telemetry)
+    assert batch.status.status_code is StatusCode.ERROR
+    assert batch.attributes is not None
+    assert batch.attributes["error.type"] == "500"
+    (stream,) = [span for span in telemetry.spans if span.name == "stream"]
+    assert [link.context.span_id for link in batch.links] == [stream.context.span_id]
+
+
+# Beside the instrumentation of httpx
+
+
+@pytest.fixture
+def instrumented(telemetry: Telemetry) -> Iterator[None]:
+    httpx_instrumentation = pytest.importorskip("opentelemetry.instrumentation.httpx")
+    instrumentor = httpx_instrumentation.HTTPXClientInstrumentor()
+    instrumentor.instrument(tracer_provider=telemetry.tracers)
+    yield
+    instrumentor.uninstrument()
+
+
+@pytest.mark.usefixtures("instrumented")
+async def test_a_request_has_one_client_span_also_where_httpx_is_instrumented(telemetry: Telemetry) -> None:
+    simulator = Simulator()
+    async with (
+        simulator.serve() as url,
+        BesmartClient(token=simulator.issue_token(), base_url=url, hooks=[telemetry.hook]) as client,
+        client.reader(hooks=[telemetry.hook]) as reader,
+    ):
+        with telemetry.tracer.start_as_current_span("a request"):
+            await reader.read(SignalKey(12, 122, 32), 0, 1)
+    simulator.close()
+    (attempt,) = [span for span in telemetry.spans if span.kind is SpanKind.CLIENT]
+    (batch,) = read_spans(telemetry)
+    assert attempt.parent is not None
+    assert attempt.parent.span_id == batch.context.span_id
+    assert "http.client.request.duration" in telemetry.points()
+
+
+@pytest.mark.usefixtures("instrumented")
+@pytest.mark.parametrize("wanted", [True, False])
+def test_spans_of_attempts_can_be_chosen(telemetry: Telemetry, wanted: bool) -> None:
+    hook = OpenTelemetryHook(telemetry.tracer, attempt_spans=wanted)
+    hook(RequestStarted(operation="sensors.get", method="GET", path=PATH, attempt=1, body_bytes=7))
+    hook(ResponseReceived(operation="sensors.get", attempt=1, status=200, elapsed_s=0.25, body_bytes=90))
+    assert len(telemetry.spans) == wanted

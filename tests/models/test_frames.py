@@ -60,7 +60,7 @@ def test_values_without_a_type_in_common_become_json_texts(values: list[Any], te
 def test_a_pandas_frame_has_a_utc_index_and_tells_key_and_unit() -> None:
     frame = made([1.5, 2.5], unit="kW.h").to_pandas()
     assert frame.index.name == "time"
-    assert str(frame.index.dtype) == "datetime64[ms, UTC]"
+    assert str(frame.index.dtype) == "datetime64[us, UTC]"
     assert frame.index[0] == pd.Timestamp("2020-01-01", tz="UTC")
     assert list(frame.columns) == ["value", "type", "origin"]
     assert frame.attrs == {"key": "12.122.32", "unit": "kW.h"}
@@ -70,14 +70,14 @@ def test_a_pandas_frame_has_a_utc_index_and_tells_key_and_unit() -> None:
 def test_a_polars_frame_has_typed_columns() -> None:
     table = made([1.5, 2.5], type=None, origin=None).to_polars()
     assert table.schema == {
-        "time": pl.Datetime("ms", "UTC"), "value": pl.Float64(), "type": pl.String(), "origin": pl.Int64(),
+        "time": pl.Datetime("us", "UTC"), "value": pl.Float64(), "type": pl.String(), "origin": pl.Int64(),
     }  # fmt: skip
     assert table["type"].to_list() == [None, None]
 
 
 def test_an_arrow_table_tells_key_and_unit_in_its_metadata() -> None:
     table = made([1.5], unit="kW.h").to_arrow()
-    assert [str(field.type) for field in table.schema] == ["timestamp[ms, tz=UTC]", "double", "string", "int64"]
+    assert [str(field.type) for field in table.schema] == ["timestamp[us, tz=UTC]", "double", "string", "int64"]
     assert table.schema.metadata == {b"key": b"12.122.32", b"unit": b"kW.h"}
     assert made([1.5]).to_arrow().schema.metadata == {b"key": b"12.122.32"}
 
@@ -107,3 +107,14 @@ def test_importing_the_package_imports_no_table_or_server_library() -> None:
     code = f"import sys, besmart_async; print(sorted(set({heavy!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+FRACTIONS = {"whole milliseconds": [0, 900_000], "a fraction": [0.5, 900_000.0], "none": []}
+
+
+@pytest.mark.parametrize("times", FRACTIONS.values(), ids=FRACTIONS)
+def test_frames_have_one_time_unit_whatever_their_times(times: list[float]) -> None:
+    data = SignalData(KEY, times, [1.5] * len(times))
+    assert str(data.to_pandas().index.dtype) == "datetime64[us, UTC]"
+    assert data.to_polars()["time"].dtype == pl.Datetime("us", "UTC")
+    assert str(data.to_arrow()["time"].type) == "timestamp[us, tz=UTC]"

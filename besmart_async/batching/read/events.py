@@ -1,35 +1,36 @@
-"""What a reader tells its hooks. Frozen values; a failing hook breaks nothing.
+"""The events that a reader passes to its hooks. Frozen values; a failing hook breaks nothing.
 
-A bulk call is told twice: `ReadBatchSent`, then one of `ReadBatchAnswered`, `ReadBatchSplit` and `ReadBatchFailed`,
-once everyone who waited for it has been told. What is asked again, in halves or alone, is a batch of its own number.
+Each bulk call has two events: `ReadBatchSent`, then one of `ReadBatchAnswered`, `ReadBatchSplit` and `ReadBatchFailed`,
+after everyone who waited for it has the result. What is asked again, in halves or alone, is a batch of its own number.
+Hooks are called in the task of the call, which runs in an empty context.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from contextvars import Context
 
 import attrs
 
-from besmart_async.batching.read.core.coalescer import Batch, Landed
+from besmart_async.batching.read.core.coalescer import ReadBatch, ReadResults, ReadWaiter
 from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
 from besmart_async.transport.events import Hooks
 
-W = TypeVar("W")
-
 
 @attrs.frozen(kw_only=True)
 class ReadBatchSent:
-    """A bulk call leaves; retries of it are the transport's, and told to the client's hooks.
+    """A bulk call leaves. The transport's retries of it are events of the client's hooks.
 
     Attributes:
         batch: the call's number, 1 for the reader's first.
         queries: how many distinct requests are in it, each of another signal; several reads may share one.
+        contexts: the contexts in which the reads in it were asked, for links to their traces; a `stream` counts once.
     """
 
     batch: int
     queries: int
+    contexts: tuple[Context, ...] = attrs.field(default=(), eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -83,37 +84,42 @@ class ReadBatchFailed:
 
 
 ReadEvent = ReadBatchSent | ReadBatchAnswered | ReadBatchSplit | ReadBatchFailed
-"""What the hooks of a reader are told."""
+"""What the hooks of a reader get."""
 
 ReadHook = Callable[[ReadEvent], None]
 """Called with every event, in the event loop: it must not block."""
 
 
 class ReadHooks:
-    """Tells every hook of every call, in order; false while there are none."""
+    """Calls every hook with every event, in order."""
 
     def __init__(self, hooks: Sequence[ReadHook]) -> None:
-        self._tell = Hooks[ReadEvent](hooks, whose="reader", what="reader")
+        self._call = Hooks[ReadEvent](hooks, whose="reader", what="reader")
 
-    def __bool__(self) -> bool:
-        return bool(self._tell)
+    def sent(self, batch: ReadBatch[ReadWaiter]) -> None:
+        """Report that `batch` leaves."""
+        found = [waiter.context for flight in batch.flights.values() for waiter in flight.waiters]
+        contexts = {id(context): context for context in found if context is not None}
+        self._call(ReadBatchSent(batch=batch.number, queries=len(batch), contexts=tuple(contexts.values())))
 
-    def sent(self, batch: Batch[W]) -> None:
-        """Tell that `batch` leaves."""
-        self._tell(ReadBatchSent(batch=batch.number, queries=len(batch)))
-
-    def ended(self, batch: Batch[W], landed: Landed[W], error: BesmartError | None, elapsed_s: float) -> None:
-        """Tell what became of `batch`: `landed` is what the gatherer made of the answer, or of the `error`."""
+    def ended(
+        self,
+        batch: ReadBatch[ReadWaiter],
+        results: ReadResults[ReadWaiter],
+        error: BesmartError | None,
+        elapsed_s: float,
+    ) -> None:
+        """Report how `batch` ended: `results` is what the coalescer made of the answer, or of the `error`."""
         number, queries = batch.number, len(batch)
         if error is None:
-            found = [data for _, data in landed if isinstance(data, SignalData) and not data.absent]
+            found = [data for _, data in results if isinstance(data, SignalData) and not data.absent]
             readings = sum(map(len, found))
-            self._tell(
+            self._call(
                 ReadBatchAnswered(
                     batch=number, queries=queries, answered=len(found), readings=readings, elapsed_s=elapsed_s
                 )
             )
         elif batch.divisible(error):
-            self._tell(ReadBatchSplit(batch=number, queries=queries, error=error))
+            self._call(ReadBatchSplit(batch=number, queries=queries, error=error))
         else:
-            self._tell(ReadBatchFailed(batch=number, queries=queries, error=error))
+            self._call(ReadBatchFailed(batch=number, queries=queries, error=error))

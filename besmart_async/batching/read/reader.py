@@ -1,19 +1,20 @@
-"""`Reading`: one caller's wait for a read, a future that withdraws its caller when it is cancelled.
-
-`Reader`: many reads in few calls. The asyncio shell around `gathering.Gatherer`, which decides everything.
+"""`Reader`: many reads in few calls. The asyncio shell around `ReadCoalescer`, which decides everything.
 
 Rules:
-- The shell keeps time, sends, and tells the waiters; it decides nothing about batches or answers.
-- Each caller waits on a future of its own (`reading.Reading`). Cancelling it withdraws the caller and touches nobody
-  else; the call on the wire belongs to the reader and goes on.
-- Calls run in tasks of the reader, no more at a time than the pace allows. No lock, no task group, no cancel scope:
-  the reader may be closed from another task than the one that opened it.
-- Whatever ends a call, an error of the service or a fault in our own code, every waiter hears of it. Nothing hangs.
+- The shell keeps time, sends, and passes results on; it decides nothing about batches or answers.
+- Each caller waits on a future of its own (`ReadFuture`). Cancelling it withdraws the caller and affects nobody else;
+  the call on the wire belongs to the reader and goes on.
+- Calls run in tasks of the reader, no more at a time than the pace allows, and in an empty context: a call that several
+  requests share must not carry the trace or the tenant of one of them. No lock, no task group; no cancel scope is held
+  open: the reader may be closed from another task than the one that opened it.
+- Whatever ends a call, every waiter gets a result or an error. An error of the service ends the reads of that call. A
+  fault in our own code ends the reader: all waiters get the error, and later reads are refused.
+- Closing waits for calls under way although the task that closes is cancelled (see `aclose`).
 - A reader belongs to the process and event loop that use it first.
 
-Theory of operation: `_offer` offers a read to the gatherer. `_pump` sends what is due and sets one timer for what is
+Theory of operation: `_offer` offers a read to the coalescer. `_pump` sends what is due and sets one timer for what is
 not; it runs when a batch is full, when the timer ends, and when a call ends. `_carry` is one call, from sending to
-telling.
+passing on its results.
 """
 
 from __future__ import annotations
@@ -23,54 +24,58 @@ import inspect
 import os
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any, Self
 
+import anyio
+
 from besmart_async.batching.pacing import Pace
 from besmart_async.batching.read.core.coalescer import (
-    Batch,
-    Flight,
-    Gatherer,
-    Landed,
+    ReadBatch,
+    ReadCoalescer,
+    ReadFlight,
     ReadReport,
-    Send,
-    Waiter,
-    tell,
+    ReadResults,
+    ReadWaiter,
+    SendBulkRead,
+    resolve,
     unexpected,
 )
 from besmart_async.batching.read.events import ReadHook, ReadHooks
 from besmart_async.batching.read.stream import Queries, Stream
 from besmart_async.config import ReadPolicy
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartConfigError, BesmartError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery, checked_query
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import TimeLike
 
+_CANCEL_GRACE_S = 1.0
+"""How long closing waits for calls that it cancelled at its deadline."""
 
-class Reading(asyncio.Future[SignalData]):
-    """The wait for one answer. Cancelling it, or the task that awaits it, touches nobody else.
+
+class ReadFuture(asyncio.Future[SignalData]):
+    """The wait for one answer. Cancelling it, or the task that awaits it, affects nobody else.
 
     Attributes:
+        context: the context of the caller, None if no hook wants it.
         flight: what it waits for.
-        gatherer: whose that is.
+        coalescer: where that is.
     """
 
-    __slots__ = ("flight", "gatherer")
+    __slots__ = ("coalescer", "context", "flight")
 
-    flight: Flight[Waiter]
-    gatherer: Gatherer[Waiter]
+    context: Context | None
+    flight: ReadFlight[ReadWaiter]
+    coalescer: ReadCoalescer[ReadWaiter]
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Give up this caller's wait; False if it is over."""
         if not super().cancel(msg):
             return False
-        self.gatherer.withdraw(self.flight)
+        self.coalescer.withdraw(self.flight)
         return True
-
-
-_CANCEL_GRACE_S = 1.0
-"""How long closing waits for calls that it cancelled at its deadline."""
 
 
 class Reader:
@@ -79,20 +84,28 @@ class Reader:
     Use it as `async with client.reader() as reader`, or call `aclose()` when done.
     """
 
-    def __init__(self, send: Send, policy: ReadPolicy | None = None, *, hooks: Sequence[ReadHook] = ()) -> None:
-        """Prepare a reader that asks through `send`; nothing happens before the first read. See `client.reader()`."""
+    def __init__(self, send: SendBulkRead, policy: ReadPolicy | None = None, *, hooks: Sequence[ReadHook] = ()) -> None:
+        """Prepare a reader that asks through `send`; nothing happens before the first read. See `client.reader()`.
+
+        Raises:
+            BesmartConfigError: `policy` is not a `ReadPolicy`, or a hook is not a plain function of one event.
+        """
+        if policy is not None and not isinstance(policy, ReadPolicy):
+            raise BesmartConfigError(f"policy={policy!r}: give ReadPolicy(...)")
         self._send = send
-        self._hooks = ReadHooks(hooks)
+        self._hooks = ReadHooks(hooks) if hooks else None
         self._policy = policy if policy is not None else ReadPolicy()
-        self._gatherer = Gatherer[Waiter](max_items=self._policy.max_items, linger_s=self._policy.linger_s)
+        self._coalescer = ReadCoalescer[ReadWaiter](max_items=self._policy.max_items, linger_s=self._policy.linger_s)
         self._pace = Pace(self._policy.max_in_flight)
+        self._limit = self._pace.limit
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self._closing = False
+        self._fault: Exception | None = None
         self._pumping = False
         self._crowded = False
         self._timer: asyncio.TimerHandle | None = None
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: dict[asyncio.Task[None], ReadBatch[ReadWaiter]] = {}
         self._streams: set[Stream] = set()
 
     async def read(
@@ -111,7 +124,7 @@ class Reader:
     ) -> SignalData:
         """Read one signal; calls made at the same time travel together (`POST /sensors/signals/data`).
 
-        Cancelling gives up this caller's wait and nothing else.
+        Cancelling gives up this caller's wait and nothing else: the call goes on for others.
 
         Args:
             key: which signal.
@@ -131,9 +144,9 @@ class Reader:
         Raises:
             InvalidInputError: an argument is refused locally.
             UnprocessableError: the service refuses this read; others that travelled with it are not affected.
-            BesmartError: the call failed, or the reader is closed or of another process or event loop.
+            BesmartError: the call failed, or the reader is closed or belongs to another process or event loop.
         """
-        return await self.ask(
+        return await self._asked(
             SignalQuery(key, since, till, get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart)
         )
 
@@ -152,15 +165,11 @@ class Reader:
         future gives up this wait and nothing else.
 
         Raises:
-            InvalidInputError: `query` is none.
-            BesmartError: the reader is closed or of another process or event loop. What `read` raises of the call and
-                its answer, the future raises.
+            InvalidInputError: `query` is not a `SignalQuery`.
+            BesmartError: the reader is closed or belongs to another process or event loop. The future raises what
+                `read` raises about the call and its answer.
         """
-        query, loop = checked_query("query", query), self._home()
-        reading = Reading(loop=loop)
-        reading.gatherer = self._gatherer
-        reading.flight = self._offer(query, reading, loop)
-        return reading
+        return self._asked(checked_query("query", query))
 
     async def stream(
         self,
@@ -173,10 +182,11 @@ class Reader:
 
         A window longer than `max_window_s` comes in parts, one `SignalData` each, whose rows are exactly those of the
         whole; it is not cut if its rows may depend on each other (`get_last`, `delta_t`, `output_unit_id`, `filters`,
-        `is_chart`). Leaving the loop early gives up the rest; use `contextlib.aclosing` to have that done at once.
+        `is_chart`). Leaving the loop early gives up the rest and closes the source if it is a generator; use
+        `contextlib.aclosing` to have that done at once.
 
         Args:
-            queries: an iterable or async iterable, consumed lazily.
+            queries: an iterable or async iterable, consumed lazily. A generator is closed when the stream ends.
             in_order: give results in the order asked, not as they arrive: of each `max_items` queries first parts,
                 then second parts, and so on. A slow answer holds up those after it.
             on_error: gets the query and the error of each read (each part) that failed, and the stream goes on.
@@ -186,17 +196,18 @@ class Reader:
             BesmartError: as `read`, with a note that names the signal and its window.
         """
         self._home()
-        stream = Stream(self._ask, self._gatherer.withdraw, self._policy, in_order=in_order)
+        stream = Stream(self._ask, self._coalescer.withdraw, self._policy, in_order=in_order)
+        stream.context = copy_context() if self._hooks is not None else None
         self._streams.add(stream)
         stream.start(queries)
         try:
-            while (landing := stream.landed() or await stream.take()) is not None:
-                if isinstance(landing.answer, SignalData):
-                    yield landing.answer if landing.part is None else landing.part.kept(landing.answer)
-                elif landing.answer is not None:
+            while (read := stream.arrived() or await stream.take()) is not None:
+                if isinstance(read.answer, SignalData):
+                    yield read.answer if read.part is None else read.part.kept(read.answer)
+                elif read.answer is not None:
                     if on_error is None:
-                        raise landing.answer
-                    handled = on_error(landing.whole, landing.answer)
+                        raise read.answer
+                    handled = on_error(read.whole, read.answer)
                     if inspect.isawaitable(handled):
                         await handled
         finally:
@@ -206,12 +217,14 @@ class Reader:
     @property
     def report(self) -> ReadReport:
         """The counts as they stand."""
-        return self._gatherer.report
+        return self._coalescer.report
 
     async def aclose(self) -> None:
         """Take no more reads, wait up to `close_timeout_s` for those under way, and fail the rest. Any task may do it.
 
-        Cancelling fails what is left at once. A second time does nothing.
+        It waits also where the task that closes is in a cancelled scope of anyio (`move_on_after`, a task group, a
+        request whose client went away). `task.cancel()` while it waits fails what is left at once. A second call does
+        nothing.
 
         Raises:
             BesmartError: called in another process or event loop than the reader was used in.
@@ -221,22 +234,23 @@ class Reader:
             return
         loop = self._home(closing=True)
         self._closing = True
-        self._gatherer.hurry()
+        self._coalescer.hurry()
         self._pump()
         deadline = loop.time() + self._policy.close_timeout_s
-        try:
-            while self._calls and (left := deadline - loop.time()) > 0:
-                await asyncio.wait(self._calls, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._abandon(BesmartError("the reader was closed before the service answered"))
-            for call in self._calls:
-                call.cancel("the reader was closed")
-            for stream in self._streams:
-                stream.end(BesmartError("the reader was closed during the stream"))
-        for stream in list(self._streams):
-            await stream.stop()
-        if self._calls:
-            await asyncio.wait(self._calls, timeout=_CANCEL_GRACE_S)
+        with anyio.CancelScope(shield=True):
+            try:
+                while self._calls and (left := deadline - loop.time()) > 0:
+                    await asyncio.wait(self._calls, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._abandon(BesmartError("the reader was closed before the service answered"))
+                for call in self._calls:
+                    call.cancel("the reader was closed")
+                for stream in self._streams:
+                    stream.end(BesmartError("the reader was closed during the stream"))
+            for stream in list(self._streams):
+                await stream.stop()
+            if self._calls:
+                await asyncio.wait(self._calls, timeout=_CANCEL_GRACE_S)
 
     async def __aenter__(self) -> Self:
         self._home()
@@ -257,84 +271,132 @@ class Reader:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             loop = None  # not even in a coroutine right after os.fork()
-        if loop is self._loop and loop is not None and (closing or not self._closing):
+        if loop is self._loop and loop is not None and (closing or not (self._closing or self._fault)):
             return loop
         if self._loop is not None and self._pid != os.getpid():
             raise BesmartError(f"this reader belongs to process {self._pid}; open a client of its own after a fork")
         if loop is None or (self._loop is not None and self._loop is not loop):
             raise BesmartError("this reader belongs to another event loop; open one client per event loop")
-        if self._closing:
-            raise BesmartError("this reader is closed")
+        self._check_open()
         self._loop = loop
         self._pid = os.getpid()
         return loop
 
-    def _ask(self, query: SignalQuery, waiter: Waiter) -> Flight[Waiter]:
-        """Offer what a stream asks, whose own task runs where the reader is at home."""
-        if self._closing or self._loop is None:
+    def _check_open(self) -> None:
+        if self._closing:
             raise BesmartError("this reader is closed")
+        if self._fault is not None:
+            problem = f"this reader stopped after an internal error: {self._fault!r}; open a new one, and report this"
+            raise BesmartError(problem) from self._fault
+
+    def _asked(self, query: SignalQuery) -> ReadFuture:
+        loop = self._home()
+        future = ReadFuture(loop=loop)
+        future.context = copy_context() if self._hooks is not None else None
+        future.coalescer = self._coalescer
+        future.flight = self._offer(query, future, loop)
+        return future
+
+    def _ask(self, query: SignalQuery, waiter: ReadWaiter) -> ReadFlight[ReadWaiter]:
+        """Offer what a stream asks, whose own task runs in the reader's event loop."""
+        self._check_open()
+        assert self._loop is not None  # noqa: S101  # a stream starts after `_home`
         return self._offer(query, waiter, self._loop)
 
-    def _offer(self, query: SignalQuery, waiter: Waiter, loop: asyncio.AbstractEventLoop) -> Flight[Waiter]:
-        flight = self._gatherer.offer(query, loop.time(), waiter)
-        if not self._crowded and (self._timer is None or self._gatherer.full):
+    def _offer(self, query: SignalQuery, waiter: ReadWaiter, loop: asyncio.AbstractEventLoop) -> ReadFlight[ReadWaiter]:
+        flight = self._coalescer.offer(query, loop.time(), waiter)
+        if not self._crowded and (self._timer is None or self._coalescer.full):
             self._pump()
         return flight
 
     def _pump(self) -> None:
-        """Send what is due, and see to it that somebody comes back for the rest."""
-        if self._pumping or self._loop is None:
-            return  # further down the stack somebody is at it and will poll again
+        """Send what is due, and set the timer for the rest."""
+        if self._pumping or self._fault is not None or self._loop is None:
+            return  # `_pumping`: the one further down the stack polls again
         self._pumping = True
         try:
-            while (batch := self._gatherer.poll(self._loop.time(), self._pace.limit)) is not None:
-                call = self._loop.create_task(self._carry(batch), name="besmart reader call")
-                self._calls.add(call)
-                call.add_done_callback(self._calls.discard)
-            self._crowded = self._gatherer.under_way >= self._pace.limit
-            wakeup = self._gatherer.next_wakeup(self._pace.limit)
-            if wakeup is not None and self._timer is None:
-                self._timer = self._loop.call_at(wakeup, self._on_timer)
-        except Exception as error:  # a fault of ours must not leave anyone waiting
-            self._abandon(unexpected(error))
+            self._send_due(self._loop)
+        except Exception as error:
+            self._stop(error)
         finally:
             self._pumping = False
+
+    def _send_due(self, loop: asyncio.AbstractEventLoop) -> None:
+        coalescer = self._coalescer
+        while (batch := coalescer.poll(loop.time(), self._limit)) is not None:
+            if not batch.flights:  # polling on would freeze the event loop
+                raise RuntimeError("the coalescer returned an empty batch")
+            # A task copies the context it is made in; an empty one, or the call would run in that of some request.
+            call = Context().run(loop.create_task, self._carry(batch), name="besmart reader call")
+            self._calls[call] = batch
+            call.add_done_callback(self._ended)
+        self._crowded = coalescer.under_way >= self._limit
+        wakeup = coalescer.next_wakeup(self._limit)
+        if wakeup is not None and self._timer is None:
+            self._timer = loop.call_at(wakeup, self._on_timer, context=Context())
+
+    def _ended(self, call: asyncio.Task[None]) -> None:
+        batch = self._calls.pop(call)
+        if self._coalescer.has_under_way(batch):  # cancelled before its first step: nothing else ends its batch
+            resolve(self._coalescer.fail(batch, unexpected(asyncio.CancelledError())))
+            self._pump()
 
     def _on_timer(self) -> None:
         self._timer = None
         self._pump()
 
-    async def _carry(self, batch: Batch[Waiter]) -> None:
-        landed: Landed[Waiter] = []
+    async def _carry(self, batch: ReadBatch[ReadWaiter]) -> None:
+        answers: list[SignalData] = []
         failure: BesmartError | None = None
         loop = asyncio.get_running_loop()
-        sent_s = answered_s = loop.time()
+        sent_s = loop.time()
         try:
-            if self._hooks:
+            if self._hooks is not None:
                 self._hooks.sent(batch)
             answers = await self._send(batch.queries)
-            answered_s = loop.time()
-            self._pace.succeeded()
-            landed = self._gatherer.settle(batch, answers)
         except BesmartError as error:
-            self._pace.failed(error)
             failure = error
-            landed = self._gatherer.fail(batch, failure)
+        except Exception as error:
+            failure = unexpected(error)
         except BaseException as error:
             failure = unexpected(error)
-            landed = self._gatherer.fail(batch, failure)
-            if not isinstance(error, Exception):
-                raise
+            raise
         finally:
-            tell(landed)
-            try:
-                if self._hooks:
-                    self._hooks.ended(batch, landed, failure, answered_s - sent_s)
-            finally:
-                self._pump()
+            self._finish(batch, answers, failure, loop.time() - sent_s)
+
+    def _finish(
+        self, batch: ReadBatch[ReadWaiter], answers: list[SignalData], failure: BesmartError | None, elapsed_s: float
+    ) -> None:
+        try:
+            results = self._results(batch, answers, failure)
+            resolve(results)
+            if self._hooks is not None:
+                self._hooks.ended(batch, results, failure, elapsed_s)
+        except Exception as error:
+            self._stop(error)
+            resolve([(flight, unexpected(error)) for flight in batch.flights.values()])  # the batch may be half settled
+        finally:
+            self._pump()
+
+    def _results(
+        self, batch: ReadBatch[ReadWaiter], answers: list[SignalData], failure: BesmartError | None
+    ) -> ReadResults[ReadWaiter]:
+        if failure is None:
+            self._pace.succeeded()
+            results = self._coalescer.settle(batch, answers)
+        else:
+            self._pace.failed(failure)
+            results = self._coalescer.fail(batch, failure)
+        self._limit = self._pace.limit
+        return results
+
+    def _stop(self, fault: Exception) -> None:
+        """End the reader after a fault of ours: nobody may be left waiting, and the event loop may not spin."""
+        self._fault = fault
+        self._abandon(unexpected(fault))
 
     def _abandon(self, error: BesmartError) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        tell(self._gatherer.abandon(error))
+        resolve(self._coalescer.abandon(error))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from besmart_async.simulator.answers import Answer, done
-from besmart_async.simulator.call import Call
-from besmart_async.simulator.refusals import conflict
-from besmart_async.simulator.replies import (
+from besmart_async.simulator.endpoints.context import RequestContext
+from besmart_async.simulator.http.refusals import conflict
+from besmart_async.simulator.http.responses import ServiceResponse
+from besmart_async.simulator.routing.declarations import (
     BOOL,
     CONFLICT,
     CREATED,
@@ -19,56 +19,59 @@ from besmart_async.simulator.replies import (
     TEXT,
     UNAUTHORIZED,
     UNPROCESSABLE,
+    Reply,
+    Route,
     listed,
     model,
     nullable,
+    path,
+    query,
 )
-from besmart_async.simulator.routes import Reply, Route, path, query
 
 _FLAGS = ("is_balance", "is_ami", "is_dcu")
 
 
-def list_all(call: Call) -> Answer:
+def list_all(context: RequestContext) -> ServiceResponse:
     """The client's meter types; a client without any, or unknown, has an empty list (no 404 is documented)."""
     sql = (
         "SELECT id, meter_type_name, description, number_of_phases, is_balance, is_ami, is_dcu"
         " FROM meter_type WHERE client_cid = ? ORDER BY id"
     )
-    rows = call.store.rows(sql, call.params["client_cid"])
+    rows = context.store.rows(sql, context.params["client_cid"])
     for row in rows:
         row.update((flag, bool(row[flag])) for flag in _FLAGS)
-    return Answer.of(200, rows)
+    return ServiceResponse.of(200, rows)
 
 
-def create(call: Call) -> Answer:
+def create(context: RequestContext) -> ServiceResponse:
     """Create a meter type; 409 if the client has one of that id or name."""
     try:
-        call.store.insert("meter_type", _row(call))
+        context.store.insert("meter_type", _row(context))
     except sqlite3.IntegrityError:
         conflict()
-    return Answer.of(201, "Created")
+    return ServiceResponse.of(201, "Created")
 
 
-def update(call: Call) -> Answer:
+def update(context: RequestContext) -> ServiceResponse:
     """Change the meter type of that id; one that is missing is created, as the document's 200 says."""
-    row = _row(call)
+    row = _row(context)
     key = {"client_cid": row.pop("client_cid"), "id": row.pop("id")}
     try:
-        if not call.store.update("meter_type", row, **key):
-            call.store.insert("meter_type", {**key, **row})
+        if not context.store.update("meter_type", row, **key):
+            context.store.insert("meter_type", {**key, **row})
     except sqlite3.IntegrityError:
         conflict()
-    return done(call.settings)
+    return context.dialect.changed()
 
 
-def delete_all(call: Call) -> Answer:
+def delete_all(context: RequestContext) -> ServiceResponse:
     """Delete all meter types of the client: the operation takes no id."""
-    call.store.delete("meter_type", client_cid=call.params["client_cid"])
-    return done(call.settings)
+    context.store.delete("meter_type", client_cid=context.params["client_cid"])
+    return context.dialect.changed()
 
 
-def _row(call: Call) -> dict[str, Any]:
-    row = dict(call.params)
+def _row(context: RequestContext) -> dict[str, Any]:
+    row = dict(context.params)
     row["id"] = row.pop("meter_type_id")
     return row
 
@@ -132,7 +135,7 @@ ROUTES = (
         tag="Sensors",
         summary="Update meter type",
         handler=update,
-        description="Creates the meter type if there is none of that id.",
+        description="Creates the meter type if none has that id.",
         params=_PARAMS,
         replies=(OK, UNAUTHORIZED, Reply(409, "Conflict", TEXT, "Conflict", documented=False)),
     ),

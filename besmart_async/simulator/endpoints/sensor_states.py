@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from besmart_async.simulator.answers import Answer, done
-from besmart_async.simulator.call import Call
-from besmart_async.simulator.forms import info_form, time_form
-from besmart_async.simulator.refusals import conflict, not_found, unprocessable
-from besmart_async.simulator.replies import (
+from besmart_async.simulator.endpoints.context import RequestContext
+from besmart_async.simulator.http.refusals import conflict, not_found, unprocessable
+from besmart_async.simulator.http.responses import ServiceResponse
+from besmart_async.simulator.routing.declarations import (
     BOOL,
     CONFLICT,
     INT,
@@ -20,11 +19,14 @@ from besmart_async.simulator.replies import (
     TEXT,
     UNAUTHORIZED,
     UNPROCESSABLE,
+    Reply,
+    Route,
     listed,
     model,
     nullable,
+    path,
+    query,
 )
-from besmart_async.simulator.routes import Reply, Route, path, query
 
 _STATES = (
     "SELECT s.*, m.is_ami AS meter_type_is_ami FROM sensor_state AS s LEFT JOIN meter_type AS m"
@@ -32,62 +34,62 @@ _STATES = (
 )
 
 
-def list_of_sensor(call: Call) -> Answer:
+def list_of_sensor(context: RequestContext) -> ServiceResponse:
     """All states of a sensor, oldest first."""
-    client_cid, sensor_mid = _existing_sensor(call)
-    return Answer.of(200, _listed(call, client_cid, sensor_mid))
+    client_cid, sensor_mid = _existing_sensor(context)
+    return ServiceResponse.of(200, _listed(context, client_cid, sensor_mid))
 
 
-def list_of_signal(call: Call) -> Answer:
+def list_of_signal(context: RequestContext) -> ServiceResponse:
     """The sensor's states that hold a signal state of the signal, with those signal states only."""
-    client_cid, sensor_mid = _existing_sensor(call)
-    moid = call.params["signal_type_moid"]
-    if call.store.signal_type(moid) is None:
+    client_cid, sensor_mid = _existing_sensor(context)
+    moid = context.params["signal_type_moid"]
+    if context.store.signal_type(moid) is None:
         not_found()
-    states = _listed(call, client_cid, sensor_mid)
+    states = _listed(context, client_cid, sensor_mid)
     for state in states:
         state["signal_states"] = [s for s in state["signal_states"] if s["signal_type_moid"] == moid]
-    return Answer.of(200, [state for state in states if state["signal_states"]])
+    return ServiceResponse.of(200, [state for state in states if state["signal_states"]])
 
 
-def create(call: Call) -> Answer:
+def create(context: RequestContext) -> ServiceResponse:
     """Create a state: 409 if it overlaps another of the sensor, 422 if since is not before till."""
-    client_cid, _ = _existing_sensor(call)
-    row: dict[str, Any] = {"till": None, **call.params}
+    client_cid, _ = _existing_sensor(context)
+    row: dict[str, Any] = {"till": None, **context.params}
     _whole_ms(row)
-    _check_meter_type(call, client_cid, row)
-    _check_period(call, row, 0)
-    state_id = call.store.insert("sensor_state", row)
-    state = call.store.row(f"{_STATES} WHERE s.sensor_state_id = ?", state_id)
+    _check_meter_type(context, client_cid, row)
+    _check_period(context, row, 0)
+    state_id = context.store.insert("sensor_state", row)
+    state = context.store.row(f"{_STATES} WHERE s.sensor_state_id = ?", state_id)
     assert state is not None  # noqa: S101  # just inserted
-    answer = _form(call, state)
-    answer["signal_states"] = [[]] if call.settings.oddities else []
-    return Answer.of(201, answer)
+    answer = _form(context, state)
+    answer["signal_states"] = [[]] if context.settings.oddities else []
+    return ServiceResponse.of(201, answer)
 
 
-def update(call: Call) -> Answer:
+def update(context: RequestContext) -> ServiceResponse:
     """Change what is given, under the same rules as a creation."""
-    changes = dict(call.params)
+    changes = dict(context.params)
     state_id = changes.pop("sensor_state_id")
-    state = call.store.row("SELECT * FROM sensor_state WHERE sensor_state_id = ?", state_id)
+    state = context.store.row("SELECT * FROM sensor_state WHERE sensor_state_id = ?", state_id)
     if state is None:
         not_found()
-    _check_meter_type(call, state["client_cid"], changes)
-    _check_period(call, {**state, **changes}, state_id)
-    call.store.update("sensor_state", changes, sensor_state_id=state_id)
-    return done(call.settings)
+    _check_meter_type(context, state["client_cid"], changes)
+    _check_period(context, {**state, **changes}, state_id)
+    context.store.update("sensor_state", changes, sensor_state_id=state_id)
+    return context.dialect.changed()
 
 
-def delete(call: Call) -> Answer:
+def delete(context: RequestContext) -> ServiceResponse:
     """Delete a state with its signal states."""
-    if not call.store.delete_state(call.params["sensor_state_id"]):
+    if not context.store.delete_state(context.params["sensor_state_id"]):
         not_found()
-    return done(call.settings)
+    return context.dialect.changed()
 
 
-def _existing_sensor(call: Call) -> tuple[int, int]:
-    client_cid, sensor_mid = call.params["client_cid"], call.params["sensor_mid"]
-    if not call.store.has_sensor(client_cid, sensor_mid):
+def _existing_sensor(context: RequestContext) -> tuple[int, int]:
+    client_cid, sensor_mid = context.params["client_cid"], context.params["sensor_mid"]
+    if not context.store.has_sensor(client_cid, sensor_mid):
         not_found()
     return client_cid, sensor_mid
 
@@ -99,14 +101,14 @@ def _whole_ms(row: dict[str, Any]) -> None:
             row[name] = math.floor(row[name])
 
 
-def _check_meter_type(call: Call, client_cid: int, row: dict[str, Any]) -> None:
+def _check_meter_type(context: RequestContext, client_cid: int, row: dict[str, Any]) -> None:
     name = row.get("meter_type_name")
     sql = "SELECT 1 FROM meter_type WHERE client_cid = ? AND meter_type_name = ?"
-    if name is not None and call.store.row(sql, client_cid, name) is None:
+    if name is not None and context.store.row(sql, client_cid, name) is None:
         not_found()
 
 
-def _check_period(call: Call, row: dict[str, Any], own_id: int) -> None:
+def _check_period(context: RequestContext, row: dict[str, Any], own_id: int) -> None:
     since, till = row["since"], row["till"]
     if till is not None and since >= till:
         unprocessable("Date since is same or greater than date till", "query", "till")
@@ -114,35 +116,35 @@ def _check_period(call: Call, row: dict[str, Any], own_id: int) -> None:
         "SELECT 1 FROM sensor_state WHERE client_cid = ? AND sensor_mid = ? AND sensor_state_id != ?"
         " AND (till IS NULL OR till > ?) AND (? IS NULL OR since < ?)"
     )
-    if call.store.row(sql, row["client_cid"], row["sensor_mid"], own_id, since, till, till):
+    if context.store.row(sql, row["client_cid"], row["sensor_mid"], own_id, since, till, till):
         conflict()
 
 
-def _listed(call: Call, client_cid: int, sensor_mid: int) -> list[dict[str, Any]]:
+def _listed(context: RequestContext, client_cid: int, sensor_mid: int) -> list[dict[str, Any]]:
     sql = f"{_STATES} WHERE s.client_cid = ? AND s.sensor_mid = ? ORDER BY s.since"
-    states = [_form(call, row) for row in call.store.rows(sql, client_cid, sensor_mid)]
+    states = [_form(context, row) for row in context.store.rows(sql, client_cid, sensor_mid)]
     for state in states:
         sql = (
             "SELECT signal_state_id, signal_type_moid, value_for_since, value_for_till, info FROM signal_state"
             " WHERE sensor_state_id = ? ORDER BY signal_state_id"
         )
-        state["signal_states"] = call.store.rows(sql, state["sensor_state_id"])
+        state["signal_states"] = context.store.rows(sql, state["sensor_state_id"])
         for signal_state in state["signal_states"]:
-            signal_state["info"] = info_form(signal_state["info"], call.settings)
+            signal_state["info"] = context.dialect.info(signal_state["info"])
     return states
 
 
-def _form(call: Call, row: dict[str, Any]) -> dict[str, Any]:
-    settings = call.settings
+def _form(context: RequestContext, row: dict[str, Any]) -> dict[str, Any]:
+    settings = context.settings
     meter_eid, is_ami = row["meter_eid"], row["meter_type_is_ami"]
     if settings.oddities and meter_eid is not None and meter_eid.isdecimal():
         meter_eid = int(meter_eid) if len(meter_eid) < 19 else meter_eid
     return {
         **row,
-        "since": time_form(row["since"], settings),
-        "till": time_form(row["till"], settings),
+        "since": context.dialect.state_time(row["since"]),
+        "till": context.dialect.state_time(row["till"]),
         "meter_eid": meter_eid,
-        "info": info_form(row["info"], settings),
+        "info": context.dialect.info(row["info"]),
         "meter_type_is_ami": None if is_ami is None else bool(is_ami),
     }
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from besmart_async.simulator.answers import Answer, done
-from besmart_async.simulator.call import Call
-from besmart_async.simulator.forms import info_form
-from besmart_async.simulator.refusals import not_found, unprocessable
-from besmart_async.simulator.replies import (
+from besmart_async.simulator.endpoints.context import RequestContext
+from besmart_async.simulator.http.refusals import not_found, unprocessable
+from besmart_async.simulator.http.responses import ServiceResponse
+from besmart_async.simulator.routing.declarations import (
     BOOL,
     INT,
     NOT_FOUND,
@@ -17,59 +16,61 @@ from besmart_async.simulator.replies import (
     TEXT,
     UNAUTHORIZED,
     UNPROCESSABLE,
+    Reply,
+    Route,
     listed,
     model,
     nullable,
+    path,
+    query,
 )
-from besmart_async.simulator.routes import Reply, Route, path, query
 
 
-def list_types(call: Call) -> Answer:
+def list_types(context: RequestContext) -> ServiceResponse:
     """All sensor types."""
-    return Answer.of(200, call.store.rows("SELECT * FROM sensor_type ORDER BY id"))
+    return ServiceResponse.of(200, context.store.rows("SELECT * FROM sensor_type ORDER BY id"))
 
 
-def create(call: Call) -> Answer:
+def create(context: RequestContext) -> ServiceResponse:
     """Create a sensor; the service chooses its `sensor_mid`."""
-    changes = _checked(call)
+    changes = _checked(context)
     client_cid = changes.pop("client_cid")
-    sensor_mid = call.store.add_sensor(client_cid, None, changes)
-    return Answer.of(201, {"client_cid": client_cid, "sensor_mid": sensor_mid})
+    sensor_mid = context.store.add_sensor(client_cid, None, changes)
+    return ServiceResponse.of(201, {"client_cid": client_cid, "sensor_mid": sensor_mid})
 
 
-def get(call: Call) -> Answer:
+def get(context: RequestContext) -> ServiceResponse:
     """One sensor."""
-    row = call.store.sensor(**call.params)
+    row = context.store.sensor(**context.params)
     if row is None:
         not_found()
     for name in ("uncertain", "negligible"):
         row[name] = bool(row[name])
-    row.update(info=info_form(row["info"], call.settings), write=True, execute=True)
-    if call.settings.live:
-        row.update(read=True, balance_calculation=None, acq_min=None, existing_sensor_state=None)
-    return Answer.of(200, row)
+    row.update(info=context.dialect.info(row["info"]), write=True, execute=True)
+    row.update(context.dialect.sensor_fields)
+    return ServiceResponse.of(200, row)
 
 
-def update(call: Call) -> Answer:
+def update(context: RequestContext) -> ServiceResponse:
     """Change what is given; nothing given changes nothing."""
-    changes = _checked(call)
+    changes = _checked(context)
     key = {name: changes.pop(name) for name in ("client_cid", "sensor_mid")}
-    if not call.store.update("sensor", changes, **key):
+    if not context.store.update("sensor", changes, **key):
         not_found()
-    return done(call.settings)
+    return context.dialect.changed()
 
 
-def delete(call: Call) -> Answer:
+def delete(context: RequestContext) -> ServiceResponse:
     """Delete a sensor with its states and readings."""
-    if not call.store.delete_sensor(**call.params):
+    if not context.store.delete_sensor(**context.params):
         not_found()
-    return done(call.settings)
+    return context.dialect.changed()
 
 
-def _checked(call: Call) -> dict[str, Any]:
-    changes = dict(call.params)
+def _checked(context: RequestContext) -> dict[str, Any]:
+    changes = dict(context.params)
     type_id = changes.get("sensor_type_id")
-    if type_id is not None and not call.store.row("SELECT 1 FROM sensor_type WHERE id = ?", type_id):
+    if type_id is not None and not context.store.row("SELECT 1 FROM sensor_type WHERE id = ?", type_id):
         unprocessable(f"unknown sensor_type_id {type_id}", "query", "sensor_type_id")
     return changes
 

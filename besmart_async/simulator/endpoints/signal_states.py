@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-from besmart_async.simulator.answers import Answer, done
-from besmart_async.simulator.call import Call
+from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.endpoints.sensor_states import SIGNAL_STATE
-from besmart_async.simulator.forms import info_form
-from besmart_async.simulator.refusals import not_found
-from besmart_async.simulator.replies import INT, NOT_FOUND, OK, UNAUTHORIZED, model
-from besmart_async.simulator.routes import Reply, Route, path, query
+from besmart_async.simulator.http.refusals import not_found
+from besmart_async.simulator.http.responses import ServiceResponse
+from besmart_async.simulator.routing.declarations import (
+    INT,
+    NOT_FOUND,
+    OK,
+    UNAUTHORIZED,
+    Reply,
+    Route,
+    model,
+    path,
+    query,
+)
 
 
-def create(call: Call) -> Answer:
+def create(context: RequestContext) -> ServiceResponse:
     """Create a signal state; 404 for an unknown sensor state or signal type."""
-    state_id, moid = call.params["sensor_state_id"], call.params["signal_type_moid"]
-    state = call.store.row("SELECT 1 FROM sensor_state WHERE sensor_state_id = ?", state_id)
-    if state is None or call.store.signal_type(moid) is None:
+    state_id, moid = context.params["sensor_state_id"], context.params["signal_type_moid"]
+    state = context.store.row("SELECT 1 FROM sensor_state WHERE sensor_state_id = ?", state_id)
+    if state is None or context.store.signal_type(moid) is None:
         not_found()
-    signal_state_id = call.store.insert("signal_state", call.params)
-    row = call.store.row("SELECT * FROM signal_state WHERE signal_state_id = ?", signal_state_id)
+    signal_state_id = context.store.insert("signal_state", context.params)
+    row = context.store.row("SELECT * FROM signal_state WHERE signal_state_id = ?", signal_state_id)
     assert row is not None  # noqa: S101  # just inserted
-    row["info"] = info_form(row["info"], call.settings)
-    return Answer.of(201, row)
+    row["info"] = context.dialect.info(row["info"])
+    return ServiceResponse.of(201, row)
 
 
-def update(call: Call) -> Answer:
+def update(context: RequestContext) -> ServiceResponse:
     """Change what is given."""
-    changes = dict(call.params)
+    changes = dict(context.params)
     signal_state_id = changes.pop("signal_state_id")
-    if not call.store.update("signal_state", changes, signal_state_id=signal_state_id):
+    if not context.store.update("signal_state", changes, signal_state_id=signal_state_id):
         not_found()
-    return done(call.settings)
+    return context.dialect.changed()
 
 
-def delete(call: Call) -> Answer:
+def delete(context: RequestContext) -> ServiceResponse:
     """Delete a signal state."""
-    if not call.store.delete("signal_state", signal_state_id=call.params["signal_state_id"]):
+    if not context.store.delete("signal_state", signal_state_id=context.params["signal_state_id"]):
         not_found()
-    return done(call.settings)
+    return context.dialect.changed()
 
 
 _VALUES = (

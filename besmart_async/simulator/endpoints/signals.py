@@ -7,11 +7,10 @@ from typing import Any
 import attrs
 import orjson
 
-from besmart_async.simulator import units
-from besmart_async.simulator.answers import Answer, done
-from besmart_async.simulator.call import Call
-from besmart_async.simulator.refusals import not_found, unprocessable
-from besmart_async.simulator.replies import (
+from besmart_async.simulator.endpoints.context import RequestContext
+from besmart_async.simulator.http.refusals import not_found, unprocessable
+from besmart_async.simulator.http.responses import ServiceResponse
+from besmart_async.simulator.routing.declarations import (
     BOOL,
     COLUMNS,
     COLUMNS_EXAMPLE,
@@ -21,20 +20,26 @@ from besmart_async.simulator.replies import (
     TEXT,
     UNAUTHORIZED,
     UNPROCESSABLE,
+    Body,
+    Param,
+    Reply,
+    Route,
     closed,
     listed,
     model,
     nullable,
+    path,
+    query,
 )
-from besmart_async.simulator.routes import Body, Param, Reply, Route, path, query
-from besmart_async.simulator.signal_reading import MAX_DELTA_T, WindowQuery, read
-from besmart_async.simulator.signal_writing import apply, checked_item, checked_write
-from besmart_async.simulator.validation import item_values
+from besmart_async.simulator.routing.validation import item_values
+from besmart_async.simulator.signal_data import units
+from besmart_async.simulator.signal_data.reading import MAX_DELTA_T, WindowQuery, read
+from besmart_async.simulator.signal_data.writing import apply, checked_item, checked_write
 
 
-def list_types(call: Call) -> Answer:
+def list_types(context: RequestContext) -> ServiceResponse:
     """All signal types."""
-    rows = call.store.rows(
+    rows = context.store.rows(
         "SELECT t.signal_type_moid, t.symbol, t.is_incremental, t.description, t.unit_id, t.group_id,"
         ' t.group_name AS "group", t.obis_mapping, t.chart_expected_unit, t.keep_prefix'
         " FROM signal_type AS t ORDER BY signal_type_moid"
@@ -45,55 +50,54 @@ def list_types(call: Call) -> Answer:
             keep_prefix=bool(row["keep_prefix"]),
             unit_symbol=units.BY_ID[row["unit_id"]].symbol,
         )
-        if call.settings.oddities:
+        if context.settings.oddities:
             row["signal_type_moid"] = str(row["signal_type_moid"])
-        if call.settings.live:
-            row.update(is_measurement=True, time_series_type=0, data_model_type=0, columns=None)
-    return Answer.of(200, rows)
+        row.update(context.dialect.signal_type_fields)
+    return ServiceResponse.of(200, rows)
 
 
-def read_many(call: Call) -> Answer:
+def read_many(context: RequestContext) -> ServiceResponse:
     """One answer per query in the order of the queries; signals the service does not know are left out."""
-    if not isinstance(call.body, list):
+    if not isinstance(context.body, list):
         unprocessable("the body must be a list", "body")
-    items: list[Any] = call.body
-    call.limit_items(len(items))
+    items: list[Any] = context.body
+    context.limit_items(len(items))
     queries = [WindowQuery.of(item_values(item, READ_FIELDS, i), f"item {i}") for i, item in enumerate(items)]
-    answers = [read(call, asked) for asked in queries]
-    return Answer(200, orjson.dumps([found for found in answers if found is not None]))
+    answers = [read(context, asked) for asked in queries]
+    return ServiceResponse(200, orjson.dumps([found for found in answers if found is not None]))
 
 
-def write_many(call: Call) -> Answer:
+def write_many(context: RequestContext) -> ServiceResponse:
     """Store all items, or none if one of them is refused."""
-    if not isinstance(call.body, list):
+    if not isinstance(context.body, list):
         unprocessable("the body must be a list", "body")
-    items: list[Any] = call.body
-    call.limit_items(len(items))
-    writes = [checked_item(call, item, i) for i, item in enumerate(items)]
-    call.limit_readings(sum(len(write.columns.time) for write in writes))
-    if call.apply_items is not None:
-        apply(call, writes[: call.apply_items])
-        return Answer(200)
-    apply(call, writes)
-    return done(call.settings)
+    items: list[Any] = context.body
+    context.limit_items(len(items))
+    writes = [checked_item(context, item, i) for i, item in enumerate(items)]
+    context.limit_readings(sum(len(write.columns.time) for write in writes))
+    if context.apply_items is not None:
+        apply(context, writes[: context.apply_items])
+        return ServiceResponse(200)
+    apply(context, writes)
+    return context.dialect.changed()
 
 
-def read_one(call: Call) -> Answer:
+def read_one(context: RequestContext) -> ServiceResponse:
     """A list of one answer."""
-    values = dict(call.params)
+    values = dict(context.params)
     values.pop("filters", None)  # a JSON string here, an object in the bulk; not applied either way
-    found = read(call, WindowQuery.of(values, "the query"))
+    found = read(context, WindowQuery.of(values, "the query"))
     if found is None:
         not_found()
-    return Answer(200, orjson.dumps([found]))
+    return ServiceResponse(200, orjson.dumps([found]))
 
 
-def write_one(call: Call) -> Answer:
+def write_one(context: RequestContext) -> ServiceResponse:
     """Store the columns; 404 for an unknown sensor or signal type."""
-    write = checked_write(call, call.params, call.body)
-    call.limit_readings(len(write.columns.time))
-    apply(call, [write])
-    return done(call.settings)
+    write = checked_write(context, context.params, context.body)
+    context.limit_readings(len(write.columns.time))
+    apply(context, [write])
+    return context.dialect.changed()
 
 
 _SINCE, _TILL = "Start date (UTC unix timestamp in ms)", "End date (UTC unix timestamp in ms)"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from besmart_async.simulator.answers import Answer
-from besmart_async.simulator.call import Call
-from besmart_async.simulator.refusals import not_found, unprocessable
-from besmart_async.simulator.replies import (
+from besmart_async.simulator.endpoints.context import RequestContext
+from besmart_async.simulator.http.refusals import not_found, unprocessable
+from besmart_async.simulator.http.responses import ServiceResponse
+from besmart_async.simulator.routing.declarations import (
     COLUMNS,
     COLUMNS_EXAMPLE,
     INT,
@@ -15,47 +15,52 @@ from besmart_async.simulator.replies import (
     TEXT,
     UNAUTHORIZED,
     UNPROCESSABLE,
+    Body,
+    Reply,
+    Route,
     listed,
     model,
+    query,
 )
-from besmart_async.simulator.routes import Body, Reply, Route, query
 
 
-def run_graph(call: Call) -> Answer:
+def run_graph(context: RequestContext) -> ServiceResponse:
     """Check a graph and answer one output per node that no edge leaves. An asynchronous one has no output yet."""
-    _check_window(call)
-    outputs = _outputs(call.body)
-    call.runs.append({"graph": call.body, **call.params})
-    return Answer.of(201, [] if call.params.get("task_async") else [{"data": COLUMNS_EXAMPLE} for _ in range(outputs)])
+    _check_window(context)
+    outputs = _outputs(context.body)
+    context.runs.append({"graph": context.body, **context.params})
+    return ServiceResponse.of(
+        201, [] if context.params.get("task_async") else [{"data": COLUMNS_EXAMPLE} for _ in range(outputs)]
+    )
 
 
-def run_graph_by_name(call: Call) -> Answer:
+def run_graph_by_name(context: RequestContext) -> ServiceResponse:
     """Run a graph the service knows: 200 with its result as a text, 202 if asynchronous."""
-    _check_window(call)
-    if not isinstance(call.body, list):
+    _check_window(context)
+    if not isinstance(context.body, list):
         unprocessable("the body must hold a list of parameter objects", "body")
-    params: list[Any] = call.body
+    params: list[Any] = context.body
     for i, item in enumerate(params):
         if not isinstance(item, dict):
             unprocessable(f"parameters {i} must be an object", "body", i)
-    if call.params["graph_name"] not in call.graph_names:
+    if context.params["graph_name"] not in context.graph_names:
         not_found()
-    call.runs.append({"parameters": params, **call.params})
-    if call.params.get("task_async"):
-        return _accepted(call)
+    context.runs.append({"parameters": params, **context.params})
+    if context.params.get("task_async"):
+        return _accepted(context)
     first = cast("dict[str, Any]", params[0]) if params else {}
-    return Answer.of(200, _result(first))
+    return ServiceResponse.of(200, _result(first))
 
 
-def _accepted(call: Call) -> Answer:
-    form = call.settings.accepted_body
+def _accepted(context: RequestContext) -> ServiceResponse:
+    form = context.settings.accepted_body
     if form == "empty":
-        return Answer(202, media=None)
-    return Answer.of(202, {"id": len(call.runs)} if form == "id" else "Accepted")
+        return ServiceResponse(202, media=None)
+    return ServiceResponse.of(202, {"id": len(context.runs)} if form == "id" else "Accepted")
 
 
 def _result(params: dict[str, Any]) -> str:
-    """The document's example: a Python-style dict with a literal `{...}`, which is no JSON inside its JSON string."""
+    """The document's example: a Python-style dict with a literal `{...}`, so the JSON string does not contain JSON."""
     client_cid, sensor_mid = params.get("client_cid", 13), params.get("sensor_mid", 13781)
     return (
         f"{{ 'client_cid': {client_cid!r}, 'sensor_mid': {sensor_mid!r}, 'signal_type_moid': 32, 'data': {{...}},"
@@ -97,8 +102,8 @@ def _start(edge: Any, i: int, size: int) -> int:
     return cast("int", ends[0])
 
 
-def _check_window(call: Call) -> None:
-    since, till = call.params.get("since"), call.params.get("till")
+def _check_window(context: RequestContext) -> None:
+    since, till = context.params.get("since"), context.params.get("till")
     if since is not None and till is not None and since > till:
         unprocessable("since is greater than till", "query", "since")
 

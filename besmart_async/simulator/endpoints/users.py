@@ -4,46 +4,42 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from besmart_async.simulator.answers import Answer
-from besmart_async.simulator.call import Call
-from besmart_async.simulator.refusals import not_found, unauthorized
-from besmart_async.simulator.replies import NOT_FOUND, TEXT, UNAUTHORIZED, model
-from besmart_async.simulator.routes import Body, Reply, Route
+from besmart_async.simulator.endpoints.context import RequestContext
+from besmart_async.simulator.http.refusals import not_found, unauthorized
+from besmart_async.simulator.http.responses import ServiceResponse
+from besmart_async.simulator.routing.declarations import NOT_FOUND, TEXT, UNAUTHORIZED, Body, Reply, Route, model
 
 USER_ID = 1
 
 
-def log_in(call: Call) -> Answer:
+def log_in(context: RequestContext) -> ServiceResponse:
     """Issue a token: 401 for a wrong key or password, 404 for an unknown login."""
-    settings = call.settings
-    key_expected = not settings.live or call.api_key is not None
-    if key_expected and call.api_key != settings.api_key:
+    settings = context.settings
+    key_expected = context.dialect.key_required or context.api_key is not None
+    if key_expected and context.api_key != settings.api_key:
         unauthorized()
-    if not isinstance(call.body, dict):
+    if not isinstance(context.body, dict):
         unauthorized("The body holds no login and password")
-    body = cast("dict[str, Any]", call.body)
+    body = cast("dict[str, Any]", context.body)
     if body.keys() != {"login", "password"} or set(map(type, body.values())) != {str}:
         unauthorized("The body must hold login and password, and nothing else")
     if body["login"] != settings.login:
         not_found()
     if body["password"] != settings.password:
         unauthorized()
-    call.tokens.logins += 1
-    return _token(call, *call.tokens.issue())
+    context.tokens.logins += 1
+    return _token(context, *context.tokens.issue())
 
 
-def refresh(call: Call) -> Answer:
+def refresh(context: RequestContext) -> ServiceResponse:
     """Prolong or rotate the token of the request."""
-    token = call.tokens.check(call.token)
-    call.tokens.refreshes += 1
-    return _token(call, *call.tokens.refresh(token))
+    token = context.tokens.check(context.token)
+    context.tokens.refreshes += 1
+    return _token(context, *context.tokens.refresh(token))
 
 
-def _token(call: Call, token: str, expires_ms: float) -> Answer:
-    if call.settings.live:
-        answer = {"expiration": expires_ms / 1000.0, "user_id": USER_ID, "token": token}
-        return Answer.of(200, {**answer, "account_status": "active"})
-    return Answer.of(200, {"expiration": int(expires_ms), "user_id": USER_ID, "token": token})
+def _token(context: RequestContext, token: str, expires_ms: float) -> ServiceResponse:
+    return ServiceResponse.of(200, context.dialect.token(token, expires_ms, USER_ID))
 
 
 _TOKEN = model({"expiration": {"type": "number"}, "user_id": {"type": "integer"}, "token": TEXT})

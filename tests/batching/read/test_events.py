@@ -9,7 +9,7 @@ from collections.abc import Callable
 import looptime  # noqa: F401 - its plugin gives marked tests virtual time
 import pytest
 
-from besmart_async.batching.read.core.coalescer import Send
+from besmart_async.batching.read.core.coalescer import SendBulkRead
 from besmart_async.batching.read.events import (
     ReadBatchAnswered,
     ReadBatchFailed,
@@ -41,7 +41,7 @@ def two_readings(query: SignalQuery) -> SignalData:
 Answers = Callable[[list[SignalQuery]], list[SignalData]]
 
 
-def service(answers: Answers = lambda queries: list(map(two_readings, queries))) -> Send:
+def service(answers: Answers = lambda queries: list(map(two_readings, queries))) -> SendBulkRead:
     async def send(queries: list[SignalQuery], /) -> list[SignalData]:
         await asyncio.sleep(0.1)
         return answers(queries)
@@ -49,7 +49,7 @@ def service(answers: Answers = lambda queries: list(map(two_readings, queries)))
     return send
 
 
-async def heard(send: Send, sensors: int, reads: int = 1) -> list[ReadEvent]:
+async def heard(send: SendBulkRead, sensors: int, reads: int = 1) -> list[ReadEvent]:
     """Read as many sensors at once, each as often, and return what a hook heard."""
     events: list[ReadEvent] = []
     async with Reader(send, hooks=[events.append]) as reader:

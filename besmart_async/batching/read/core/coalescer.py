@@ -1,44 +1,39 @@
-"""Which requests are the same, which answer is whose, and whose fault an error is. Pure functions.
+"""Coalescing reads: which reads share which bulk call, and which answer belongs to whom.
+
+Pure: no clock, no I/O; `now` is an argument. The file has three parts: what a reader deals with (`ReadWaiter`,
+`ReadFlight`, `ReadBatch`, `ReadReport`), `ReadCoalescer`, which decides, and the functions that compare requests, sort
+answers and judge errors.
 
 Rules:
-- Requests are the same if they would be sent as the same JSON.
-- An answer names a signal, not the request: the key decides, its position never does.
-- Several answers for a signal that was asked alone can only be parts of one answer. Equal parts are one; parts that
-  have no reading (time and origin) in common are joined in the order of time; anything else breaks the contract.
-- An error is about an item if one item of a bulk call can bring it upon all of them. A status says so, or a malformed
-  answer in which the bad place lies inside an item. Being overloaded, down or unreachable is nobody's fault, and asking
-  again in pieces would make it worse.
-
-The two sides of a reader: what asks the service, and what waits for an answer and how it is told.
-
-`ReadReport`: what became of the reads of one reader.
-
-Which reads share which bulk call, and which answer is whose. Pure: no clock, no I/O; `now` is an argument.
-
-Rules:
-- Requests that are equal in every field share one flight for as long as it is queued. Once its batch has left it is
-  never joined: an answer may be older than a write that was acknowledged in the meantime. Nothing is kept after that.
+- Requests that would be sent as the same JSON share one flight for as long as it is queued. Once its batch has left, it
+  is never joined: its answer may be older than a write that was acknowledged in the meantime. Nothing is cached.
 - Answers carry only the signal's key, not the window or the options. So a batch holds at most one flight per key; other
   flights of that key wait for the next batch. Several batches of one key may be under way: each has its own answer, and
   reads have no order to keep.
 - A batch leaves when it is full, or `linger_s` after its oldest flight was offered; at most `limit` are under way.
-- Answers are matched by key. A key that is missing from an answer, or in it twice, is asked again once, alone. Missing
-  again means absent; twice again, see `matching.merged`. Keys that nobody asked for are counted and ignored.
-- An error that is about the content of one item fails only that item: the batch is halved until it is alone.
+- The key decides whose an answer is, its position never does. A key that is missing from an answer, or in it twice, is
+  asked again once, alone. Missing again means absent. Twice again: equal answers are one; parts that have no reading
+  (time and origin) in common are joined in the order of time; anything else breaks the contract. Answers for keys that
+  nobody asked for are counted and ignored.
+- An error is about an item if one item of a bulk call can cause it for all of them. Such a batch is halved until the
+  item is alone, and only that item fails. Being overloaded, down or unreachable is not about an item: asking again in
+  pieces would make it worse.
 - A flight whose waiters have all withdrawn is not asked (any more); one under way goes on and its answer is dropped.
 
 Theory of operation: `_queued` holds every flight that has not left, oldest first. The first flight of each key is in
 `_heads`, the ready line; those behind it are in `_behind[key]`, by their identity. A batch takes the front of the line,
-each taken key lines up at the back with its next flight, so keys take turns and every step costs O(1). What is asked
-again goes to `_again`; it takes turns with the queue, so that a flood of repetitions cannot hold up everyone else.
-Each of the two ends of a call, `settle` and `fail`, returns what to tell whom; telling is the shell's part.
+each taken key lines up at the back with its next flight, so keys take turns. What is asked again goes to `_again`; it
+takes turns with the queue, so that a flood of repetitions cannot hold up everyone else. Every step is O(1): offering,
+withdrawing, and taking a flight. Withdrawing only counts down; nothing is searched.
+Each of the two ends of a call, `settle` and `fail`, returns results; passing them to the waiters is the shell's part.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Container, Hashable, Sequence
+from collections.abc import Awaitable, Container, Hashable, Sequence
+from contextvars import Context
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
@@ -49,80 +44,32 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
 
+W = TypeVar("W")
+
+_AT_ONCE = -math.inf
 _ABOUT_AN_ITEM = frozenset({400, 403, 404, 413, 422})
-"""422 is the document's status for it; 400, 403 and 404 are what other versions say of one bad, foreign or unknown
-signal; 413 is the fault of all together, and halves cure it too."""
+"""422 is the document's status for it; 400, 403 and 404 are what other versions answer to one bad, foreign or unknown
+signal; 413 is caused by all items together, and halves cure it too."""
 
 
-def identity_of(query: SignalQuery) -> Hashable:
-    """Return what is equal for requests that may share one answer, and for no others."""
-    if query.filters is None:
-        return query
-    # To Python 1, 1.0 and True are equal, to JSON they are not; and a mapping has no hash.
-    return attrs.evolve(query, filters=None), orjson.dumps(query.filters, option=orjson.OPT_SORT_KEYS)
+class SendBulkRead(Protocol):
+    """One bulk read: returns the answer's items as they came, in any order. It retries and logs in by itself."""
 
-
-def sorted_out(
-    asked: Container[SignalKey], answers: Sequence[SignalData]
-) -> tuple[dict[SignalKey, SignalData], dict[SignalKey, list[SignalData]], int]:
-    """Sort a bulk answer by key.
-
-    Returns:
-        The first answer of each key asked; all answers of each key that came more than once; how many nobody asked for.
-    """
-    found: dict[SignalKey, SignalData] = {}
-    twice: dict[SignalKey, list[SignalData]] = {}
-    extra = 0
-    for data in answers:
-        key = data.key
-        if key not in asked:
-            extra += 1
-            continue
-        before = len(found)
-        first = found.setdefault(key, data)
-        if len(found) == before:
-            twice.setdefault(key, [first]).append(data)
-    return found, twice, extra
-
-
-def merged(parts: Sequence[SignalData]) -> SignalData | DecodeError:
-    """Return the one answer that several items for the only signal asked are, or why they are none."""
-    distinct: list[SignalData] = []
-    for part in parts:
-        if part not in distinct:
-            distinct.append(part)
-    if len(distinct) == 1:
-        return distinct[0]
-    readings = [{(time, origin) for time, _, _, origin in part.rows()} for part in distinct]
-    if len(set().union(*readings)) == sum(map(len, readings)):
-        try:
-            return SignalData.concat(distinct).sorted()
-        except InvalidInputError:
-            pass  # parts in different units
-    problem = f"{len(parts)} answers that contradict each other, for signal {parts[0].key} asked alone"
-    return DecodeError(problem, operation="signals.read_bulk")
-
-
-def about_an_item(error: BesmartError) -> bool:
-    """Tell whether one item of a bulk call may have brought `error` upon the whole call."""
-    if isinstance(error, DecodeError):
-        return error.path.startswith("$[")
-    return isinstance(error, ApiError) and error.status in _ABOUT_AN_ITEM
-
-
-class Send(Protocol):
-    """One bulk read: returns the answer's items as they came, in any order. Retries and logging in are its business."""
-
-    async def __call__(self, queries: list[SignalQuery], /) -> list[SignalData]:
+    def __call__(self, queries: list[SignalQuery], /) -> Awaitable[list[SignalData]]:
         """Ask the service once; the queries are of different signals."""
         ...
 
 
-class Waiter(Protocol):
-    """What the gatherer keeps for each read: an `asyncio.Future`, or something that behaves like one."""
+class ReadWaiter(Protocol):
+    """What is kept for each read: an `asyncio.Future`, or something that behaves like one."""
+
+    @property
+    def context(self) -> Context | None:
+        """The context of the caller, None if no hook wants it."""
+        ...
 
     def done(self) -> bool:
-        """Tell whether it needs no answer any more."""
+        """Return whether it needs no answer any more."""
         ...
 
     def set_result(self, result: SignalData, /) -> None:
@@ -134,9 +81,50 @@ class Waiter(Protocol):
         ...
 
 
-def tell(landed: Landed[Waiter]) -> None:
-    """Tell everyone who still waits; each gets an error instance of its own, as raising it writes to it."""
-    for flight, answer in landed:
+@attrs.define(eq=False)
+class ReadFlight(Generic[W]):
+    """One distinct request and everyone who waits for its answer.
+
+    Attributes:
+        query: what is asked.
+        offered_s: when it was first offered.
+        waiters: all waiters, those who withdrew included.
+        waiting: how many have not withdrawn and have not been answered.
+    """
+
+    query: SignalQuery
+    offered_s: float
+    waiters: list[W]
+    waiting: int = 1
+
+
+@attrs.frozen(eq=False)
+class ReadBatch(Generic[W]):
+    """One bulk call: at most one flight per key, in the order asked. `number` is 1 for the first."""
+
+    number: int
+    flights: dict[SignalKey, ReadFlight[W]]
+
+    @property
+    def queries(self) -> list[SignalQuery]:
+        """What to ask, in one call."""
+        return [flight.query for flight in self.flights.values()]
+
+    def divisible(self, error: BesmartError) -> bool:
+        """Return whether this call, failed with `error`, is asked again in halves: one item may have caused it."""
+        return len(self.flights) > 1 and about_an_item(error)
+
+    def __len__(self) -> int:
+        return len(self.flights)
+
+
+ReadResults: TypeAlias = list[tuple[ReadFlight[W], SignalData | BesmartError]]
+"""Flights that have ended, each with the answer or error for its waiters."""
+
+
+def resolve(results: ReadResults[ReadWaiter]) -> None:
+    """Pass the results to everyone who still waits; each gets an error instance of its own, as raising changes it."""
+    for flight, answer in results:
         for waiter in flight.waiters:
             if waiter.done():
                 continue
@@ -148,10 +136,10 @@ def tell(landed: Landed[Waiter]) -> None:
 
 
 def unexpected(error: BaseException) -> BesmartError:
-    """Return what to tell where a read ended in a way that nobody foresaw."""
-    told = BesmartError(f"a read ended unexpectedly: {error!r}")
-    told.__cause__ = error
-    return told
+    """Return the error for reads that ended in a way that nobody foresaw."""
+    raised = BesmartError(f"a read ended unexpectedly: {error!r}")
+    raised.__cause__ = error
+    return raised
 
 
 @attrs.frozen(kw_only=True)
@@ -189,68 +177,22 @@ class ReadReport:
     extra: int = 0
 
 
-W = TypeVar("W")
-
-_AT_ONCE = -math.inf
-
-
-@attrs.define(eq=False)
-class Flight(Generic[W]):
-    """One distinct request and everyone who waits for its answer.
-
-    Attributes:
-        query: what is asked.
-        offered_s: when it was first offered.
-        waiters: whoever is to be told, those who withdrew included.
-        waiting: how many have not withdrawn and have not been answered.
-    """
-
-    query: SignalQuery
-    offered_s: float
-    waiters: list[W]
-    waiting: int = 1
-
-
-@attrs.frozen(eq=False)
-class Batch(Generic[W]):
-    """One bulk call: at most one flight per key, in the order asked. `number` is 1 for the first."""
-
-    number: int
-    flights: dict[SignalKey, Flight[W]]
-
-    @property
-    def queries(self) -> list[SignalQuery]:
-        """What to ask, in one call."""
-        return [flight.query for flight in self.flights.values()]
-
-    def divisible(self, error: BesmartError) -> bool:
-        """Tell whether this call, failed with `error`, is asked again in halves: it may be one item's fault."""
-        return len(self) > 1 and about_an_item(error)
-
-    def __len__(self) -> int:
-        return len(self.flights)
-
-
-Landed: TypeAlias = list[tuple[Flight[W], SignalData | BesmartError]]
-"""Flights that have come to an end, each with what to tell its waiters (errors: to each waiter a clone of its own)."""
-
-
-class Gatherer(Generic[W]):
-    """Gathers reads into batches and hands each answer to those who asked.
+class ReadCoalescer(Generic[W]):
+    """Puts reads into batches and finds out which answer belongs to whom.
 
     `W` is whatever the shell waits with; it is stored and returned, never touched.
     """
 
     def __init__(self, *, max_items: int, linger_s: float) -> None:
-        """Start empty: batches of up to `max_items` flights that wait up to `linger_s` for company."""
+        """Start empty: batches of up to `max_items` flights, which wait up to `linger_s` for more."""
         self._max_items = max_items
         self._linger_s = linger_s
-        self._queued: OrderedDict[Flight[W], None] = OrderedDict()
-        self._heads: OrderedDict[SignalKey, Flight[W]] = OrderedDict()
-        self._behind: dict[SignalKey, OrderedDict[Hashable, Flight[W]]] = {}
-        self._again: deque[list[Flight[W]]] = deque()
+        self._queued: OrderedDict[ReadFlight[W], None] = OrderedDict()
+        self._heads: OrderedDict[SignalKey, ReadFlight[W]] = OrderedDict()
+        self._behind: dict[SignalKey, OrderedDict[Hashable, ReadFlight[W]]] = {}
+        self._again: deque[list[ReadFlight[W]]] = deque()
         self._again_next = True
-        self._under_way: set[Batch[W]] = set()
+        self._under_way: set[ReadBatch[W]] = set()
         self._requested = self._shared = self._cancelled = 0
         self._answered = self._absent = self._failed = 0
         self._requests = self._asked_again = self._splits = self._extra = 0
@@ -264,6 +206,10 @@ class Gatherer(Generic[W]):
     def under_way(self) -> int:
         """How many batches have left and not ended."""
         return len(self._under_way)
+
+    def has_under_way(self, batch: ReadBatch[W]) -> bool:
+        """Return whether `batch` has left and not ended."""
+        return batch in self._under_way
 
     @property
     def idle(self) -> bool:
@@ -289,10 +235,10 @@ class Gatherer(Generic[W]):
             extra=self._extra,
         )
 
-    def offer(self, query: SignalQuery, now: float, waiter: W) -> Flight[W]:
+    def offer(self, query: SignalQuery, now: float, waiter: W) -> ReadFlight[W]:
         """Let `waiter` wait for the answer to `query`; an equal request that is still queued is joined."""
         self._requested += 1
-        flight = Flight(query, now, [waiter])
+        flight = ReadFlight(query, now, [waiter])
         head = self._heads.setdefault(query.key, flight)
         if head is not flight:
             queued = self._lined_up(head, flight)
@@ -304,8 +250,8 @@ class Gatherer(Generic[W]):
         self._queued[flight] = None
         return flight
 
-    def withdraw(self, flight: Flight[W]) -> None:
-        """Let one waiter of `flight` go, who is not told anything any more. After the answer it changes nothing."""
+    def withdraw(self, flight: ReadFlight[W]) -> None:
+        """Note that one waiter of `flight` gave up. After the answer it changes nothing."""
         if not flight.waiting:
             return
         flight.waiting -= 1
@@ -314,10 +260,10 @@ class Gatherer(Generic[W]):
             self._drop(flight)
 
     def hurry(self) -> None:
-        """From now on nothing waits for company."""
+        """From now on nothing lingers."""
         self._linger_s = _AT_ONCE
 
-    def poll(self, now: float, limit: int) -> Batch[W] | None:
+    def poll(self, now: float, limit: int) -> ReadBatch[W] | None:
         """Return a batch that is to leave now, None while there is none or `limit` are under way."""
         if len(self._under_way) >= limit:
             return None
@@ -329,18 +275,18 @@ class Gatherer(Generic[W]):
                 return None
             flights = self._front()
         self._requests += 1
-        batch = Batch(self._requests, {flight.query.key: flight for flight in flights})
+        batch = ReadBatch(self._requests, {flight.query.key: flight for flight in flights})
         self._under_way.add(batch)
         return batch
 
     def next_wakeup(self, limit: int) -> float | None:
-        """Return when `poll` will have a batch (`-inf`: now), None if only an offer or the end of a call can tell."""
+        """Return when `poll` will have a batch (`-inf`: now), None if that depends on an offer or the end of a call."""
         if len(self._under_way) >= limit or not (self._queued or self._again):
             return None
         return _AT_ONCE if self._again or self.full else self._oldest_due_s()
 
-    def settle(self, batch: Batch[W], answers: Sequence[SignalData]) -> Landed[W]:
-        """End a call that was answered; what is missing or ambiguous is asked again and does not land yet.
+    def settle(self, batch: ReadBatch[W], answers: Sequence[SignalData]) -> ReadResults[W]:
+        """End a call that was answered; what is missing or ambiguous is asked again and has no result yet.
 
         Args:
             batch: a batch of `poll`'s; one that has ended before settles nothing.
@@ -352,34 +298,34 @@ class Gatherer(Generic[W]):
             return []
         self._under_way.remove(batch)  # not before: if the sorting fails, the call has not ended
         if in_turn:
-            return self._ended(list(zip(batch.flights.values(), answers, strict=True)))
+            return self._counted(list(zip(batch.flights.values(), answers, strict=True)))
         self._extra += extra
-        landed: Landed[W] = []
+        results: ReadResults[W] = []
         for key, flight in batch.flights.items():
             data = found.get(key)
             if data is not None and not (twice and key in twice):
-                landed.append((flight, data))
+                results.append((flight, data))
             elif len(batch) == 1:
-                landed.append((flight, SignalData.missing(key) if data is None else merged(twice[key])))
+                results.append((flight, SignalData.missing(key) if data is None else merged(twice[key])))
             elif flight.waiting:
                 self._asked_again += 1
                 self._again.append([flight])
-        return self._ended(landed)
+        return self._counted(results)
 
-    def fail(self, batch: Batch[W], error: BesmartError) -> Landed[W]:
-        """End a call that failed: its flights land with `error`, unless it is one item's fault, which is looked for."""
+    def fail(self, batch: ReadBatch[W], error: BesmartError) -> ReadResults[W]:
+        """End a call that failed: its flights fail with `error`, or are asked again if one item may have caused it."""
         if batch not in self._under_way:
             return []
         self._under_way.remove(batch)
         flights = [flight for flight in batch.flights.values() if flight.waiting]
         if not batch.divisible(error):
-            return self._ended([(flight, error) for flight in flights])
+            return self._counted([(flight, error) for flight in flights])
         self._splits += 1
         middle = (len(flights) + 1) // 2
         self._again.extend(half for half in (flights[:middle], flights[middle:]) if half)
         return []
 
-    def abandon(self, error: BesmartError) -> Landed[W]:
+    def abandon(self, error: BesmartError) -> ReadResults[W]:
         """End everything at once with `error`: what is queued, to be repeated and under way."""
         flights = list(self._queued)
         flights += [flight for again in self._again for flight in again]
@@ -389,9 +335,13 @@ class Gatherer(Generic[W]):
         self._behind.clear()
         self._again.clear()
         self._under_way.clear()
-        return self._ended([(flight, error) for flight in flights if flight.waiting])
+        results: ReadResults[W] = [(flight, error) for flight in flights if flight.waiting]
+        for flight, _ in results:
+            self._failed += flight.waiting
+            flight.waiting = 0
+        return results
 
-    def _lined_up(self, head: Flight[W], flight: Flight[W]) -> Flight[W]:
+    def _lined_up(self, head: ReadFlight[W], flight: ReadFlight[W]) -> ReadFlight[W]:
         """Put a flight behind the head of its key, unless an equal one is queued; return the one that is."""
         identity = identity_of(flight.query)
         if identity_of(head.query) == identity:
@@ -401,8 +351,8 @@ class Gatherer(Generic[W]):
     def _oldest_due_s(self) -> float:
         return next(iter(self._queued)).offered_s + self._linger_s
 
-    def _front(self) -> list[Flight[W]]:
-        flights: list[Flight[W]] = []
+    def _front(self) -> list[ReadFlight[W]]:
+        flights: list[ReadFlight[W]] = []
         for _ in range(min(self._max_items, len(self._heads))):  # keys that line up again are behind these
             key, flight = self._heads.popitem(last=False)
             del self._queued[flight]
@@ -417,7 +367,7 @@ class Gatherer(Generic[W]):
             if not line:
                 del self._behind[key]
 
-    def _drop(self, flight: Flight[W]) -> None:
+    def _drop(self, flight: ReadFlight[W]) -> None:
         key = flight.query.key
         del self._queued[flight]
         if self._heads[key] is flight:
@@ -429,15 +379,15 @@ class Gatherer(Generic[W]):
         if not line:
             del self._behind[key]
 
-    def _repeated(self) -> list[Flight[W]] | None:
+    def _repeated(self) -> list[ReadFlight[W]] | None:
         while self._again:
             flights = [flight for flight in self._again.popleft() if flight.waiting]
             if flights:
                 return flights
         return None
 
-    def _ended(self, landed: Landed[W]) -> Landed[W]:
-        for flight, answer in landed:
+    def _counted(self, results: ReadResults[W]) -> ReadResults[W]:
+        for flight, answer in results:
             if isinstance(answer, BesmartError):
                 self._failed += flight.waiting
             elif answer.absent:
@@ -445,4 +395,60 @@ class Gatherer(Generic[W]):
             else:
                 self._answered += flight.waiting
             flight.waiting = 0
-        return landed
+        return results
+
+
+def identity_of(query: SignalQuery) -> Hashable:
+    """Return what is equal for requests that may share one answer, and for no others."""
+    if query.filters is None:
+        return query
+    # To Python 1, 1.0 and True are equal, to JSON they are not; and a mapping has no hash.
+    return attrs.evolve(query, filters=None), orjson.dumps(query.filters, option=orjson.OPT_SORT_KEYS)
+
+
+def sorted_out(
+    asked: Container[SignalKey], answers: Sequence[SignalData]
+) -> tuple[dict[SignalKey, SignalData], dict[SignalKey, list[SignalData]], int]:
+    """Sort a bulk answer by key.
+
+    Returns:
+        The first answer of each key asked; all answers of each key that came more than once; how many nobody asked for.
+    """
+    found: dict[SignalKey, SignalData] = {}
+    twice: dict[SignalKey, list[SignalData]] = {}
+    extra = 0
+    for data in answers:
+        key = data.key
+        if key not in asked:
+            extra += 1
+            continue
+        before = len(found)
+        first = found.setdefault(key, data)
+        if len(found) == before:
+            twice.setdefault(key, [first]).append(data)
+    return found, twice, extra
+
+
+def merged(parts: Sequence[SignalData]) -> SignalData | DecodeError:
+    """Return the one answer that several items make up for a signal asked alone, or the error if they contradict."""
+    distinct: list[SignalData] = []
+    for part in parts:
+        if part not in distinct:
+            distinct.append(part)
+    if len(distinct) == 1:
+        return distinct[0]
+    readings = [{(time, origin) for time, _, _, origin in part.rows()} for part in distinct]
+    if len(set().union(*readings)) == sum(map(len, readings)):
+        try:
+            return SignalData.concat(distinct).sorted()
+        except InvalidInputError:
+            pass  # parts in different units
+    problem = f"{len(parts)} answers that contradict each other, for signal {parts[0].key} asked alone"
+    return DecodeError(problem, operation="signals.read_bulk")
+
+
+def about_an_item(error: BesmartError) -> bool:
+    """Return whether one item of a bulk call may have caused `error` for the whole call."""
+    if isinstance(error, DecodeError):
+        return error.path.startswith("$[")
+    return isinstance(error, ApiError) and error.status in _ABOUT_AN_ITEM

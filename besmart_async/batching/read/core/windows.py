@@ -55,7 +55,7 @@ class Part:
 
 
 def divisible(query: SignalQuery) -> bool:
-    """Tell whether every row of the answer stands for itself, so that the window may be cut."""
+    """Return whether every row of the answer stands for itself, so that the window may be cut."""
     together = query.get_last or query.is_chart or query.filters
     return not together and query.delta_t is None and query.output_unit_id is None
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
-from besmart_async.batching.read.core.coalescer import Batch, Gatherer, Landed, about_an_item, identity_of
+from besmart_async.batching.read.core.coalescer import (
+    ReadBatch,
+    ReadCoalescer,
+    ReadFlight,
+    ReadResults,
+    about_an_item,
+    identity_of,
+)
 from besmart_async.errors import (
     BesmartError,
     DecodeError,
@@ -36,17 +44,17 @@ def refused() -> UnprocessableError:
     return UnprocessableError(422, "no", "signals.read_bulk", Response(422))
 
 
-def gatherer(max_items: int = 200, linger_s: float = 0.005) -> Gatherer[str]:
-    return Gatherer(max_items=max_items, linger_s=linger_s)
+def gatherer(max_items: int = 200, linger_s: float = 0.005) -> ReadCoalescer[str]:
+    return ReadCoalescer(max_items=max_items, linger_s=linger_s)
 
 
-def left(gather: Gatherer[str], now: float = 1.0) -> Batch[str]:
+def left(gather: ReadCoalescer[str], now: float = 1.0) -> ReadBatch[str]:
     batch = gather.poll(now, NO_LIMIT)
     assert batch is not None
     return batch
 
 
-def told(landed: Landed[str]) -> dict[str, SignalData | BesmartError]:
+def told(landed: ReadResults[str]) -> dict[str, SignalData | BesmartError]:
     return {waiter: said for flight, said in landed for waiter in flight.waiters}
 
 
@@ -312,3 +320,30 @@ def test_abandoning_ends_what_is_queued_repeated_and_under_way() -> None:
     assert gather.idle
     assert gather.settle(under_way, [answer(asked(3))]) == []
     assert gather.report.pending == 0
+
+
+class Compared:
+    """Waits, and counts how often anything is compared with it, as a search of a list would."""
+
+    count = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.count += 1
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("windows", [1, 20_000], ids=["one flight", "a flight each"])
+def test_waiters_that_leave_at_random_are_not_searched_for(windows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Compared, "count", 0)
+    for name in ("__eq__", "__hash__"):
+        monkeypatch.setattr(ReadFlight, name, getattr(Compared, name))
+    gather = ReadCoalescer[Compared](max_items=200, linger_s=60.0)
+    flights = [gather.offer(asked(number % 300, number % windows), 0.0, Compared()) for number in range(20_000)]
+    random.Random(1).shuffle(flights)
+    for flight in flights:
+        gather.withdraw(flight)
+    assert Compared.count == 0
+    assert gather.idle
+    assert (gather.report.cancelled, gather.report.pending) == (20_000, 0)

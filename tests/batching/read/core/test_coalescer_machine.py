@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from besmart_async.batching.read.core.coalescer import Batch, Flight, Gatherer, Landed, identity_of
+from besmart_async.batching.read.core.coalescer import ReadBatch, ReadCoalescer, ReadFlight, ReadResults, identity_of
 from besmart_async.errors import BesmartError, Response, UnprocessableError
 from besmart_async.models import SignalData, SignalKey, SignalQuery
 
@@ -32,7 +32,7 @@ def refused() -> UnprocessableError:
 class Read:
     query: SignalQuery
     offered_at: int
-    flight: Flight[int]
+    flight: ReadFlight[int]
     withdrawn: bool = False
     said: SignalData | BesmartError | None = None
 
@@ -52,11 +52,11 @@ class Gathering(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gather: Gatherer[int] = Gatherer(max_items=self.MAX_ITEMS, linger_s=self.LINGER)
+        self.gather: ReadCoalescer[int] = ReadCoalescer(max_items=self.MAX_ITEMS, linger_s=self.LINGER)
         self.now = 0
         self.reads: list[Read] = []
-        self.queued: dict[Any, Flight[int]] = {}
-        self.under_way: list[tuple[Batch[int], int]] = []
+        self.queued: dict[Any, ReadFlight[int]] = {}
+        self.under_way: list[tuple[ReadBatch[int], int]] = []
         self.refused_keys: set[SignalKey] = set()
 
     @rule(query=QUERIES)
@@ -124,7 +124,7 @@ class Gathering(RuleBasedStateMachine):
         if not self.waiting_for(read.flight) and self.queued.get(identity_of(read.query)) is read.flight:
             del self.queued[identity_of(read.query)]
 
-    def hear(self, landed: Landed[int], batch: Batch[int], left_at: int, counts: dict[SignalKey, int]) -> None:
+    def hear(self, landed: ReadResults[int], batch: ReadBatch[int], left_at: int, counts: dict[SignalKey, int]) -> None:
         for flight, said in landed:
             assert batch.flights[flight.query.key] is flight
             for waiter in flight.waiters:
@@ -147,7 +147,7 @@ class Gathering(RuleBasedStateMachine):
     def true_answer(self, query: SignalQuery, left_at: int) -> SignalData:
         return SignalData(query.key, [left_at], [f"{query.since} {query.filters}"])
 
-    def waiting_for(self, flight: Flight[int]) -> list[Read]:
+    def waiting_for(self, flight: ReadFlight[int]) -> list[Read]:
         return [read for read in self.reads if read.flight is flight and not read.withdrawn and read.said is None]
 
     def nothing_is_overdue(self) -> None:
@@ -192,10 +192,10 @@ TestGathering = Gathering.TestCase
 @pytest.mark.parametrize("reads", [20_000, pytest.param(100_000, marks=pytest.mark.long)])
 def test_of_many_reads_through_a_careless_service_none_is_misdelivered(reads: int) -> None:
     dice = random.Random(7)
-    gather: Gatherer[int] = Gatherer(max_items=200, linger_s=0.005)
+    gather: ReadCoalescer[int] = ReadCoalescer(max_items=200, linger_s=0.005)
     wanted = [asked(dice.randrange(500), dice.randrange(20)) for _ in range(reads)]
     said: dict[int, SignalData | BesmartError] = {}
-    calls: list[Batch[int]] = []
+    calls: list[ReadBatch[int]] = []
 
     def end_a_call() -> None:
         batch = calls.pop(dice.randrange(len(calls)))

@@ -31,7 +31,7 @@ class StoredReading(NamedTuple):
 
 
 @attrs.define
-class Columns:
+class ReadingColumns:
     """Readings in columns of one length."""
 
     time: list[float] = attrs.field(factory=list[float])
@@ -39,12 +39,12 @@ class Columns:
     type: list[str] = attrs.field(factory=list[str])
     origin: list[int] = attrs.field(factory=list[int])
 
-    def take(self, positions: list[int]) -> Columns:
+    def take(self, positions: list[int]) -> ReadingColumns:
         """The rows at these positions."""
-        return Columns(*([column[i] for i in positions] for column in attrs.astuple(self, recurse=False)))
+        return ReadingColumns(*([column[i] for i in positions] for column in attrs.astuple(self, recurse=False)))
 
 
-class Readings:
+class ReadingStore:
     """The readings' tables."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -52,7 +52,7 @@ class Readings:
         found = connection.execute("SELECT max(sequence) FROM reading").fetchone()[0]
         self._sequence = count((found or 0) + 1)
 
-    def append(self, key: SignalTriple, columns: Columns, acquired: float) -> None:
+    def append(self, key: SignalTriple, columns: ReadingColumns, acquired: float) -> None:
         """Store readings as newly acquired, in their order."""
         values = columns.value
         if not set(map(type, values)) <= {int, float, type(None)}:
@@ -76,11 +76,11 @@ class Readings:
 
     def window(
         self, key: SignalTriple, since: float, till: float, *, inclusive: bool, origin: int | None = None
-    ) -> Columns:
+    ) -> ReadingColumns:
         """Every acquisition in a window, ordered by time, then acquisition; deletions included."""
         signal = self._known(key)
         if signal is None:
-            return Columns()
+            return ReadingColumns()
         end = "<=" if inclusive else "<"
         sql = f"SELECT time, value, type, origin FROM reading WHERE signal = ? AND time >= ? AND time {end} ?"  # noqa: S608
         values: list[object] = [signal, since, till]
@@ -89,8 +89,8 @@ class Readings:
             values.append(origin)
         rows = self._connection.execute(sql + " ORDER BY time, sequence", values).fetchall()
         if not rows:
-            return Columns()
-        columns = Columns(*map(list, zip(*rows, strict=True)))
+            return ReadingColumns()
+        columns = ReadingColumns(*map(list, zip(*rows, strict=True)))
         if str in set(map(type, columns.value)):
             columns.value = [_unpacked(value) for value in columns.value]
         return columns
@@ -129,7 +129,7 @@ class Readings:
         return int(self._connection.execute(sql, key).lastrowid or 0)
 
 
-def newest(columns: Columns) -> Columns:
+def newest(columns: ReadingColumns) -> ReadingColumns:
     """Only the newest acquisition of every (time, origin)."""
     if len(set(columns.time)) == len(columns.time):
         return columns
@@ -137,7 +137,7 @@ def newest(columns: Columns) -> Columns:
     return columns.take(sorted(last.values()))
 
 
-def without_removed(columns: Columns) -> Columns:
+def without_removed(columns: ReadingColumns) -> ReadingColumns:
     """Without deletions and the acquisitions they hide."""
     if REMOVED not in columns.type:
         return columns

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from besmart_async.simulator.routes import Param, Reply, Route, Schema
+from besmart_async.simulator.dialect import dialect_of
+from besmart_async.simulator.routing.declarations import OK, Param, Reply, Route
 from besmart_async.simulator.settings import Settings
 
-_PROBLEM: Schema = {"type": "object", "properties": {"detail": {}}, "required": ["detail"]}
 _ELSEWHERE = {
     401: "Not valid authentication credentials",
     404: "Failed attempt - no resource",
@@ -65,9 +65,7 @@ def _operation(route: Route, settings: Settings, choices: Mapping[str, list[Any]
         operation["description"] = route.description
     if route.body is not None:
         content = {"schema": route.body.schema, "example": route.body.example}
-        media = [route.body.media]
-        if settings.live and "application/json" not in media:
-            media.append("application/json")
+        media = dialect_of(settings).media_types(route.body.media)
         required = route.body.required or not settings.samples
         # A text body holds JSON; sent as JSON it may be any.
         contents = {m: content if m == route.body.media else {"schema": {}} for m in media}
@@ -76,7 +74,7 @@ def _operation(route: Route, settings: Settings, choices: Mapping[str, list[Any]
 
 
 def _security(route: Route, settings: Settings) -> list[dict[str, list[str]]]:
-    optional = settings.live and route.security == "ApiKeyAuth"
+    optional = route.security == "ApiKeyAuth" and not dialect_of(settings).key_required
     return [{route.security: []}, {}] if optional else [{route.security: []}]
 
 
@@ -99,7 +97,7 @@ def _parameter(param: Param, choices: Mapping[str, list[Any]]) -> dict[str, Any]
 def _responses(route: Route, settings: Settings) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for reply in route.replies:
-        status = 204 if settings.live and reply.status == 200 and reply.example == "OK" else reply.status
+        status = dialect_of(settings).changed_status() if reply is OK else reply.status
         responses[str(status)] = _response(reply, status, settings)
     for status, description in _ELSEWHERE.items():
         if str(status) not in responses:
@@ -116,12 +114,12 @@ def _response(reply: Reply, status: int, settings: Settings) -> dict[str, Any]:
         return response
     if status == 413:
         response["content"] = {"text/html": {"schema": reply.schema}}
-    elif settings.live and status >= 400:
-        media = "application/problem+json" if status in (401, 403, 405) else "application/json"
-        response["content"] = {media: {"schema": _PROBLEM}}
+        return response
+    content: dict[str, Any] = {"schema": reply.schema}
+    if reply.example is not None:
+        content["example"] = reply.example
+    if status >= 400:
+        response["content"] = dialect_of(settings).error_content(status, content)
     else:
-        content: dict[str, Any] = {"schema": reply.schema}
-        if reply.example is not None:
-            content["example"] = reply.example
         response["content"] = {"application/json": content}
     return response

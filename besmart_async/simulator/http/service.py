@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from besmart_async.simulator import table
-from besmart_async.simulator.answers import Answer, refused, too_large
-from besmart_async.simulator.arrivals import Arrival, RecordedRequest
-from besmart_async.simulator.call import Call
-from besmart_async.simulator.database import transaction
-from besmart_async.simulator.delivery import ABORT, Delivery, end_connection
+from besmart_async.simulator.dialect import dialect_of
+from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.faults import Fault, Faults
-from besmart_async.simulator.refusals import Refusal
-from besmart_async.simulator.routes import Route
+from besmart_async.simulator.http.refusals import Refusal
+from besmart_async.simulator.http.requests import Arrival, RecordedRequest
+from besmart_async.simulator.http.responses import ServiceResponse, too_large
+from besmart_async.simulator.http.sending import ABORT, ResponseSender, end_connection
+from besmart_async.simulator.http.tokens import Tokens
+from besmart_async.simulator.routing import router
+from besmart_async.simulator.routing.declarations import Route
+from besmart_async.simulator.routing.validation import json_body, path_values, query_values
 from besmart_async.simulator.settings import Settings
-from besmart_async.simulator.store import Store
-from besmart_async.simulator.tokens import Tokens
-from besmart_async.simulator.validation import json_body, path_values, query_values
+from besmart_async.simulator.storage.database import transaction
+from besmart_async.simulator.storage.store import EntityStore
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 class Service:
     """The 26 operations over ASGI, with everything a test may want to see or break."""
 
-    def __init__(self, settings: Settings, store: Store, tokens: Tokens, faults: Faults, graph_names: set[str]) -> None:
+    def __init__(
+        self, settings: Settings, store: EntityStore, tokens: Tokens, faults: Faults, graph_names: set[str]
+    ) -> None:
         self.settings = settings
         self.store = store
         self.tokens = tokens
@@ -47,9 +50,9 @@ class Service:
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         try:
-            delivery = Delivery(scope, receive, send, self.settings, record)
+            sender = ResponseSender(scope, receive, send, self.settings, record)
             if self._refuse_unread(record):
-                await delivery.send(too_large(), close=True)
+                await sender.send(too_large(), close=True)
                 return
             body = await _read(receive)
             if body is None:
@@ -57,7 +60,7 @@ class Service:
             record.body_bytes = len(body)
             record.body = body if self.settings.keep_bodies else None
             arrival = Arrival(record=record, route=route, found=found, body=body)
-            await self._serve(arrival, refusal, delivery, self.faults.take(arrival))
+            await self._serve(arrival, refusal, sender, self.faults.take(arrival))
         finally:
             self.in_flight -= 1
             record.finished_at = self.settings.now_ms()
@@ -66,7 +69,7 @@ class Service:
         path = scope["path"][len(scope.get("root_path", "")) :] or "/"
         route, found, refusal = None, dict[str, str](), None
         try:
-            route, found = table.find(scope["method"], path)
+            route, found = router.find(scope["method"], path)
         except Refusal as error:
             refusal = error
         record = RecordedRequest(
@@ -88,58 +91,59 @@ class Service:
         record.body_bytes = int(length)
         return int(length) > limit
 
-    async def _serve(self, arrival: Arrival, refusal: Refusal | None, delivery: Delivery, hit: list[Fault]) -> None:
+    async def _serve(self, arrival: Arrival, refusal: Refusal | None, sender: ResponseSender, hit: list[Fault]) -> None:
         record = arrival.record
         record.faults = len(hit)
         await _wait(sum(fault.latency_s for fault in hit))
         decisive = next((fault for fault in hit if fault.decisive), Fault())
         if decisive.reset == "before":
-            await end_connection(delivery.scope, delivery.receive, ABORT)
+            await end_connection(sender.scope, sender.receive, ABORT)
             return
-        answer = Answer(500)
+        answer = ServiceResponse(500)
         if decisive.status is None or decisive.apply:
             answer = self._answer(arrival, refusal, decisive)
         await _wait(sum(fault.latency_after_s for fault in hit))
         if decisive.reset == "after":
-            await end_connection(delivery.scope, delivery.receive, ABORT)
+            await end_connection(sender.scope, sender.receive, ABORT)
             return
         if 200 <= answer.status < 300 and arrival.operation == "sensors.post_signals_data":
             answer = self._rearranged(answer, hit)
-        await delivery.send_faulty(answer, decisive, hit, self.faults.random)
+        await sender.send_faulty(answer, decisive, hit, self.faults.random)
 
-    def _rearranged(self, answer: Answer, hit: list[Fault]) -> Answer:
+    def _rearranged(self, answer: ServiceResponse, hit: list[Fault]) -> ServiceResponse:
         if not any(f.shuffle or f.drop or f.drop_keys or f.duplicate or f.extra for f in hit):
             return answer
-        return Answer.of(answer.status, self.faults.rearranged(orjson.loads(answer.body), hit))
+        return ServiceResponse.of(answer.status, self.faults.rearranged(orjson.loads(answer.body), hit))
 
-    def _answer(self, arrival: Arrival, refusal: Refusal | None, fault: Fault) -> Answer:
+    def _answer(self, arrival: Arrival, refusal: Refusal | None, fault: Fault) -> ServiceResponse:
         """The answer of a service without faults, the partial application of a bulk write aside."""
         limit = self.settings.max_body_bytes
         if limit is not None and len(arrival.body) > limit:
             return too_large()
+        dialect = dialect_of(self.settings)
         try:
             if refusal is not None or arrival.route is None:
                 raise refusal or Refusal(404, "Resource not found")
             with transaction(self.store.connection):
-                call = self._call(arrival, arrival.route, fault)
-                answer = arrival.route.handler(call)
+                context = self._context(arrival, arrival.route, fault)
+                answer = arrival.route.handler(context)
             arrival.record.applied = True
-        except table.MethodNotAllowed as error:
-            return refused(error, self.settings, (("allow", ", ".join(error.allowed)),))
+        except router.MethodNotAllowed as error:
+            return dialect.refused(error, (("allow", ", ".join(error.allowed)),))
         except Refusal as error:
-            return refused(error, self.settings)
+            return dialect.refused(error)
         if fault.apply_items is not None:
-            return refused(Refusal(500, "ServerError"), self.settings)
+            return dialect.refused(Refusal(500, "ServerError"))
         return answer
 
-    def _call(self, arrival: Arrival, route: Route, fault: Fault) -> Call:
+    def _context(self, arrival: Arrival, route: Route, fault: Fault) -> RequestContext:
         headers = arrival.headers
         token = _bearer(headers.get("authorization"))
         if route.security == "BearerAuth":
             self.tokens.check(token)
         params = path_values(route, arrival.found, samples=self.settings.samples)
         params.update(query_values(route, arrival.record.query.encode("latin-1")))
-        return Call(
+        return RequestContext(
             store=self.store,
             tokens=self.tokens,
             settings=self.settings,
@@ -170,9 +174,12 @@ class Service:
 
     def _check_media(self, content_type: str, expected: str) -> None:
         media, _, options = content_type.partition(";")
-        accepted = {expected, "application/json"} if self.settings.live else {expected}
         charset = options.strip().lower().removeprefix("charset=").strip('"')
-        if media.strip().lower() not in accepted or charset not in ("", "utf-8", "utf8"):
+        if media.strip().lower() not in dialect_of(self.settings).media_types(expected) or charset not in (
+            "",
+            "utf-8",
+            "utf8",
+        ):
             raise Refusal(415, f"Content-Type {content_type!r} is not supported, send {expected}")
 
 

@@ -11,8 +11,8 @@ from besmart_async.simulator.endpoints import (
     tasks,
     users,
 )
-from besmart_async.simulator.refusals import Refusal, not_found
-from besmart_async.simulator.routes import Route
+from besmart_async.simulator.http.refusals import Refusal, not_found
+from besmart_async.simulator.routing.declarations import Route
 
 ROUTES: tuple[Route, ...] = (
     *users.ROUTES,

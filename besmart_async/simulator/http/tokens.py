@@ -1,15 +1,15 @@
-"""Sessions: who may call, and until when."""
+"""Sessions: who may context, and until when."""
 
 from __future__ import annotations
 
 import random
 
-from besmart_async.simulator.refusals import unauthorized
+from besmart_async.simulator.http.refusals import unauthorized
 from besmart_async.simulator.settings import Settings
 
 
 class Tokens:
-    """The tokens handed out, each with its expiration in ms. Clock and lifetime come from the settings."""
+    """The issued tokens, each with its expiration in ms. Clock and lifetime come from the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -33,7 +33,7 @@ class Tokens:
         return token, self._expires[token]
 
     def check(self, token: str | None) -> str:
-        """The token, if it is good.
+        """The token, if it is valid.
 
         Raises:
             Refusal: 401 without a token, or with one that is unknown or expired.

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import orjson
 
-from besmart_async.simulator.refusals import Refusal, not_found, unprocessable
-from besmart_async.simulator.routes import INT64_MAX, INT64_MIN, Param, Route
+from besmart_async.simulator.http.refusals import Refusal, not_found, unprocessable
+from besmart_async.simulator.routing.declarations import INT64_MAX, INT64_MIN, Param, Route
 
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -19,10 +19,10 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def path_values(route: Route, found: Mapping[str, str], *, samples: bool) -> dict[str, Any]:
-    """The path's parameters; one that is no integer names no resource.
+    """The path's parameters; a value that is not an integer is an unknown resource.
 
     Raises:
-        Refusal: 404 for a value that is no integer.
+        Refusal: 404 for a value that is not an integer.
     """
     values: dict[str, Any] = {}
     for param in route.path_params:

@@ -1,4 +1,4 @@
-"""What a fresh simulator holds, so that the document's own samples find what they name.
+"""The data of a new simulator: everything that the samples in the document refer to.
 
 Sensor types and signal types are as the document shows them where it does, and plausible elsewhere. Clients are 1, 2,
 12 and 13; sensors 1.1 to 1.3, 2.12, 12.122 (with a day of readings), 13.44143 (with the states 21310 and 7986) and
@@ -12,9 +12,9 @@ from typing import Any
 
 import attrs
 
-from besmart_async.simulator.database import transaction
-from besmart_async.simulator.readings import Columns
-from besmart_async.simulator.store import Store
+from besmart_async.simulator.storage.database import transaction
+from besmart_async.simulator.storage.readings import ReadingColumns
+from besmart_async.simulator.storage.store import EntityStore
 
 DAY_START_MS = 1_577_836_800_000  # 2020-01-01, the time of the document's examples
 QUARTER_MS = 900_000
@@ -77,7 +77,7 @@ class Seed:
 TYPES_ONLY = Seed(sensors=(), meter_types=(), states=False, readings=False)
 
 
-def sow(store: Store, seed: Seed) -> None:
+def fill(store: EntityStore, seed: Seed) -> None:
     """Fill an empty database."""
     with transaction(store.connection):
         for type_id, name, description in seed.sensor_types:
@@ -91,9 +91,9 @@ def sow(store: Store, seed: Seed) -> None:
             row = {"client_cid": client_cid, "id": type_id, "meter_type_name": name}
             store.insert("meter_type", {**row, "number_of_phases": phases, "is_ami": is_ami})
         if seed.states:
-            _sow_states(store)
+            _add_states(store)
         if seed.readings:
-            _sow_readings(store)
+            _add_readings(store)
 
 
 def signal_type_row(
@@ -120,7 +120,7 @@ def signal_type_row(
     }
 
 
-def _sow_states(store: Store) -> None:
+def _add_states(store: EntityStore) -> None:
     state: dict[str, Any] = {
         "client_cid": 13,
         "sensor_mid": 44143,
@@ -137,10 +137,10 @@ def _sow_states(store: Store) -> None:
     store.insert("signal_state", {"signal_state_id": 798649, "sensor_state_id": 21310, **signal_state, "info": info})
 
 
-def _sow_readings(store: Store) -> None:
+def _add_readings(store: EntityStore) -> None:
     times: list[float] = [DAY_START_MS + i * QUARTER_MS for i in range(96)]
     used = [round(0.2 + 0.15 * math.sin(i / 96 * 2 * math.pi), 3) for i in range(96)]
     register = [round(10.01 + sum(used[:i]), 3) for i in range(96)]
     kinds, origins = ["DBL"] * 96, [1] * 96
-    store.readings.append((12, 122, 32), Columns(times, list(register), kinds, origins), DAY_START_MS)
-    store.readings.append((1, 1, 1), Columns(times, list(used), kinds, origins), DAY_START_MS)
+    store.readings.append((12, 122, 32), ReadingColumns(times, list(register), kinds, origins), DAY_START_MS)
+    store.readings.append((1, 1, 1), ReadingColumns(times, list(used), kinds, origins), DAY_START_MS)

@@ -6,32 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from besmart_async.simulator.refusals import unprocessable
+from besmart_async.simulator.dialect import DocumentedDialect, dialect_of
+from besmart_async.simulator.http.refusals import unprocessable
 
 if TYPE_CHECKING:
+    from besmart_async.simulator.faults import Poison
+    from besmart_async.simulator.http.tokens import Tokens
     from besmart_async.simulator.settings import Settings
-    from besmart_async.simulator.store import Store
-    from besmart_async.simulator.tokens import Tokens
-
-
-SignalTriple = tuple[int, int, int]
-
-
-@attrs.define
-class Poison:
-    """Signals and readings that make a write fail as a whole."""
-
-    signals: set[SignalTriple] = attrs.field(factory=set[SignalTriple])
-    readings: dict[SignalTriple, set[float]] = attrs.field(factory=dict[SignalTriple, set[float]])
-    named: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.signals or self.readings)
+    from besmart_async.simulator.storage.store import EntityStore
 
 
 @attrs.define(kw_only=True)
-class Call:
-    """One validated request.
+class RequestContext:
+    """One validated request, and what its handler may use.
 
     Attributes:
         store: The tables.
@@ -47,17 +34,22 @@ class Call:
         runs: The graphs that were run, in their order.
     """
 
-    store: Store
+    store: EntityStore
     tokens: Tokens
     settings: Settings
     params: dict[str, Any] = attrs.field(factory=dict[str, Any])
     body: Any = None
     token: str | None = None
     api_key: str | None = None
-    poison: Poison = attrs.field(factory=Poison)
+    poison: Poison
     apply_items: int | None = None
     graph_names: set[str] = attrs.field(factory=set[str])
     runs: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]])
+
+    @property
+    def dialect(self) -> DocumentedDialect:
+        """The dialect to answer in."""
+        return dialect_of(self.settings)
 
     @property
     def now_ms(self) -> float:

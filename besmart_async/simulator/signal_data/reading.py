@@ -6,10 +6,10 @@ from typing import Any
 
 import attrs
 
-from besmart_async.simulator import aggregation, units
-from besmart_async.simulator.call import Call
-from besmart_async.simulator.readings import Columns, newest, without_removed
-from besmart_async.simulator.refusals import unprocessable
+from besmart_async.simulator.endpoints.context import RequestContext
+from besmart_async.simulator.http.refusals import unprocessable
+from besmart_async.simulator.signal_data import aggregation, units
+from besmart_async.simulator.storage.readings import ReadingColumns, newest, without_removed
 
 MAX_DELTA_T = 60 * 24 * 366 * 100
 
@@ -52,15 +52,15 @@ class WindowQuery:
         return self.client_cid, self.sensor_mid, self.signal_type_moid
 
 
-def read(call: Call, asked: WindowQuery) -> dict[str, Any] | None:
+def read(context: RequestContext, asked: WindowQuery) -> dict[str, Any] | None:
     """The answer's item, None for a sensor or signal type that does not exist."""
-    signal_type = call.store.signal_type(asked.signal_type_moid)
-    if signal_type is None or not call.store.has_sensor(asked.client_cid, asked.sensor_mid):
+    signal_type = context.store.signal_type(asked.signal_type_moid)
+    if signal_type is None or not context.store.has_sensor(asked.client_cid, asked.sensor_mid):
         return None
     unit = units.BY_ID[signal_type["unit_id"]]
     incremental = bool(signal_type["is_incremental"])
     target = _target(asked, unit, signal_type["chart_expected_unit"], incremental=incremental)
-    columns = _rows(call, asked)
+    columns = _rows(context, asked)
     if asked.delta_t is not None:
         columns = aggregation.aggregate(columns, asked.delta_t, incremental=incremental)
     if not units.convertible(unit, target):
@@ -74,15 +74,15 @@ def read(call: Call, asked: WindowQuery) -> dict[str, Any] | None:
         "data": attrs.asdict(columns, recurse=False),
         "unit": target.symbol,
     }
-    return {**item, "time_tstorage": 0.001, "time_other": 0.0001} if call.settings.live else item
+    return {**item, **context.dialect.read_fields}
 
 
-def _rows(call: Call, asked: WindowQuery) -> Columns:
-    columns = call.store.readings.window(
+def _rows(context: RequestContext, asked: WindowQuery) -> ReadingColumns:
+    columns = context.store.readings.window(
         asked.key,
         asked.since,
         asked.till,
-        inclusive=call.settings.till_inclusive,
+        inclusive=context.settings.till_inclusive,
         origin=asked.signal_origin_id,
     )
     if asked.get_last or asked.delta_t is not None:
@@ -90,7 +90,9 @@ def _rows(call: Call, asked: WindowQuery) -> Columns:
     return columns if asked.raw and asked.delta_t is None else without_removed(columns)
 
 
-def _target(asked: WindowQuery, unit: units.Unit, chart: str | None, *, incremental: bool) -> units.Unit:
+def _target(
+    asked: WindowQuery, unit: units.UnitOfMeasure, chart: str | None, *, incremental: bool
+) -> units.UnitOfMeasure:
     """The unit of the answer: the one asked for, the chart's, or the signal type's own."""
     if asked.output_unit_id is not None:
         target = units.BY_ID[asked.output_unit_id]
@@ -107,7 +109,7 @@ def _target(asked: WindowQuery, unit: units.Unit, chart: str | None, *, incremen
     return expected if chartable or units.convertible(unit, expected) else unit
 
 
-def _convert(columns: Columns, unit: units.Unit, target: units.Unit) -> None:
+def _convert(columns: ReadingColumns, unit: units.UnitOfMeasure, target: units.UnitOfMeasure) -> None:
     if unit is target:
         return
     converted = units.convert(columns.value, unit, target)

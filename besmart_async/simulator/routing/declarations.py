@@ -1,9 +1,11 @@
-"""The vocabulary of the route table: one declaration validates requests and is published as OpenAPI.
+"""What an operation declares: one declaration checks requests and is published as OpenAPI.
 
-Theory of operation: `endpoints/*` declare `Route` values, `table.py` collects them, `matching.py` finds one by method
-and path, `validation.py` checks a request against it and `publishing.py` turns the same values into the OpenAPI
-document. An answer the 0.1.5 document does not list is declared with `documented=False` and published with
-`x-documented: false`, so both the strictness and its distance from the document stay visible.
+Theory of operation: `endpoints/*` declare `Route` values, `router.py` collects them and finds one by method and path,
+`validation.py` checks a request against it, and `openapi.py` turns the same values into the OpenAPI document. A status
+that the 0.1.5 document does not list is declared with `documented=False` and published with `x-documented: false`, so
+both the strictness and its distance from the document stay visible.
+
+The schemas and replies that many operations share stand at the end.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 if TYPE_CHECKING:
-    from besmart_async.simulator.answers import Answer
-    from besmart_async.simulator.call import Call
+    from besmart_async.simulator.endpoints.context import RequestContext
+    from besmart_async.simulator.http.responses import ServiceResponse
 
 Kind = Literal["integer", "number", "boolean", "string", "object"]
 Schema = dict[str, Any]
@@ -80,7 +82,7 @@ def query(
 
 @attrs.frozen(kw_only=True)
 class Body:
-    """What a request carries; `absent` stands for the body of a request that has none, where none is required."""
+    """The body of a request; `absent` is used instead where a body is optional and the request has none."""
 
     media: Literal["text/plain", "application/json"]
     schema: Schema
@@ -113,7 +115,7 @@ class Route:
     path: str
     tag: str
     summary: str
-    handler: Callable[[Call], Answer]
+    handler: Callable[[RequestContext], ServiceResponse]
     description: str = ""
     params: tuple[Param, ...] = ()
     body: Body | None = None
@@ -139,3 +141,50 @@ class Route:
     def documents(self, status: int) -> bool:
         """Whether the 0.1.5 document lists this status for the operation."""
         return any(reply.status == status and reply.documented for reply in self.replies)
+
+
+INT: Schema = {"type": "integer", "format": "int64"}
+NUMBER: Schema = {"type": "number"}
+BOOL: Schema = {"type": "boolean"}
+TEXT: Schema = {"type": "string"}
+
+
+def nullable(schema: Schema) -> Schema:
+    """The schema, or null."""
+    return {**schema, "nullable": True}
+
+
+def listed(schema: Schema) -> Schema:
+    """A list of it."""
+    return {"type": "array", "items": schema}
+
+
+def model(fields: dict[str, Schema], *, optional: tuple[str, ...] = ()) -> Schema:
+    """An object; the service may add fields, so it is open."""
+    required = [name for name in fields if name not in optional]
+    return {"type": "object", "properties": fields, "required": required}
+
+
+def closed(fields: dict[str, Schema], required: list[str]) -> Schema:
+    """An object of a request: nothing unknown is taken."""
+    schema: Schema = {"type": "object", "properties": fields, "additionalProperties": False}
+    return {**schema, "required": required} if required else schema
+
+
+_TIMES = listed({"type": "number", "minimum": -8.64e15, "maximum": 8.64e15})
+COLUMNS: dict[str, Schema] = {
+    "time": _TIMES,
+    "value": listed({}),
+    "type": listed(TEXT),
+    "origin": listed({**INT, "minimum": -(2**63), "maximum": 2**63 - 1}),
+}
+COLUMNS_EXAMPLE: dict[str, Any] = {"time": [1577836800000], "value": [10.01], "type": ["DBL"], "origin": [1]}
+
+ID: Schema = INT
+UNAUTHORIZED = Reply(401, "Not valid authentication credentials", TEXT, "No authorization token provided")
+NOT_FOUND = Reply(404, "Failed attempt - no resource", TEXT, "Resource not found")
+CONFLICT = Reply(409, "Conflict", TEXT, "Conflict")
+UNPROCESSABLE = Reply(422, "Unprocessable entity", TEXT, "{'status_code': -1, 'message': 'An error occured'}")
+SERVER_ERROR = Reply(500, "Server Error", TEXT, "ServerError")
+OK = Reply(200, "OK", TEXT, "OK")
+CREATED = Reply(201, "Created", TEXT, "Created")

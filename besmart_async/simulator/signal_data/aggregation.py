@@ -2,7 +2,7 @@
 
 The document says "Aggregate time (in minutes)" and no more. Ours: buckets of `delta_t` minutes aligned to the epoch,
 labelled with their start, one row per bucket and origin. A register (incremental signal) gives the last value in the
-bucket, any other signal the mean. What is no number takes no part.
+bucket, any other signal the mean. Values that are not numbers are left out.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from besmart_async.simulator.readings import Columns
+from besmart_async.simulator.storage.readings import ReadingColumns
 
 MS_PER_MINUTE = 60_000
 MS_PER_HOUR = 3_600_000
 
 
-def aggregate(columns: Columns, delta_t: int, *, incremental: bool) -> Columns:
+def aggregate(columns: ReadingColumns, delta_t: int, *, incremental: bool) -> ReadingColumns:
     """The columns on a grid of `delta_t` minutes. Expects only the newest acquisitions, ordered by time."""
     columns = _numbers(columns)
     step = delta_t * MS_PER_MINUTE
@@ -33,8 +33,8 @@ def aggregate(columns: Columns, delta_t: int, *, incremental: bool) -> Columns:
     return _columns(sorted(rows))
 
 
-def as_power(columns: Columns) -> Columns:
-    """A register's readings as mean power since the reading before, per hour; the first one has none before it."""
+def as_power(columns: ReadingColumns) -> ReadingColumns:
+    """A register's readings as mean power since the reading before, per hour; the first reading gives no row."""
     columns = _numbers(columns)
     rows: list[tuple[float, int, float]] = []
     for origin, (times, values) in _by_origin(columns).items():
@@ -43,14 +43,14 @@ def as_power(columns: Columns) -> Columns:
     return _columns(sorted((int(t) if t == int(t) else t, o, v) for t, o, v in rows))
 
 
-def _numbers(columns: Columns) -> Columns:
+def _numbers(columns: ReadingColumns) -> ReadingColumns:
     if set(map(type, columns.value)) <= {int, float}:
         return columns
     return columns.take([i for i, value in enumerate(columns.value) if type(value) in (int, float)])
 
 
 def _by_origin(
-    columns: Columns,
+    columns: ReadingColumns,
 ) -> dict[int, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     times = np.asarray(columns.time, dtype=np.float64)
     values = np.asarray(columns.value, dtype=np.float64)
@@ -58,5 +58,7 @@ def _by_origin(
     return {int(origin): (times[origins == origin], values[origins == origin]) for origin in np.unique(origins)}
 
 
-def _columns(rows: list[Any]) -> Columns:
-    return Columns([row[0] for row in rows], [row[2] for row in rows], ["DBL"] * len(rows), [row[1] for row in rows])
+def _columns(rows: list[Any]) -> ReadingColumns:
+    return ReadingColumns(
+        [row[0] for row in rows], [row[2] for row in rows], ["DBL"] * len(rows), [row[1] for row in rows]
+    )

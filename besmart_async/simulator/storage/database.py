@@ -1,4 +1,4 @@
-"""The SQLite database beneath the simulator."""
+"""The SQLite database of the simulator."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS reading (
 
 
 def connect(database: str | Path) -> sqlite3.Connection:
-    """Open the database and see that its tables exist.
+    """Open the database and create missing tables.
 
     Durability is traded for speed: a simulator that dies takes its data with it.
     """

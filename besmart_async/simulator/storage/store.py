@@ -6,18 +6,18 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from besmart_async.simulator.database import transaction
-from besmart_async.simulator.readings import Readings
+from besmart_async.simulator.storage.database import transaction
+from besmart_async.simulator.storage.readings import ReadingStore
 
 Row = dict[str, Any]
 
 
-class Store:
-    """The tables, in the words of SQL. What a request may do is decided by the endpoints."""
+class EntityStore:
+    """The tables of entities. The endpoints decide what a request may do."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self.readings = Readings(connection)
+        self.readings = ReadingStore(connection)
 
     def rows(self, sql: str, *values: object) -> list[Row]:
         """All rows of a query."""
@@ -92,7 +92,7 @@ class Store:
         return int(mid)
 
     def delete_sensor(self, client_cid: int, sensor_mid: int) -> bool:
-        """Delete a sensor with its states and readings; False if there is none."""
+        """Delete a sensor with its states and readings; False if it does not exist."""
         with transaction(self.connection):
             if not self.delete("sensor", client_cid=client_cid, sensor_mid=sensor_mid):
                 return False
@@ -103,7 +103,7 @@ class Store:
         return True
 
     def delete_state(self, sensor_state_id: int) -> bool:
-        """Delete a sensor state with its signal states; False if there is none."""
+        """Delete a sensor state with its signal states; False if it does not exist."""
         with transaction(self.connection):
             self.delete("signal_state", sensor_state_id=sensor_state_id)
             return self.delete("sensor_state", sensor_state_id=sensor_state_id) > 0

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from besmart_async.simulator.delivery import ABORT, CLOSE
+from besmart_async.simulator.http.sending import ABORT, CLOSE
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

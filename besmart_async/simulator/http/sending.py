@@ -1,4 +1,4 @@
-"""The way of an answer to the client: whole, slow, in part, or not at all.
+"""Sending an answer to the client: whole, slowly, in part, or not at all.
 
 A connection can only be ended on a real socket. The server puts callables into the ASGI scope's extensions for that;
 in-process there are none, and `ConnectionResetError` out of the application stands for the lost connection.
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import attrs
 import orjson
 
-from besmart_async.simulator.answers import Answer, http_date, refused
-from besmart_async.simulator.arrivals import RecordedRequest
+from besmart_async.simulator.dialect import dialect_of
 from besmart_async.simulator.faults import Fault
-from besmart_async.simulator.refusals import Refusal
+from besmart_async.simulator.http.refusals import Refusal
+from besmart_async.simulator.http.requests import RecordedRequest
+from besmart_async.simulator.http.responses import ServiceResponse, http_date
 from besmart_async.simulator.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ async def end_connection(scope: Scope, receive: Receive, how: str) -> None:
 
 
 @attrs.define
-class Delivery:
+class ResponseSender:
     """Sends one answer."""
 
     scope: Scope
@@ -52,15 +53,17 @@ class Delivery:
     settings: Settings
     record: RecordedRequest
 
-    async def send(self, answer: Answer, *, close: bool = False) -> None:
+    async def send(self, answer: ServiceResponse, *, close: bool = False) -> None:
         """Send the answer as it is."""
         if close:
             answer = attrs.evolve(answer, headers=(*answer.headers, ("connection", "close")))
         await self._start(answer, 0.0)
         await self._send({"type": "http.response.body", "body": answer.body})
 
-    async def send_faulty(self, answer: Answer, fault: Fault, hit: list[Fault], randomness: random.Random) -> None:
-        """Send the answer as the faults leave it."""
+    async def send_faulty(
+        self, answer: ServiceResponse, fault: Fault, hit: list[Fault], randomness: random.Random
+    ) -> None:
+        """Send the answer with the faults applied."""
         answer = self._changed(answer, fault, randomness)
         await self._start(answer, sum(f.date_skew_s for f in hit))
         speeds = [f.bytes_per_s for f in hit if f.bytes_per_s is not None]
@@ -78,7 +81,7 @@ class Delivery:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
         await end_connection(self.scope, self.receive, CLOSE)
 
-    async def _start(self, answer: Answer, skew_s: float) -> None:
+    async def _start(self, answer: ServiceResponse, skew_s: float) -> None:
         headers = [("date", http_date(self.settings.now_ms() + skew_s * 1000.0)), *answer.headers]
         if answer.status != 204:
             headers.append(("content-length", str(len(answer.body))))
@@ -95,7 +98,7 @@ class Delivery:
             await asyncio.sleep(len(piece) / bytes_per_s)
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
-    def _changed(self, answer: Answer, fault: Fault, randomness: random.Random) -> Answer:
+    def _changed(self, answer: ServiceResponse, fault: Fault, randomness: random.Random) -> ServiceResponse:
         if fault.status is not None:
             answer = self._own(fault, fault.status)
         if fault.garbage:
@@ -106,17 +109,17 @@ class Delivery:
             answer = attrs.evolve(answer, status=200)
         return self._with_headers(answer, fault)
 
-    def _own(self, fault: Fault, status: int) -> Answer:
+    def _own(self, fault: Fault, status: int) -> ServiceResponse:
         if fault.body is None and status >= 400:
-            return refused(Refusal(status, _MESSAGES.get(status, "ServerError")), self.settings)
+            return dialect_of(self.settings).refused(Refusal(status, _MESSAGES.get(status, "ServerError")))
         if fault.body is None:
-            return Answer(status, media=None)
+            return ServiceResponse(status, media=None)
         if isinstance(fault.body, bytes):
-            return Answer(status, fault.body)
+            return ServiceResponse(status, fault.body)
         text = fault.body.encode() if isinstance(fault.body, str) else orjson.dumps(fault.body)
-        return Answer(status, text)
+        return ServiceResponse(status, text)
 
-    def _with_headers(self, answer: Answer, fault: Fault) -> Answer:
+    def _with_headers(self, answer: ServiceResponse, fault: Fault) -> ServiceResponse:
         headers = list(fault.headers.items())
         if fault.retry_after is not None:
             headers.append(("retry-after", str(fault.retry_after)))

@@ -9,8 +9,8 @@ from typing import Any, cast
 import attrs
 import orjson
 
-from besmart_async.simulator.call import SignalTriple
-from besmart_async.simulator.routes import Route
+from besmart_async.simulator.routing.declarations import Route
+from besmart_async.simulator.storage.readings import SignalTriple
 
 _KEY = ("client_cid", "sensor_mid", "signal_type_moid")
 

@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 
 from besmart_async.simulator import Simulator
 
-DOCUMENT = Path(__file__).parents[1] / "data" / "besmart-rest-api-0.1.5.md"
+DOCUMENT = Path(__file__).parents[2] / "data" / "besmart-rest-api-0.1.5.md"
 SECTION = re.compile(r'<a id="opId(?P<id>[\w.]+)"></a>(?P<text>.*?)(?=<a id="opId|# Schemas)', re.DOTALL)
 
 

@@ -7,18 +7,18 @@ from typing import Any, NoReturn, cast
 
 import attrs
 
-from besmart_async.simulator import units
-from besmart_async.simulator.call import Call, SignalTriple
-from besmart_async.simulator.readings import Columns
-from besmart_async.simulator.refusals import not_found, unprocessable
-from besmart_async.simulator.routes import INT64_MAX, INT64_MIN
+from besmart_async.simulator.endpoints.context import RequestContext
+from besmart_async.simulator.http.refusals import not_found, unprocessable
+from besmart_async.simulator.routing.declarations import INT64_MAX, INT64_MIN
+from besmart_async.simulator.signal_data import units
+from besmart_async.simulator.storage.readings import ReadingColumns, SignalTriple
 
 DOUBLE = "DBL"
 NAMES = ("time", "value", "type", "origin")
 _MAX_TIME = 8.64e15  # the span of a JavaScript date: beyond it nothing is a time
 
 
-def checked_columns(data: Any, *, complete: bool, where: tuple[str | int, ...], name: str) -> Columns:
+def checked_columns(data: Any, *, complete: bool, where: tuple[str | int, ...], name: str) -> ReadingColumns:
     """The columns of a write.
 
     Args:
@@ -42,7 +42,7 @@ def checked_columns(data: Any, *, complete: bool, where: tuple[str | int, ...], 
         if field not in found:
             unprocessable(f"{name}: {field!r} is missing in data", *where, field)
     rows = len(found.get("time", ()))
-    columns = Columns(
+    columns = ReadingColumns(
         found.get("time", []),
         found.get("value", []),
         found.get("type", [DOUBLE] * rows),
@@ -52,7 +52,7 @@ def checked_columns(data: Any, *, complete: bool, where: tuple[str | int, ...], 
     return columns
 
 
-def _check(columns: Columns, where: tuple[str | int, ...], name: str) -> None:
+def _check(columns: ReadingColumns, where: tuple[str | int, ...], name: str) -> None:
     lengths = {f: len(getattr(columns, f)) for f in NAMES}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{field} {size}" for field, size in lengths.items())
@@ -72,7 +72,7 @@ def _check(columns: Columns, where: tuple[str | int, ...], name: str) -> None:
     _check_values(columns, where, name)
 
 
-def _check_values(columns: Columns, where: tuple[str | int, ...], name: str) -> None:
+def _check_values(columns: ReadingColumns, where: tuple[str | int, ...], name: str) -> None:
     kinds = set(columns.type)
     doubles = columns.value
     if kinds != {DOUBLE}:
@@ -107,7 +107,7 @@ def _bad_row(
 
 
 def into_unit_of_type(
-    columns: Columns, symbol: str | None, unit_id: int, where: tuple[str | int, ...], name: str
+    columns: ReadingColumns, symbol: str | None, unit_id: int, where: tuple[str | int, ...], name: str
 ) -> None:
     """Convert the values to the signal type's unit.
 
@@ -131,17 +131,17 @@ def into_unit_of_type(
 
 
 @attrs.frozen
-class Write:
+class SignalWrite:
     """Readings of one signal, checked and in the unit of its type."""
 
     key: SignalTriple
-    columns: Columns
+    columns: ReadingColumns
 
 
 _KEY = ("client_cid", "sensor_mid", "signal_type_moid")
 
 
-def checked_item(call: Call, item: Any, position: int) -> Write:
+def checked_item(context: RequestContext, item: Any, position: int) -> SignalWrite:
     """One item of a bulk write.
 
     Raises:
@@ -162,47 +162,47 @@ def checked_item(call: Call, item: Any, position: int) -> Write:
     if "unit" in found and not isinstance(unit, str):
         unprocessable(f"{name}: 'unit' must be a string", "body", position, "unit")
     name = f"item {position} ({'.'.join(map(str, key))})"
-    unit_id = _unit_id(call, key)
+    unit_id = _unit_id(context, key)
     if unit_id is None:
         unprocessable(f"{name}: unknown sensor or signal type", "body", position)
     columns = checked_columns(found.get("data"), complete=True, where=("body", position, "data"), name=name)
     into_unit_of_type(columns, unit, unit_id, ("body", position), name)
-    _check_poison(call, key, columns, name)
-    return Write(key, columns)
+    _check_poison(context, key, columns, name)
+    return SignalWrite(key, columns)
 
 
-def checked_write(call: Call, params: dict[str, Any], body: Any) -> Write:
+def checked_write(context: RequestContext, params: dict[str, Any], body: Any) -> SignalWrite:
     """The write of one signal. The document requires none of the columns.
 
     Raises:
         Refusal: 404 for an unknown sensor or signal type, 422 for bad columns.
     """
     key = (params["client_cid"], params["sensor_mid"], params["signal_type_moid"])
-    unit_id = _unit_id(call, key)
+    unit_id = _unit_id(context, key)
     if unit_id is None:
         not_found()
     columns = checked_columns(body, complete=False, where=("body",), name="the body")
     into_unit_of_type(columns, params.get("unit"), unit_id, ("query",), "the body")
-    _check_poison(call, key, columns, "the body")
-    return Write(key, columns)
+    _check_poison(context, key, columns, "the body")
+    return SignalWrite(key, columns)
 
 
-def apply(call: Call, writes: list[Write]) -> None:
+def apply(context: RequestContext, writes: list[SignalWrite]) -> None:
     """Store the writes, all acquired now."""
-    now = call.now_ms
+    now = context.now_ms
     for write in writes:
-        call.store.readings.append(write.key, write.columns, now)
+        context.store.readings.append(write.key, write.columns, now)
 
 
-def _unit_id(call: Call, key: SignalTriple) -> int | None:
+def _unit_id(context: RequestContext, key: SignalTriple) -> int | None:
     if any(not INT64_MIN <= part <= INT64_MAX for part in key):
         return None
-    signal_type = call.store.signal_type(key[2])
-    return signal_type["unit_id"] if signal_type and call.store.has_sensor(key[0], key[1]) else None
+    signal_type = context.store.signal_type(key[2])
+    return signal_type["unit_id"] if signal_type and context.store.has_sensor(key[0], key[1]) else None
 
 
-def _check_poison(call: Call, key: SignalTriple, columns: Columns, name: str) -> None:
-    poison = call.poison
+def _check_poison(context: RequestContext, key: SignalTriple, columns: ReadingColumns, name: str) -> None:
+    poison = context.poison
     if not poison:
         return
     bad = key in poison.signals or not poison.readings.get(key, set()).isdisjoint(columns.time)

@@ -1,0 +1,1 @@
+"""What an operation declares, and what follows from it: finding a route, checking a request, the OpenAPI document."""
