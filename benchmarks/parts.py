@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import attrs
+import orjson
 from numpy.typing import NDArray
 
 from benchmarks.clients.series import Series
@@ -17,7 +18,6 @@ from besmart_async.batching.write.core.core import WriteCore
 from besmart_async.batching.write.core.log import Form
 from besmart_async.batching.write.validation import ManyColumns
 from besmart_async.models.values import DOUBLE
-import orjson
 
 ROWS = 100
 _SIGNALS_PER_BATCH = 300
