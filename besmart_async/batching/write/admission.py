@@ -102,7 +102,8 @@ class Admission:
             while True:
                 self._accumulator.crowded = True
                 await self._line.wait(cost, deadline, first=waited)
-                self._sender.home()
+                self._accumulator.reserve(-cost)
+                self._sender.check_open()
                 self._accumulator.crowded = False
                 if offered():
                     return
@@ -111,7 +112,7 @@ class Admission:
             raise self._no_room() from None
         finally:
             self._accumulator.crowded = len(self._line) > 0
-            self._line.let_in(self._accumulator.room)  # what was cleared for us and not used
+            self._line.let_in()  # what was reserved for us and not used
 
     def _offered(self, what: Reading | SignalData, ref: int) -> bool:
         self._sender.check_open()

@@ -99,7 +99,7 @@ class Sender:
         self.loop_runs: Callable[[], bool] = lambda: False
         self.calls: set[asyncio.Task[None]] = set()
         self.closing = False
-        self.line = Line()
+        self.line = Line(core.accumulator.room, core.accumulator.reserve)
         self.flushes = Flushes()
         self.deliveries: dict[int, Delivery] = {}
         self.keeper: Keeper | None = None
@@ -243,7 +243,7 @@ class Sender:
         if self._core.failure is not None:
             self.line.let_all_in()
         elif len(self.line):
-            self.line.let_in(self._core.accumulator.room)
+            self.line.let_in()
         self.flushes.look(self._accumulator.settled.low)
         if self._idle is not None and not self._idle.done() and self.idle():
             self._idle.set_result(None)

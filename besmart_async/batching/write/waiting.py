@@ -7,6 +7,7 @@ comes. Waking costs what it concerns, however many others wait.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -48,17 +49,28 @@ class Delivery:
 
 
 class Line:
-    """Callers that wait for room, first come first served."""
+    """Callers that wait for room, first come first served.
 
-    def __init__(self) -> None:
-        self._places: deque[tuple[int, asyncio.Future[None]]] = deque()
+    Who is let in has its room reserved. One timer serves everybody: deadlines are in the order of the places, since all
+    wait for the same time at most.
+
+    Args:
+        has_room: whether something of this cost would be accepted.
+        reserve: sets memory aside; a negative cost gives it back.
+    """
+
+    def __init__(self, has_room: Callable[[int], bool], reserve: Callable[[int], None]) -> None:
+        self._has_room = has_room
+        self._reserve = reserve
+        self._places: deque[tuple[int, float, asyncio.Future[None]]] = deque()
         self._waiting = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return self._waiting
 
     async def wait(self, cost: int, deadline: float, *, first: bool) -> None:
-        """Wait to be let in.
+        """Wait to be let in; the caller gives the reserved room back, and takes what it needs.
 
         Args:
             cost: bytes of room wanted.
@@ -68,36 +80,53 @@ class Line:
         Raises:
             TimeoutError: the deadline came first.
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = (cost, future)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        place = (cost, deadline, future)
         if first:
             self._places.appendleft(place)
         else:
             self._places.append(place)
+        if self._timer is None and deadline < math.inf:
+            self._timer = loop.call_at(deadline, self._expire, loop)
         self._waiting += 1
         try:
-            async with asyncio.timeout_at(deadline):
-                await future
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._reserve(-cost)  # it was let in, and does not come any more
+            raise
         finally:
             self._waiting -= 1
 
-    def let_in(self, has_room: Callable[[int], bool]) -> None:
+    def let_in(self) -> None:
         """Wake as many as there is room for, in order."""
-        wanted = 0
         while self._places:
-            cost, future = self._places[0]
+            cost, _, future = self._places[0]
             if future.done():  # it has given up
                 self._places.popleft()
-                continue
-            if not has_room(wanted + cost):
+            elif self._has_room(cost):
+                self._places.popleft()
+                self._reserve(cost)
+                future.set_result(None)
+            else:
                 return
-            self._places.popleft()
-            wanted += cost
-            future.set_result(None)
 
     def let_all_in(self) -> None:
         """Wake everybody; each finds out for itself that the writer is gone."""
-        self.let_in(lambda _: True)
+        while self._places:
+            cost, _, future = self._places.popleft()
+            if not future.done():
+                self._reserve(cost)
+                future.set_result(None)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        while self._places and (self._places[0][2].done() or self._places[0][1] <= now):
+            _, _, future = self._places.popleft()
+            if not future.done():
+                future.set_exception(TimeoutError())
+        self._timer = loop.call_at(self._places[0][1], self._expire, loop) if self._places else None
 
 
 class Flushes:
@@ -110,6 +139,9 @@ class Flushes:
         """Wait until everything below that number has its outcome; False if the time is over first."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((ticket, future))
+        if timeout_s is None:
+            await future
+            return True
         try:
             async with asyncio.timeout(timeout_s):
                 await future

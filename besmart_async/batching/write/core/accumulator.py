@@ -34,7 +34,7 @@ from besmart_async.batching.write.core.log import (
     strip_cost,
     value_cost,
 )
-from besmart_async.batching.write.core.provenance import Ranges, Watermark
+from besmart_async.batching.write.core.provenance import NO_REF, Ranges, Watermark
 from besmart_async.batching.write.core.report import Ledger
 from besmart_async.config import BatchPolicy
 from besmart_async.models.keys import SignalKey
@@ -133,25 +133,15 @@ class Accumulator:
 
     def accept_columns(self, key: SignalKey, grid: Grid, value: NDArray[np.float64], form: Form, now: float) -> bool:
         """Accept plain columns, checked already, of which `value` is ours to keep. False: no room now."""
-        rows = len(value)
+        cost = strip_cost(len(value))
         if self._granted != self._quick:
             self.reconcile()
-        cost = strip_cost(rows)
         if self._closed or self.crowded or (self.used + cost > self._memory and self.used > 0):
             return False
-        strip = self._strip
-        if strip is None or rows > STRIP_ROWS or strip.form != form:
-            if rows > STRIP_ROWS:
-                self._add_block(Block.plain(key, grid, value, form, self.next_number, now))
-                return True
-            strip = self._strip = Strip(form, self.next_number, now)
-            self._run = None
-            self._put(strip)
-        strip.keys.append(key)
-        strip.grids.append(grid)
-        strip.values.append(value)
-        strip.rows += rows
-        self._count(rows, cost)
+        if len(value) > STRIP_ROWS:
+            self._add_block(Block.plain(key, grid, value, form, self.next_number, now))
+        else:
+            self._add_column(key, grid, value, form, NO_REF, now)
         return True
 
     def accept(self, data: SignalData, ref: int, now: float) -> bool:
@@ -168,10 +158,12 @@ class Accumulator:
     def admit(self, data: SignalData, ref: int, now: float, *, recovered: bool = False) -> None:
         """Accept columns for which there is room, or was; `recovered`: an earlier writer may have sent them."""
         self.reconcile()
-        block = Block(data, self.next_number, ref, now, columns_cost(data), recovered=recovered)
-        if not recovered:
-            block.grid = self._grid_of(data)
-        self._add_block(block)
+        grid = None if recovered else self._grid_of(data)
+        if grid is not None and len(data) <= STRIP_ROWS:
+            form = Form(data.type, data.origin, data.unit)  # type: ignore[arg-type]  # constants, see `_grid_of`
+            self._add_column(data.key, grid, data.value, form, ref, now)
+            return
+        self._add_block(Block(data, self.next_number, ref, now, columns_cost(data), recovered=recovered))
 
     def skip_to(self, number: int) -> None:
         """Give the next reading this number; those in between are nobody's."""
@@ -232,6 +224,22 @@ class Accumulator:
         self._put(run)
         return run
 
+    def _add_column(
+        self, key: SignalKey, grid: Grid, value: NDArray[np.float64], form: Form, ref: int, now: float
+    ) -> None:
+        strip = self._strip
+        if strip is None or strip.form != form:
+            strip = self._strip = Strip(form, self.next_number, now)
+            self._run = None
+            self._put(strip)
+        strip.keys.append(key)
+        strip.grids.append(grid)
+        strip.values.append(value)
+        strip.refs.append(ref)
+        rows = len(value)
+        strip.rows += rows
+        self._count(rows, strip_cost(rows))
+
     def _add_block(self, block: Block) -> None:
         self._run = self._strip = None
         self._put(block)
@@ -256,7 +264,15 @@ class Accumulator:
             self.attention = self.due = True
 
     def _grid_of(self, data: SignalData) -> Grid | None:
-        plain = data.time.dtype == np.int64 and data.time.flags.c_contiguous
+        """Return the times of plain columns, where they ascend: those need no block of their own."""
+        plain = (
+            data.time.dtype == np.int64
+            and data.value.dtype == np.float64
+            and not isinstance(data.type, np.ndarray)
+            and not isinstance(data.origin, np.ndarray)
+            and data.time.flags.c_contiguous
+            and data.value.flags.c_contiguous
+        )
         return self.grids.of(data.time) if plain else None
 
     # -- when --------------------------------------------------------------------------------------------------------

@@ -229,11 +229,15 @@ class Grouping:
         if apart.isdisjoint(keys):
             self.recovered = False
             cost = sum(map(strip_cost, sizes))
-            self._add(Piece(keys, codes, sizes, grids, values, strip.form, number, NO_REF, rows), cost)
+            refs = strip.refs[start:stop]
+            of_rows = refs[0] if refs.count(refs[0]) == len(refs) else np.repeat(np.array(refs, np.int64), sizes)
+            self._add(Piece(keys, codes, sizes, grids, values, strip.form, number, of_rows, rows), cost)
             return
-        for key, grid, value in zip(keys, grids, values, strict=True):
-            self._take_block(Block.plain(key, grid, value, strip.form, number, since))
-            number += len(value)
+        for place, key in enumerate(keys):
+            block = Block.plain(key, grids[place], values[place], strip.form, number, since)
+            block.refs = strip.refs[start + place]
+            self._take_block(block)
+            number += block.rows
 
     def _waiting(self) -> set[SignalKey]:
         """Return those signals in the index whose readings must wait, or may have to."""

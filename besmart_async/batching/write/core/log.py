@@ -137,6 +137,7 @@ class Strip:
         keys: the signal of each column.
         grids: its times.
         values: its values, shape (n,), float64.
+        refs: the ref of each column.
         form: the form of all readings.
         first: number of the first reading.
         start: how many columns were taken already.
@@ -145,12 +146,13 @@ class Strip:
         since: when the first column was accepted.
     """
 
-    __slots__ = ("first", "form", "grids", "keys", "rows", "since", "start", "taken", "values")
+    __slots__ = ("first", "form", "grids", "keys", "refs", "rows", "since", "start", "taken", "values")
 
     def __init__(self, form: Form, first: int, now: float) -> None:
         self.keys: list[SignalKey] = []
         self.grids: list[Grid] = []
         self.values: list[NDArray[np.float64]] = []
+        self.refs: list[int] = []
         self.form = form
         self.first = first
         self.start = self.taken = self.rows = 0
@@ -179,6 +181,7 @@ class Strip:
         """Take the first column."""
         at = self.start
         block = Block.plain(self.keys[at], self.grids[at], self.values[at], self.form, self.number, self.since)
+        block.refs = self.refs[at]
         self.take(1, block.rows)
         return block
 
