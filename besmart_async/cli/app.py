@@ -85,7 +85,7 @@ def build(arguments: Sequence[str] = ()) -> App:
         above, _, name = path.rpartition(" ")
         called = list(arguments[: len(path.split())]) == path.split()
         groups.get(above, app).command(
-            f"besmart_async.cli.{where}", name=name, help=_whole_help(where) if called else text
+            f"besmart_async.cli.commands.{where}", name=name, help=_whole_help(where) if called else text
         )
     return app
 
@@ -96,7 +96,7 @@ def _whole_help(where: str) -> str:
     from importlib import import_module
 
     module, _, name = where.partition(":")
-    text = inspect.getdoc(getattr(import_module(f"besmart_async.cli.{module}"), name)) or ""
+    text = inspect.getdoc(getattr(import_module(f"besmart_async.cli.commands.{module}"), name)) or ""
     paragraphs = text.partition("\nParameters\n---")[0].strip().split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
