@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from besmart_async.cli.credentials import Credentials, stored
+from besmart_async.cli.credentials import UserAccount, stored
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.ingest_inputs import Inputs
 from besmart_async.client import BesmartClient
@@ -61,7 +61,7 @@ async def bulk_client() -> AsyncGenerator[BesmartClient, None]:
 
 @asynccontextmanager
 async def opened(
-    credentials: Credentials, transport: AnyTransport | None = None
+    credentials: UserAccount, transport: AnyTransport | None = None
 ) -> AsyncGenerator[BesmartClient, None]:
     """Open a client of an account.
 
@@ -79,8 +79,8 @@ def _bulk_transport() -> AnyTransport | None:
         return None
 
 
-def _account() -> Credentials:
-    given = Credentials.of(os.environ)
+def _account() -> UserAccount:
+    given = UserAccount.of(os.environ)
     if given is not None:
         return given
     found = stored()

@@ -1,4 +1,4 @@
-"""Credentials that outlive a command: in the keyring of the system, or else in a file that only its owner can read.
+"""UserAccount that outlive a command: in the keyring of the system, or else in a file that only its owner can read.
 
 Only one place holds them: saving in one clears the other. Secrets are never shown: not in a repr, not in an error.
 """
@@ -29,7 +29,7 @@ _SERVICE, _ENTRY = "besmart", "credentials"
 
 
 @attrs.frozen(kw_only=True)
-class Credentials:
+class UserAccount:
     """An account at a service.
 
     Attributes:
@@ -47,7 +47,7 @@ class Credentials:
     token: str | None = attrs.field(default=None, repr=False)
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Credentials | None:
+    def of(cls, environ: Mapping[str, str]) -> UserAccount | None:
         """Return those of an environment (`BESMART_LOGIN` …); None if it holds no part of any."""
         found = {name.lower(): environ.get(f"BESMART_{name}") or None for name in NAMES}
         if not any(found.values()):
@@ -63,11 +63,11 @@ class Credentials:
 class Store(Protocol):
     """A place that keeps credentials."""
 
-    def load(self) -> Credentials | None:
+    def load(self) -> UserAccount | None:
         """Return what it keeps."""
         ...
 
-    def save(self, credentials: Credentials) -> None:
+    def save(self, credentials: UserAccount) -> None:
         """Keep these instead of what it kept."""
         ...
 
@@ -92,7 +92,7 @@ class FileStore:
     def __str__(self) -> str:
         return f"file {self.path}"
 
-    def load(self) -> Credentials | None:
+    def load(self) -> UserAccount | None:
         """Return what it holds.
 
         Raises:
@@ -109,7 +109,7 @@ class FileStore:
         except OSError as error:
             raise UsageError(f"{self.path}: cannot be read: {error.strerror or error}") from None
 
-    def save(self, credentials: Credentials) -> None:
+    def save(self, credentials: UserAccount) -> None:
         """Replace the file.
 
         Raises:
@@ -158,7 +158,7 @@ class KeyringStore:
     def __str__(self) -> str:
         return f"keyring ({self._keyring.get_keyring().name})"
 
-    def load(self) -> Credentials | None:
+    def load(self) -> UserAccount | None:
         """Return what it holds.
 
         Raises:
@@ -170,7 +170,7 @@ class KeyringStore:
             raise UsageError(f"{self} cannot be read: {error or type(error).__name__}") from None
         return _loaded(text, str(self)) if text else None
 
-    def save(self, credentials: Credentials) -> None:
+    def save(self, credentials: UserAccount) -> None:
         """Replace the entry.
 
         Raises:
@@ -199,7 +199,7 @@ def stores() -> list[FileStore | KeyringStore]:
     return [FileStore.of_user(), *([keyring] if keyring else [])]
 
 
-def stored() -> tuple[Credentials, FileStore | KeyringStore] | None:
+def stored() -> tuple[UserAccount, FileStore | KeyringStore] | None:
     """Return the credentials that are kept, and where.
 
     Raises:
@@ -214,12 +214,12 @@ def stored() -> tuple[Credentials, FileStore | KeyringStore] | None:
     return (found, keyring) if found is not None and keyring is not None else None
 
 
-def _dumped(credentials: Credentials) -> bytes:
+def _dumped(credentials: UserAccount) -> bytes:
     return orjson.dumps({name: value for name, value in attrs.asdict(credentials).items() if value})
 
 
-def _loaded(text: str | bytes, place: str) -> Credentials:
+def _loaded(text: str | bytes, place: str) -> UserAccount:
     try:
-        return Credentials(**orjson.loads(text))
+        return UserAccount(**orjson.loads(text))
     except (orjson.JSONDecodeError, TypeError):
         raise UsageError(f"{place} is damaged; run besmart auth login again") from None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from besmart_async.cli.credentials import Credentials, stored
+from besmart_async.cli.credentials import UserAccount, stored
 from besmart_async.cli.exits import UsageError
 from besmart_async.config import DEFAULT_BASE_URL
 from besmart_async.ingest import Checkpoint, RejectLimit
@@ -223,10 +223,10 @@ def scope_of(*options: object, table: Path | None = None) -> str:
         SourceError: the table cannot be read.
         UsageError: the account that was kept cannot be read.
     """
-    account = Credentials.of(os.environ)
+    account = UserAccount.of(os.environ)
     if account is None:
         kept = stored()
-        account = Credentials(base_url=os.environ.get("BESMART_BASE_URL", "").strip()) if kept is None else kept[0]
+        account = UserAccount(base_url=os.environ.get("BESMART_BASE_URL", "").strip()) if kept is None else kept[0]
     service = account.base_url or DEFAULT_BASE_URL
     told = repr((service.rstrip("/"), (account.login or "").strip(), *options)).encode()
     try:

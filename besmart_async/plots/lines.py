@@ -12,7 +12,7 @@ from besmart_async.plots.curves import Curve
 
 
 @attrs.frozen(eq=False)
-class Line:
+class DrawnLine:
     """What to draw of a curve.
 
     Attributes:
@@ -43,7 +43,7 @@ class Line:
         return alone
 
 
-def line_of(curve: Curve, since_ms: float, till_ms: float, columns: int) -> Line:
+def line_of(curve: Curve, since_ms: float, till_ms: float, columns: int) -> DrawnLine:
     """Thin a curve out to a number of pixel columns, so that the line looks as if every reading were drawn.
 
     Each column keeps its first, lowest, highest and last reading: no peak is lost and none is made up. Gaps narrower
@@ -51,7 +51,7 @@ def line_of(curve: Curve, since_ms: float, till_ms: float, columns: int) -> Line
     """
     count = len(curve)
     if count <= 4 * columns:
-        return Line(curve, np.arange(count), _segments(curve.gaps())[:count], thinned=False)
+        return DrawnLine(curve, np.arange(count), _segments(curve.gaps())[:count], thinned=False)
     width = (till_ms - since_ms) / columns
     column = ((curve.time - since_ms) // width).astype(np.int64)
     starts = np.append(np.flatnonzero(np.append(True, column[1:] != column[:-1])), count)
@@ -60,7 +60,7 @@ def line_of(curve: Curve, since_ms: float, till_ms: float, columns: int) -> Line
         value = curve.value[start:stop]
         rows += sorted({start, start + int(value.argmin()), start + int(value.argmax()), stop - 1})
     kept = np.array(rows)
-    return Line(curve, kept, _segments(curve.gaps(width))[kept], thinned=True)
+    return DrawnLine(curve, kept, _segments(curve.gaps(width))[kept], thinned=True)
 
 
 def _segments(gaps: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -9,12 +9,12 @@ import altair as alt
 import numpy as np
 
 from besmart_async.plots.days import LocalDays
-from besmart_async.plots.lines import Line
+from besmart_async.plots.lines import DrawnLine
 from besmart_async.plots.picture import Picture, axis_title
 from besmart_async.plots.vega_axes import COLOURS, DASHES, LINE_HEIGHT, time_axis
 
 
-def line_chart(lines: Sequence[Line], days: LocalDays, picture: Picture, zoom: str) -> Any:
+def line_chart(lines: Sequence[DrawnLine], days: LocalDays, picture: Picture, zoom: str) -> Any:
     """Return the lines of one panel; `zoom` names what turning the wheel changes, and nothing else may be called so."""
     unit = axis_title([line.curve for line in lines])
     rows = [row for line in lines for row in _points(line, days)]
@@ -61,7 +61,7 @@ def _told_apart(names: Sequence[str]) -> tuple[alt.Color, alt.StrokeDash]:
     return colour, dash
 
 
-def _points(line: Line, days: LocalDays) -> Iterator[dict[str, Any]]:
+def _points(line: DrawnLine, days: LocalDays) -> Iterator[dict[str, Any]]:
     curve = line.curve
     time = curve.time[line.rows]
     shown = days.wall_clock(time)
@@ -76,7 +76,7 @@ def _points(line: Line, days: LocalDays) -> Iterator[dict[str, Any]]:
             yield point | {"t": moment + held}  # energy of a period: the value holds until the period ends
 
 
-def _from_zero(lines: Sequence[Line]) -> bool:
+def _from_zero(lines: Sequence[DrawnLine]) -> bool:
     """Whether the axis starts at zero: not if the values are far from it, such as a voltage or a register."""
     values = [line.curve.value for line in lines if len(line.curve)]
     if not values:

@@ -12,7 +12,7 @@ from typing import Literal
 import attrs
 
 from besmart_async.cli.client import opened
-from besmart_async.cli.credentials import NAMES, Credentials, FileStore, KeyringStore, stored, stores
+from besmart_async.cli.credentials import NAMES, FileStore, KeyringStore, UserAccount, stored, stores
 from besmart_async.cli.exits import Exit, UsageError
 from besmart_async.cli.options import Flag
 from besmart_async.cli.terminal.output import error_line, stamp, write, write_json, write_table
@@ -62,7 +62,7 @@ def login(
         f"logged in as {_name(given, user)} at {given.base_url}" if check else f"kept {_name(given, user)}, unchecked"
     )
     write(f"kept in {place}")
-    if Credentials.of(os.environ) is not None:
+    if UserAccount.of(os.environ) is not None:
         error_line("the environment holds credentials too (BESMART_…), and they come first")
     return Exit.OK
 
@@ -113,18 +113,18 @@ def logout() -> int:
     """Forget the account that was kept."""
     cleared = [str(place) for place in stores() if place.clear()]
     write(f"removed from {' and '.join(cleared)}" if cleared else "there was nothing to forget")
-    if Credentials.of(os.environ) is not None:
+    if UserAccount.of(os.environ) is not None:
         error_line("the environment still holds credentials (BESMART_…)")
     return Exit.OK
 
 
-def _given(*, stdin: bool, from_env: bool, login: str | None) -> Credentials:
+def _given(*, stdin: bool, from_env: bool, login: str | None) -> UserAccount:
     if stdin and from_env:
         raise UsageError("say --stdin or --from-env, not both")
     if stdin:
-        found = Credentials.of(_lines(sys.stdin.read()))
+        found = UserAccount.of(_lines(sys.stdin.read()))
     elif from_env:
-        found = Credentials.of(os.environ)
+        found = UserAccount.of(os.environ)
     else:
         found = _asked(login)
     if found is not None and login is not None:
@@ -148,7 +148,7 @@ def _lines(text: str) -> dict[str, str]:
     return found
 
 
-def _asked(login: str | None) -> Credentials:
+def _asked(login: str | None) -> UserAccount:
     if not sys.stdin.isatty():
         raise UsageError("standard input is no terminal to ask at; say --stdin or --from-env")
     try:
@@ -158,11 +158,11 @@ def _asked(login: str | None) -> Credentials:
     except EOFError:
         raise UsageError("the input ended before everything was asked for; nothing was kept") from None
     base_url = os.environ.get("BESMART_BASE_URL", "").strip()
-    given = Credentials(login=name or None, password=password or None, api_key=api_key or None)
+    given = UserAccount(login=name or None, password=password or None, api_key=api_key or None)
     return attrs.evolve(given, base_url=base_url) if base_url else given
 
 
-async def _checked(credentials: Credentials) -> Token | None:
+async def _checked(credentials: UserAccount) -> Token | None:
     """Use the credentials once.
 
     Raises:
@@ -175,8 +175,8 @@ async def _checked(credentials: Credentials) -> Token | None:
         return None
 
 
-def _current() -> tuple[Credentials, str] | None:
-    given = Credentials.of(os.environ)
+def _current() -> tuple[UserAccount, str] | None:
+    given = UserAccount.of(os.environ)
     if given is not None:
         return given, "environment"
     found = stored()
@@ -190,7 +190,7 @@ def _place(store: Literal["auto", "keyring", "file"]) -> FileStore | KeyringStor
     return keyring or FileStore.of_user()
 
 
-def _name(credentials: Credentials, user: Token | None) -> str:
+def _name(credentials: UserAccount, user: Token | None) -> str:
     name = credentials.login or "the owner of the token"
     return f"{name} (user {user.user_id})" if user is not None and user.user_id is not None else name
 

@@ -25,9 +25,9 @@ from besmart_async.cli.ingest_inputs import (
     inputs_of,
     scope_of,
 )
-from besmart_async.cli.terminal.day_chart import day_view, printable
+from besmart_async.cli.terminal.day_chart import day_view
 from besmart_async.cli.terminal.ingest_view import JsonLines, Observer, Terminal
-from besmart_async.cli.terminal.output import write
+from besmart_async.cli.terminal.output import printable, write
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.client import BesmartClient

@@ -16,8 +16,7 @@ from cyclopts.validators import Number
 from besmart_async.cli.client import call
 from besmart_async.cli.exits import Exit, UsageError
 from besmart_async.cli.options import Named, Period, Wanted, chosen, named, queries, window
-from besmart_async.cli.terminal.day_chart import printable
-from besmart_async.cli.terminal.output import colourful, counted, error_line, size_text, write
+from besmart_async.cli.terminal.output import colourful, counted, error_line, printable, size_text, write
 from besmart_async.cli.terminal.progress import ReadingBar
 from besmart_async.client import BesmartClient
 from besmart_async.errors import BesmartError
@@ -141,17 +140,14 @@ async def _read(
 def _form(output: Path | None) -> ImageFormat | None:
     """Return the format of the file, after a look at what can be known before anything is read."""
     if output is None:
-        missing = [name for name in ("plotext",) if importlib.util.find_spec(name) is None]
-    else:
-        form = image_format(output)
-        if not output.absolute().parent.is_dir():
-            raise UsageError(f"--output {output}: there is no folder {output.parent}")
-        missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
-        if not missing:
-            return form
+        return None
+    form = image_format(output)
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"--output {output}: there is no folder {output.parent}")
+    missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"pictures need an extra ({' and '.join(missing)}): pip install 'besmart-async[plot]'")
-    return None
+    return form
 
 
 def _show(picture: Picture) -> None:

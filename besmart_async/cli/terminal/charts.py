@@ -1,23 +1,19 @@
-"""Maps by day, drawn with shaded characters.
-
-A picture in the terminal: lines by plotext, maps by shades.
-"""
+"""A picture in the terminal: its lines on a canvas, its maps by day with shaded characters."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from importlib import import_module
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.cli.terminal.canvas import Tick, Trace, line_chart
 from besmart_async.plots.curves import Curve
 from besmart_async.plots.days import HOUR_MS, LocalDays
-from besmart_async.plots.lines import Line, line_of
+from besmart_async.plots.lines import DrawnLine, line_of
 from besmart_async.plots.maps import GapMap, HourMap, gap_map, hour_map
 from besmart_async.plots.picture import MAX_HEATMAPS, MAX_ROWS, NO_HEATMAP, THINNED, Picture, axis_title, missing_text
 
@@ -28,6 +24,12 @@ _SHARES = (166, 180, 152, 74, 32)
 _HOUR_MARGIN = 4
 _WIDEST = 12
 _LABEL = 9
+_MARGIN = 10
+_COLOURS = (32, 166, 36, 175, 81, 214, 245, 99, 196, 112, 219, 130, 226, 63)
+_MARKERS = "*+ox#@%=&sv^~$"
+"""What tells lines apart where there are no colours."""
+_STEPS_H = (1, 2, 3, 6, 12, 24, 48, 72, 168)
+_STEPS_MONTHS = (1, 2, 3, 6, 12, 24, 60, 120)
 
 
 def hour_lines(found: HourMap, width: int, *, rows: int, colour: bool) -> Iterator[str]:
@@ -122,21 +124,8 @@ def _columns(days: int) -> str:
     return "" if days == 1 else f" ({days} days a column)"
 
 
-HEIGHT = 17
-_MARGIN = 10
-_COLOURS = (32, 166, 36, 175, 81, 214, 245)
-_MARKERS = "*+ox#@%"
-"""What tells lines apart where there are no colours."""
-_STEPS_H = (1, 2, 3, 6, 12, 24, 48, 72, 168)
-_STEPS_MONTHS = (1, 2, 3, 6, 12, 24, 60, 120)
-
-
 def terminal_picture(picture: Picture, width: int, *, colour: bool) -> Iterator[str]:
-    """Yield the charts of a picture as text, each with its lines.
-
-    Raises:
-        ModuleNotFoundError: plotext is not installed.
-    """
+    """Yield the charts of a picture as text, each with its lines."""
     days = picture.days
     notes = dict.fromkeys(picture.notes())
     for kind in picture.kinds:
@@ -165,42 +154,46 @@ def terminal_picture(picture: Picture, width: int, *, colour: bool) -> Iterator[
         yield "\n".join(notes)
 
 
-def _line_chart(lines: Sequence[Line], picture: Picture, days: LocalDays, width: int, *, colour: bool) -> str:
+def _line_chart(lines: Sequence[DrawnLine], picture: Picture, days: LocalDays, width: int, *, colour: bool) -> str:
     curves = [line.curve for line in lines]
-    if not any(map(len, curves)):
-        return f"{', '.join(curve.name for curve in curves)}: nothing was read"
-    plt: Any = import_module("plotext")
-    plt.clear_figure()
-    plt.plot_size(width, HEIGHT)
-    plt.theme("clear")
     first, last = days.wall_clock(np.array([picture.since_ms, picture.till_ms - 1])).tolist()
-    for number, line in enumerate(lines):
-        marker = "hd" if colour or len(lines) == 1 else _MARKERS[number % len(_MARKERS)]
-        paint = _COLOURS[number % len(_COLOURS)] if colour else "default"
-        name = line.curve.name if len(lines) > 1 else None
-        for x, y in _pieces(line, days, first):
-            plt.plot(x, y, marker=marker, color=paint, label=name)
-            name = None
-    plt.title(f"{_names(curves)} [{axis_title(curves)}]")
     hours = (last - first) / HOUR_MS
-    plt.xlim(0, hours)
-    plt.xticks(*_ticks(first, hours, max(2, width // 14)))
-    drawn: str = plt.build() if colour else plt.uncolorize(plt.build())
-    plt.clear_figure()
-    return "\n".join(line.rstrip() for line in drawn.splitlines())
+    several = len(lines) > 1
+    traces = [
+        Trace(
+            list(_pieces(line, days, first, hours)),
+            name=line.curve.name if several else "",
+            marker=_MARKERS[number % len(_MARKERS)] if several and not colour else "",
+            colour=_COLOURS[number % len(_COLOURS)] if colour else None,
+        )
+        for number, line in enumerate(lines)
+    ]
+    if not any(trace.pieces for trace in traces):
+        return f"{', '.join(curve.name for curve in curves)}: nothing was read"
+    return line_chart(
+        traces,
+        width,
+        title=f"{_names(curves)} [{axis_title(curves)}]",
+        x_till=hours,
+        x_ticks=_ticks(first, hours, max(2, width // 14)),
+    )
 
 
-def _pieces(line: Line, days: LocalDays, first: float) -> Iterator[tuple[list[float], list[float]]]:
+def _pieces(
+    line: DrawnLine, days: LocalDays, first: float, hours: float
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     time, value = line.curve.time[line.rows], line.curve.value[line.rows]
     shown = days.wall_clock(time)
     x = (shown - first) / HOUR_MS
     cuts = np.flatnonzero(np.diff(line.pieces(shown))) + 1
-    for part in np.split(np.arange(len(x)), cuts):
-        if len(part):
-            yield x[part].tolist(), value[part].tolist()
+    inside = (x >= 0) & (x <= hours)
+    for piece in np.split(np.arange(len(x)), cuts):
+        rows = piece[inside[piece]]
+        if len(rows):
+            yield x[rows], value[rows]
 
 
-def _ticks(first: float, hours: float, most: int) -> tuple[list[float], list[str]]:
+def _ticks(first: float, hours: float, most: int) -> list[Tick]:
     """Places and labels on the wall clock: whole hours, midnights, or first days of months."""
     step = next((step for step in _STEPS_H if hours / step <= most), None)
     if step is None:
@@ -208,22 +201,21 @@ def _ticks(first: float, hours: float, most: int) -> tuple[list[float], list[str
     offset = -(first / HOUR_MS) % min(step, 24)
     places = np.arange(offset, hours + 0.01, step).tolist()
     moments = [_shown(first + place * HOUR_MS) for place in places]
-    return places, [f"{moment:%d %b}" if moment.hour == 0 else f"{moment:%H:%M}" for moment in moments]
+    labels = [f"{moment:%d %b}" if moment.hour == 0 else f"{moment:%H:%M}" for moment in moments]
+    return list(zip(places, labels, strict=True))
 
 
-def _months(first: float, hours: float, most: int) -> tuple[list[float], list[str]]:
+def _months(first: float, hours: float, most: int) -> list[Tick]:
     step = next((step for step in _STEPS_MONTHS if hours / (step * 730) <= most), _STEPS_MONTHS[-1])
     start = _shown(first)
     number = start.year * 12 + start.month - 1
-    places: list[float] = []
-    labels: list[str] = []
+    ticks: list[Tick] = []
     for month in range(number - number % step, number + int(hours / 700) + 2, step):
         moment = datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
         place = (moment.timestamp() * 1000 - first) / HOUR_MS
         if 0 <= place <= hours:
-            places.append(place)
-            labels.append(f"{moment:%b %Y}")
-    return places, labels
+            ticks.append((place, f"{moment:%b %Y}"))
+    return ticks
 
 
 def _shown(wall_ms: float) -> datetime:

@@ -1,20 +1,17 @@
-"""A day of a signal, drawn with characters.
-
-A day of what an ingest has sent, read back and drawn.
-"""
+"""One day of a signal, drawn with characters: what `besmart ingest` shows of the readings it has sent."""
 
 from __future__ import annotations
 
 import shutil
-import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from importlib import import_module
 from typing import Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.cli.terminal.canvas import Trace, line_chart
 from besmart_async.cli.terminal.output import colourful, error_line
 from besmart_async.client import BesmartClient
 from besmart_async.errors import BesmartError
@@ -25,13 +22,11 @@ from besmart_async.models.series import SignalData
 from besmart_async.models.times import from_ms, to_whole_ms
 
 MAX_WIDTH = 100
-HEIGHT = 17
-_MARGIN = 10
 _HOUR_MS = 3_600_000
 _TICKS_H = 3
-_LINES, _BLOCKS = "┌┐└┘┤├┬┴┼─│", "█▀▄▌▐▛▜▙▟▘▝▖▗▞▚"
-_SHADES = "·░▒▓"
-_ASCII = str.maketrans(_LINES + _BLOCKS + _SHADES, "+++++++++-|" + "#" * len(_BLOCKS) + ".:+*")
+_CYAN = 6
+_SPAN_MS = 31 * 86_400_000
+"""How far before the last reading the day is looked for, so that little is read back."""
 
 
 @attrs.frozen
@@ -80,56 +75,38 @@ def busiest_day(time: NDArray[Any], value: NDArray[np.float64], zone: tzinfo) ->
 
 
 def day_chart(data: SignalData, day: Day, title: str, *, width: int | None = None, colour: bool = False) -> str:
-    """Draw the readings of one day as steps, each as wide as its period; gaps stay empty.
-
-    Raises:
-        ModuleNotFoundError: plotext is not installed.
-    """
-    plt: Any = import_module("plotext")
+    """Draw the readings of one day as steps, each as wide as its period; gaps stay empty."""
     since, till = day.window
     data = data.between(since, till).sorted()
-    columns = (width or min(shutil.get_terminal_size((80, 24)).columns, MAX_WIDTH)) - 1
-    hours = (till - since) / _HOUR_MS
     value = np.asarray(data.value, np.float64)
-    from_zero = value.min() >= 0 and (value.min() < value.max() * 0.7 or value.min() == value.max())
-    plt.clear_figure()
-    plt.plot_size(columns, HEIGHT)
-    plt.theme("clear")
-    for x, y in _runs(data.time, value, since, (columns - _MARGIN) * 2, hours):
-        plt.plot(x, y, marker="hd", fillx=bool(from_zero), color="cyan" if colour else "default")
-    plt.title(title)
-    plt.xlim(0, hours)
-    if from_zero:
-        plt.ylim(0, float(value.max()) * 1.05 or 1.0)
-    ticks = np.arange(0, hours + 0.01, _TICKS_H)
-    plt.xticks(ticks.tolist(), [_clock(since + tick * _HOUR_MS, day.zone) for tick in ticks])
-    drawn: str = plt.build() if colour else plt.uncolorize(plt.build())
-    plt.clear_figure()
-    return "\n".join(line.rstrip() for line in drawn.splitlines())
+    low, high = float(value.min()), float(value.max())
+    from_zero = low >= 0 and (low < high * 0.7 or low == high)
+    hours = (till - since) / _HOUR_MS
+    steps = Trace(
+        [((time - since) / _HOUR_MS, level) for time, level in _steps(data.time, value, till)],
+        colour=_CYAN if colour else None,
+        filled=from_zero,
+    )
+    return line_chart(
+        [steps],
+        (width or min(shutil.get_terminal_size((80, 24)).columns, MAX_WIDTH)) - 1,
+        title=title,
+        x_till=hours,
+        x_ticks=[
+            (tick, _clock(since + tick * _HOUR_MS, day.zone)) for tick in np.arange(0, hours + 0.01, _TICKS_H).tolist()
+        ],
+        y_range=(0.0, high * 1.05 or 1.0) if from_zero else None,
+    )
 
 
-def printable(text: str) -> str:
-    """The text in what the terminal can show: without line-drawing characters where its encoding has none."""
-    encoding = sys.stdout.encoding or "ascii"
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
-    return text
-
-
-def _runs(
-    time: NDArray[Any], value: NDArray[np.float64], since: int, samples: int, hours: float
-) -> list[tuple[list[float], list[float]]]:
-    """Sample the steps at every place that can be drawn; cut where there is no reading."""
-    step = float(np.median(np.diff(time))) if len(time) > 1 else _HOUR_MS
-    x = (np.arange(samples) + 0.5) * hours / samples
-    at = since + x * _HOUR_MS
-    place = np.searchsorted(time, at, side="right") - 1
-    covered = (place >= 0) & (at < time[np.maximum(place, 0)] + step * 1.001)
-    edges = np.flatnonzero(np.diff(covered)) + 1
-    runs = [run for run in np.split(np.arange(samples), edges) if covered[run[0]]]
-    return [(x[run].tolist(), value[place[run]].tolist()) for run in runs]
+def _steps(time: NDArray[Any], value: NDArray[np.float64], till: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield the corners of unbroken steps: a value holds until the next reading, or for the usual period."""
+    period = float(np.median(np.diff(time))) if len(time) > 1 else _HOUR_MS
+    following = np.append(time[1:], till)
+    end = np.minimum(following, time + period * 1.001) - 1
+    pieces = np.flatnonzero(end[:-1] < following[:-1] - 1) + 1
+    for part in np.split(np.arange(len(time)), pieces):
+        yield np.column_stack((time[part], end[part])).ravel(), np.repeat(value[part], 2)
 
 
 def _midnight(local: datetime, zone: tzinfo) -> datetime:
@@ -138,10 +115,6 @@ def _midnight(local: datetime, zone: tzinfo) -> datetime:
 
 def _clock(moment_ms: float, zone: tzinfo) -> str:
     return from_ms(moment_ms).astimezone(zone).strftime("%H:%M")
-
-
-_SPAN_MS = 31 * 86_400_000
-"""The day is looked for in so much time before the last reading: what is read back stays small."""
 
 
 async def day_view(client: BesmartClient, tally: SignalTally, zone_name: str | None) -> str | None:
@@ -161,8 +134,4 @@ async def day_view(client: BesmartClient, tally: SignalTally, zone_name: str | N
     symbol = (kind and (kind.obis_mapping or kind.symbol)) or str(key)
     unit = f" [{data.unit}]" if data.unit else ""
     title = f"{tally.meter} {symbol}{unit} on {day.start:%A %Y-%m-%d} ({zone})"
-    try:
-        return day_chart(data, day, title, colour=colourful())
-    except ModuleNotFoundError:
-        error_line("no chart: it needs plotext: pip install 'besmart-async[cli]'")
-    return None
+    return day_chart(data, day, title, colour=colourful())

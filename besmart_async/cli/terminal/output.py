@@ -14,6 +14,8 @@ import numpy as np
 from besmart_async.models.times import from_ms
 
 _WIDE = 10_000
+_LINES, _BLOCKS, _SHADES = "┌┐└┘┤├┬┴┼─│", "█▀▄▌▐▛▜▙▟▘▝▖▗▞▚", "·░▒▓"
+_ASCII = str.maketrans(_LINES + _BLOCKS + _SHADES, "+++++++++-|" + "#" * len(_BLOCKS) + ".:+*")
 
 
 def write(text: str, *, flush: bool = False) -> None:
@@ -31,6 +33,16 @@ def error_line(text: str) -> None:
 def colourful() -> bool:
     """Whether standard output is a terminal that wants colours (https://no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def printable(text: str) -> str:
+    """The text in what the terminal can show: without line-drawing characters where its encoding has none."""
+    encoding = sys.stdout.encoding or "ascii"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+    return text
 
 
 def write_json(value: object) -> None:
