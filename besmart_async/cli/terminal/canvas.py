@@ -104,7 +104,8 @@ def _drawn(trace: Trace, columns: int, x_till: float, low: float, high: float) -
     if trace.marker:
         return np.where(dots == 1, trace.marker, " ")
     quarters = dots[::2, ::2] + 2 * dots[::2, 1::2] + 4 * dots[1::2, ::2] + 8 * dots[1::2, 1::2]
-    return _BLOCKS[quarters]
+    blocks: NDArray[np.str_] = _BLOCKS[quarters]
+    return blocks
 
 
 def _connected(down: NDArray[np.int64], across: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
