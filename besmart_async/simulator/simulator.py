@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route, Router
-from starlette.types import ASGIApp
 
 from besmart_async.simulator import units
 from besmart_async.simulator.arrivals import RecordedRequest
@@ -27,6 +23,15 @@ from besmart_async.simulator.stocking import Stocking
 from besmart_async.simulator.store import Store
 from besmart_async.simulator.table import ROUTES
 from besmart_async.simulator.tokens import Tokens
+
+try:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Mount, Route, Router
+    from starlette.types import ASGIApp
+except ModuleNotFoundError as error:
+    hint = "the embedded service needs starlette: pip install 'besmart-async[simulator]'"
+    raise ModuleNotFoundError(hint, name=error.name) from error
 
 BASE_PATH = "/api"
 

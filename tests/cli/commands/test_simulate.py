@@ -71,3 +71,13 @@ def test_a_port_in_use_is_explained() -> None:
     assert done.returncode == 1
     assert f"port {port}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_without_its_extra_it_says_what_to_install(missing: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from besmart_async.cli import main; main()"
+    command = [sys.executable, "-c", program, "simulate", "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "pip install 'besmart-async[simulator]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode != 0
