@@ -1,7 +1,4 @@
-"""What every command that talks to the service shares: the client of the account in use, and stopping.
-
-The service that an ingest sends to: the one of the environment, or the embedded one, which learns the meters.
-"""
+"""The client that a command uses: of the account in use, or of the embedded service; calls, and how to stop them."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from besmart_async.cli.credentials import UserAccount, stored
+from besmart_async.cli.credentials import UserAccount, account_in_use
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.ingest_inputs import Inputs
 from besmart_async.client import BesmartClient
@@ -27,14 +24,16 @@ if TYPE_CHECKING:
     from besmart_async.simulator import Simulator
 
 T = TypeVar("T")
+_CLIENT_CID, _METER_TYPE = 1, "meter"
+"""The client of the embedded service's sensors, and the name of their type."""
 
 
 @asynccontextmanager
 async def client_for(simulator: Simulator | None = None) -> AsyncGenerator[BesmartClient, None]:
-    """Open a client of the embedded service, or else with the account of the environment or of `besmart auth login`.
+    """Open a client of the account in use, or of an embedded service.
 
     Raises:
-        BesmartConfigError: the environment holds only a part of the credentials.
+        BesmartConfigError: a part of the credentials is missing.
         UsageError: there is no account, or it belongs to another service than BESMART_BASE_URL.
     """
     if simulator is None:
@@ -54,21 +53,21 @@ async def client_for(simulator: Simulator | None = None) -> AsyncGenerator[Besma
 
 @asynccontextmanager
 async def bulk_client() -> AsyncGenerator[BesmartClient, None]:
-    """Open a client as `client_for` does, for much data: over aiohttp if it is installed, which takes less time."""
+    """Open a client of the account in use for much data: over aiohttp, which takes less time, if it is installed."""
     async with opened(_account(), _bulk_transport()) as client:
         yield client
 
 
 @asynccontextmanager
-async def opened(
-    credentials: UserAccount, transport: AnyTransport | None = None
-) -> AsyncGenerator[BesmartClient, None]:
+async def opened(account: UserAccount, transport: AnyTransport | None = None) -> AsyncGenerator[BesmartClient, None]:
     """Open a client of an account.
 
     Raises:
-        BesmartConfigError: a part of the credentials is missing.
+        BesmartConfigError: a part of the credentials is missing, or the address is not usable.
     """
-    async with BesmartClient.from_env(credentials.environ(), transport=transport) as client:
+    async with BesmartClient.from_env(
+        account.environ(), transport=transport, allow_insecure_http=account.allow_insecure_http
+    ) as client:
         yield client
 
 
@@ -80,28 +79,19 @@ def _bulk_transport() -> AnyTransport | None:
 
 
 def _account() -> UserAccount:
-    given = UserAccount.of(os.environ)
-    if given is not None:
-        return given
-    found = stored()
-    if found is None:
-        raise UsageError(
-            "not logged in: run besmart auth login, or set BESMART_LOGIN and BESMART_PASSWORD (and BESMART_API_KEY),"
-            " or BESMART_TOKEN"
-        )
-    credentials, place = found
+    account, place = account_in_use()
     wanted = os.environ.get("BESMART_BASE_URL", "").strip()
-    if wanted and wanted.rstrip("/") != credentials.base_url.rstrip("/"):
-        # They belong to one service: another one must not get to see them.
+    if wanted and wanted.rstrip("/") != account.base_url.rstrip("/"):
+        # The credentials belong to one service: they must not be sent to another one.
         raise UsageError(
-            f"BESMART_BASE_URL is {wanted}, but the account in the {place} is of {credentials.base_url};"
+            f"BESMART_BASE_URL is {wanted}, but the account in the {place} is of {account.base_url};"
             " run besmart auth login for that service, or unset the variable"
         )
-    return credentials
+    return account
 
 
 def embedded() -> type[Simulator]:
-    """Return the embedded service's class.
+    """Return the class of the embedded service.
 
     Raises:
         UsageError: its extra is not installed.
@@ -109,16 +99,15 @@ def embedded() -> type[Simulator]:
     try:
         from besmart_async.simulator import Simulator
     except ImportError as error:
-        problem = f"the embedded service needs its extra ({error}): pip install 'besmart-async[simulator]'"
-        raise UsageError(problem) from None
+        raise UsageError(str(error)) from None  # the text has the pip command
     return Simulator
 
 
 @contextmanager
 def interruptible(*stops: Callable[[], object]) -> Generator[None, None, None]:
-    """Call the first of `stops` at the first Ctrl-C (or SIGTERM), and so on; one more ends at once.
+    """Call the first of `stops` at the first Ctrl-C or SIGTERM, the second at the second, and so on; then end at once.
 
-    Where the event loop cannot handle signals (Windows), Ctrl-C ends at once.
+    Where the event loop cannot handle signals (Windows), the first Ctrl-C ends the command at once.
     """
     loop = asyncio.get_running_loop()
     handled: list[signal.Signals] = []
@@ -145,7 +134,7 @@ def interruptible(*stops: Callable[[], object]) -> Generator[None, None, None]:
 
 
 def call(ask: Callable[[BesmartClient], Awaitable[T]]) -> T:
-    """Open a client, ask, and return the answer.
+    """Open a client, make a call with it, and return the answer.
 
     Raises:
         BesmartError: the call failed.
@@ -160,39 +149,37 @@ def call(ask: Callable[[BesmartClient], Awaitable[T]]) -> T:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on the terminal whether to go on.
+    """Ask for confirmation on the terminal.
 
     Args:
         question: what is about to be done, as a question.
-        yes: the answer is given already.
+        yes: the user has confirmed already.
 
     Raises:
-        UsageError: the answer is no, or there is no terminal to ask at.
+        UsageError: the answer is no, or there is no terminal to ask on.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} There is no terminal to ask at; say --yes to go on")
+        raise UsageError(f"{question} There is no terminal to ask on; say --yes to go on")
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().casefold() not in {"y", "yes"}:
         raise UsageError("nothing was done")
 
 
-_CLIENT_CID = 1
-_METER_TYPE = "meter"
-
-
 @asynccontextmanager
 async def service_for(
     inputs: Inputs, *, simulate: bool, create: bool
 ) -> AsyncGenerator[tuple[BesmartClient, Meters], None]:
-    """Open a client, and say who knows its meters.
+    """Open the service that an ingest sends to, and the lookup of its meters.
+
+    The embedded service learns the meters as they come.
 
     Raises:
-        UsageError: the embedded service's extra is not installed, or there is no account.
+        UsageError: the extra of the embedded service is not installed, or there is no account.
         SourceError: the table of meters cannot be read.
-        BesmartConfigError: the environment holds no credentials.
+        BesmartConfigError: a part of the credentials is missing.
     """
     if not simulate:
         async with bulk_client() as client:
@@ -206,7 +193,7 @@ async def service_for(
 
 
 async def _made_on_demand(simulator: Simulator, client: BesmartClient, known: KnownMeters) -> MadeMeters:
-    """Let meters become sensors of the embedded service as they are met."""
+    """Return meters that become sensors of the embedded service when a row names them."""
     types = await client.sensors.types()
     type_id = next((kind.id for kind in types if kind.name == _METER_TYPE and kind.id is not None), 1)
     made: set[SensorKey] = set()

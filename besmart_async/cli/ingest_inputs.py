@@ -1,9 +1,4 @@
-"""What the commands that read files share: the files, how to read them, and whose meters they hold.
-
-Arguments of `besmart ingest` that more can be wrong with than their type.
-
-Where the command keeps what it has sent, and what else than the files that depends on.
-"""
+"""What `besmart ingest` and `besmart check` read: files, how to read them, whose meters they have, and what is done."""
 
 from __future__ import annotations
 
@@ -11,11 +6,14 @@ import os
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Annotated
 
 import attrs
+from cyclopts import Parameter
 
-from besmart_async.cli.credentials import UserAccount, stored
-from besmart_async.cli.exits import UsageError
+from besmart_async.cli.credentials import UserAccount, account_in_use
+from besmart_async.cli.exits import NoCredentialsError, UsageError
+from besmart_async.cli.options import Flag, Zone
 from besmart_async.config import DEFAULT_BASE_URL
 from besmart_async.ingest import Checkpoint, RejectLimit
 from besmart_async.ingest.layout import FileForm
@@ -27,6 +25,53 @@ from besmart_async.ingest.toml_tables import MappingError
 from besmart_async.ingest.zones import DstRule, UnknownZoneError, zone_of
 
 
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class FileOptions:
+    """The options of commands that read files."""
+
+    mapping: Path | None = None
+    """TOML file that describes the files and what their columns mean; options override it."""
+
+    file_format: Annotated[
+        str | None,
+        Parameter(
+            name="--format",
+            help="Format of the files, if neither their names nor their first bytes show it: csv, parquet, dsmr, or one"
+            " that an installed package adds.",
+        ),
+    ] = None
+    meters: Annotated[
+        Path | None,
+        Parameter(
+            help="CSV file with the columns meter, client_cid, sensor_mid and optionally signal_type. Without it the"
+            " files name meters like 12.122."
+        ),
+    ] = None
+
+    signal_type: str | None = None
+    """OBIS code, symbol or id for rows that do not name their signal type."""
+
+    time_zone: Zone = None
+    dst: Annotated[
+        DstRule | None,
+        Parameter(
+            help="What a local time means that occurs twice or never, when clocks change. Without it such rows are"
+            " rejected. infer: the first occurrence is the earlier time, the second the later one. standard: the clock"
+            " is on standard (winter) time all year."
+        ),
+    ] = None
+
+    decimal_comma: Flag = False
+    """Values are written like 1,5."""
+
+    encoding: str | None = None
+    """Encoding of the files, such as cp1250."""
+
+    rejects: Path | None = None
+    """File for all rejected rows (CSV). Correct them there, and ingest it with the same command."""
+
+
 @attrs.frozen(kw_only=True)
 class Inputs:
     """Files to read.
@@ -34,9 +79,9 @@ class Inputs:
     Attributes:
         sources: the files.
         reading: how to read their texts.
-        signal_type: signal type of rows that do not tell it.
+        signal_type: the signal type of rows that do not name one.
         rules: which sensor a meter is.
-        form: what the files look like, as far as that was told.
+        form: the form of the files, as far as options and the mapping file set it.
     """
 
     sources: Sequence[Source]
@@ -47,19 +92,19 @@ class Inputs:
 
     @property
     def paths(self) -> list[Path]:
-        """The sources that are files; standard input is none."""
+        """The sources that are files, which standard input is not."""
         found: list[Path | None] = [getattr(source, "path", None) for source in self.sources]
         return [path for path in found if path is not None]
 
     @property
     def meaning(self) -> str:
-        """All that decides what a row means, the same in each process; what the table of meters holds is not in it."""
+        """All that decides what a row means, as the same text in every process; the content of a table is not in it."""
         reading = attrs.evolve(self.reading, ignored=frozenset())
         rules = attrs.evolve(self.rules, table=None)
         return repr((self.form, reading, sorted(self.reading.ignored), self.signal_type, rules))
 
     def known(self) -> KnownMeters:
-        """The meters that a table or the mapping file lists.
+        """Return the meters that the table of meters or the mapping file lists.
 
         Raises:
             SourceError: the table cannot be read.
@@ -68,10 +113,10 @@ class Inputs:
         return KnownMeters({**(read_meter_table(table) if table else {}), **self.rules.names})
 
     def meters(self, sensors: SensorService, *, create: bool) -> Meters:
-        """Everybody who may know a meter: the table, the sensors to look through, and new sensors if asked for.
+        """Return the lookup of meters: in the table, then among existing sensors; with `create`, others are created.
 
         Raises:
-            UsageError: sensors are to be created, and it is not told of what kind or where to note them.
+            UsageError: sensors are to be created, but it is not set of which client or in which table to note them.
             SourceError: the table cannot be read.
         """
         rules = self.rules
@@ -92,43 +137,37 @@ class Inputs:
         return found
 
 
-def inputs_of(
-    files: Sequence[str],
-    *,
-    mapping: Path | None = None,
-    file_format: str | None = None,
-    meters: Path | None = None,
-    signal_type: str | None = None,
-    time_zone: str | None = None,
-    dst: DstRule | None = None,
-    decimal_comma: bool = False,
-    encoding: str | None = None,
-) -> Inputs:
-    """Put together what the mapping file and the options tell; an option goes before the file.
+def inputs_of(files: Sequence[str], options: FileOptions = FileOptions()) -> Inputs:
+    """Combine the mapping file and the options; an option overrides the file.
 
     Raises:
-        UsageError: one of them cannot work, or there are no such files.
+        UsageError: one of them cannot work, or a file does not exist.
     """
     if not files:
         raise UsageError("name at least one file, or - for standard input")
     try:
-        told = read_mapping(mapping) if mapping else FileMapping()
+        mapping = read_mapping(options.mapping) if options.mapping else FileMapping()
         form = attrs.evolve(
-            told.form,
-            format=file_format or told.form.format,
-            encoding=_checked_encoding(encoding) if encoding else told.form.encoding,
+            mapping.form,
+            format=options.file_format or mapping.form.format,
+            encoding=_checked_encoding(options.encoding) if options.encoding else mapping.form.encoding,
         )
         sources = sources_of(files, form)
     except (MappingError, SourceError) as error:
         raise UsageError(str(error)) from None
     reading = attrs.evolve(
-        told.reading,
-        time_zone=_checked_zone(time_zone) or told.reading.time_zone,
-        dst=dst or told.reading.dst,
-        decimal_comma=decimal_comma or told.reading.decimal_comma,
+        mapping.reading,
+        time_zone=_checked_zone(options.time_zone) or mapping.reading.time_zone,
+        dst=options.dst or mapping.reading.dst,
+        decimal_comma=options.decimal_comma or mapping.reading.decimal_comma,
     )
-    rules = attrs.evolve(told.meters, table=meters or told.meters.table)
-    return Inputs(sources=sources, reading=reading, signal_type=signal_type or told.signal_type, rules=rules, form=form)
+    return Inputs(
+        sources=sources,
+        reading=reading,
+        signal_type=options.signal_type or mapping.signal_type,
+        rules=attrs.evolve(mapping.meters, table=options.meters or mapping.meters.table),
+        form=form,
+    )
 
 
 def _checked_zone(name: str | None) -> str | None:
@@ -150,10 +189,10 @@ def _checked_encoding(name: str) -> str:
 def check_combination(
     inputs: Inputs, simulate: bool, workers: int, checkpoint: Path | None, no_checkpoint: bool
 ) -> None:
-    """See that options do not exclude each other.
+    """Check that the options can be used together.
 
     Raises:
-        UsageError: they do.
+        UsageError: two of them exclude each other.
     """
     if checkpoint is not None and (simulate or no_checkpoint):
         which = "--simulate" if simulate else "--no-checkpoint"
@@ -165,24 +204,24 @@ def check_combination(
 
 
 def check_creation(inputs: Inputs, create_sensors: bool, dry_run: bool, workers: int) -> None:
-    """See that sensors can be looked for, or made, as asked.
+    """Check that the options for meters can be used together.
 
     Raises:
-        UsageError: they cannot.
+        UsageError: two of them exclude each other.
     """
     if create_sensors and dry_run:
-        raise UsageError("--dry-run makes no sensors; leave out --create-sensors")
+        raise UsageError("--dry-run creates no sensors; leave out --create-sensors")
     if workers > 1 and (create_sensors or inputs.rules.looked_through):
         raise UsageError(
-            "--workers need meters that are known: list them with --meters, without sensors to look through"
+            "--workers need a list of all meters: list them with --meters, without sensors to look through"
         )
 
 
 def forget(record: Checkpoint, paths: Sequence[Path]) -> None:
-    """Forget what was recorded of files.
+    """Delete what the checkpoint has recorded about files.
 
     Raises:
-        UsageError: one cannot be read.
+        UsageError: a file cannot be read.
     """
     for path in paths:
         try:
@@ -192,19 +231,20 @@ def forget(record: Checkpoint, paths: Sequence[Path]) -> None:
 
 
 def checked_limit(text: str | None) -> RejectLimit | None:
-    """Return the limit of `--max-rejects`.
+    """Return the limit of `--max-rejects`; `0%` is the same as `0`, which ends the run at the first reject.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not a limit.
     """
     try:
-        return None if text is None else RejectLimit.parse(text)
+        limit = None if text is None else RejectLimit.parse(text)
+        return None if limit is None else attrs.evolve(limit, percent=limit.percent and limit.most > 0)
     except ValueError as error:
         raise UsageError(f"--max-rejects: {error}") from None
 
 
 def default_path() -> Path:
-    """The file of this user, such as `~/.local/state/besmart/ingest.sqlite3`."""
+    """Return the user's checkpoint file, such as `~/.local/state/besmart/ingest.sqlite3`."""
     from platformdirs import user_state_path
 
     return user_state_path("besmart") / "ingest.sqlite3"
@@ -213,20 +253,20 @@ def default_path() -> Path:
 def scope_of(*options: object, table: Path | None = None) -> str:
     """Return a digest of the service, the account, the options and the table of meters.
 
-    Rows that were sent to another service, or were mapped otherwise, are not done. No secret goes into it.
+    Rows that were sent to another service, or with another mapping, are not done. No secret is part of the digest.
 
     Args:
-        options: whatever decides what rows mean; their reprs must tell them apart.
+        options: all that decides what rows mean; different options must have different reprs.
         table: the table of meters.
 
     Raises:
         SourceError: the table cannot be read.
-        UsageError: the account that was kept cannot be read.
+        UsageError: the saved account cannot be read.
     """
-    account = UserAccount.of(os.environ)
-    if account is None:
-        kept = stored()
-        account = UserAccount(base_url=os.environ.get("BESMART_BASE_URL", "").strip()) if kept is None else kept[0]
+    try:
+        account, _ = account_in_use()
+    except NoCredentialsError:
+        account = UserAccount(base_url=os.environ.get("BESMART_BASE_URL", "").strip())
     service = account.base_url or DEFAULT_BASE_URL
     told = repr((service.rstrip("/"), (account.login or "").strip(), *options)).encode()
     try:

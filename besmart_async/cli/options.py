@@ -1,7 +1,4 @@
-"""Options that several commands share.
-
-What the options of a command mean to the service: moments, signals, queries.
-"""
+"""Options that several commands share, and what they stand for: points in time, signals, queries."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from cyclopts import Parameter
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.terminal.output import error_line
 from besmart_async.client import BesmartClient
-from besmart_async.errors import InvalidInputError
+from besmart_async.errors import InvalidInputError, NotFoundError
 from besmart_async.export import SensorSignals, signals_of
 from besmart_async.ingest.time_texts import Problem, parse_time
 from besmart_async.ingest.zones import Local
@@ -27,13 +24,38 @@ from besmart_async.models.queries import SignalQuery
 from besmart_async.models.signal_types import SignalType
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
-"""An option that is given or not."""
+"""An option without a value."""
+Json = Annotated[bool, Parameter(negative="", show_default=False, help="Print JSON.")]
+Yes = Annotated[bool, Parameter(negative="", show_default=False, help="Do not ask for confirmation.")]
+Sensor = Annotated[str, Parameter(help="The sensor, such as 12.122.")]
+Signals = Annotated[
+    list[str] | None,
+    Parameter(
+        negative="",
+        help="Signals such as 12.122.32, sensors such as 12.122 (the signals that their states name), or 12.122.*"
+        " (every signal type).",
+    ),
+]
+Origin = Annotated[
+    int | None,
+    Parameter(help="Only readings of this origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected."),
+]
+DeltaT = Annotated[int | None, Parameter(help="Have the service aggregate to periods of this many minutes.")]
+UnitWanted = Annotated[
+    str | None, Parameter(help="Unit of the values: a symbol such as kW.h, or the service's id of the unit.")
+]
+Zone = Annotated[str | None, Parameter(help="Time zone of times without an offset, such as Europe/Warsaw.")]
+_START = Parameter(help="Start: ISO 8601 such as 2020-01-01T00:00:00Z, or unix milliseconds.")
+StartTime = Annotated[str, _START]
+Start = Annotated[str | None, _START]
+End = Annotated[str | None, Parameter(help="End, in the same forms.")]
+Info = Annotated[str | None, Parameter(help="Additional information: a JSON object or any text.")]
 
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Named:
-    """Which signals, beside those named as arguments."""
+    """Signals in addition to those named as arguments."""
 
     signals_from: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None
     """File with one signal or sensor per line; - for standard input."""
@@ -42,37 +64,33 @@ class Named:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Period:
-    """From when to when."""
+    """A period."""
 
     since: str
-    """Start: ISO 8601 such as 2020-01-01T00:00:00Z, unix milliseconds, or 7d, 12h, 2w for so long ago."""
+    """Start: ISO 8601 such as 2020-01-01T00:00:00Z, unix milliseconds, or a time ago such as 7d, 12h, 2w."""
 
     till: str = "now"
     """End, in the same forms."""
 
-    time_zone: str | None = None
-    """Zone of times without an offset, such as Europe/Warsaw."""
+    time_zone: Zone = None
 
 
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Wanted:
-    """Which readings, and in what form: the options of the API."""
+    """Which readings to read, and in what form: the options of the API."""
 
     get_last: Annotated[Flag, Parameter(name=("--get-last", "--last"))] = False
     """Of readings that were written more than once, only the newest."""
 
     raw: Flag = False
-    """The raw signal, with readings that are marked as removed."""
+    """The raw signal, including readings that are marked as removed."""
 
-    delta_t: int | None = None
-    """Aggregate to so many minutes."""
+    delta_t: DeltaT = None
 
-    origin: int | None = None
-    """Only readings of this origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected."""
+    origin: Origin = None
 
-    unit: str | None = None
-    """Unit the values are wanted in: a symbol such as kW.h, or the service's id of it."""
+    unit: UnitWanted = None
 
 
 _AGO = re.compile(r"([0-9]{1,5})([mhdw])")
@@ -81,15 +99,15 @@ _NAMED = 8
 
 
 def wall_clock_ms() -> int:
-    """The moment it is, UTC unix milliseconds."""
+    """Return the current time, UTC unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 def moment(option: str, text: str, zone: str | None, *, now_ms: Callable[[], int] = wall_clock_ms) -> int | float:
-    """Return the moment that an option names.
+    """Return the point in time that an option gives, UTC unix milliseconds.
 
     Raises:
-        UsageError: it names none, or more than one.
+        UsageError: the text is not a time, or can mean two.
     """
     plain = text.strip()
     if plain == "now":
@@ -101,7 +119,9 @@ def moment(option: str, text: str, zone: str | None, *, now_ms: Callable[[], int
     if isinstance(found, Problem):
         raise UsageError(f"{option} {text!r} {found.reason}")
     if isinstance(found, Local):
-        raise UsageError(f"{option} {text!r} is no single moment in {zone}; give it with its offset")
+        raise UsageError(
+            f"{option} {text!r} is no single moment in {zone} (clocks change then); give it with its offset"
+        )
     return found
 
 
@@ -109,7 +129,7 @@ def window(period: Period) -> tuple[int | float, int | float]:
     """Return the start and end of a period.
 
     Raises:
-        UsageError: one of them is no moment, or they are in the wrong order.
+        UsageError: one of them is not a time, or the start is not before the end.
     """
     since = moment("--since", period.since, period.time_zone)
     till = moment("--till", period.till, period.time_zone)
@@ -132,30 +152,48 @@ def named(arguments: Iterable[str], signals_from: Path | None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Chosen:
     """Signals to read.
 
     Attributes:
-        keys: each once, in the order given.
-        guessed: those of them that nobody named: a sensor's signal types, of which some may not exist.
+        keys: the signals, each once, in the order given.
+        guessed: those among them that the user did not name: a sensor's signal types, some of which may not exist.
+        unknown: sensors that the service does not know.
     """
 
     keys: list[SignalKey]
     guessed: frozenset[SignalKey]
+    unknown: list[SensorKey]
+
+    def unanswered(self, absent: Iterable[SignalKey]) -> dict[SignalKey | SensorKey, str]:
+        """Return the signals and sensors for which there is no answer, with a text that says so.
+
+        Args:
+            absent: the signals that the service gave no answer for. A signal that was guessed is only one of them if
+                no signal of its sensor has an answer.
+        """
+        missing = set(absent)
+        answered = {key.sensor for key in self.keys if key not in missing}
+        signals = [key for key in self.keys if key in missing and key not in self.guessed]
+        silent = dict.fromkeys(key.sensor for key in self.keys if key in missing and key in self.guessed)
+        sensors = [*self.unknown, *(sensor for sensor in silent if sensor not in answered)]
+        return {
+            **dict.fromkeys(signals, "no answer; is there such a signal?"),
+            **dict.fromkeys(sensors, "no answer; is there such a sensor?"),
+        }
 
 
 async def chosen(client: BesmartClient, names: Sequence[str]) -> Chosen:
-    """Return the signals that are meant, each once: signals as they are, sensors as their signals.
+    """Return the signals that names stand for: of a sensor (`12.122`) those that its states name, else all its types.
 
-    What `12.122` comes to is told on standard error: the signals that its states name; every signal type if they name
-    none, or for `12.122.*`.
+    What a sensor stands for is written to standard error.
 
     Raises:
         InvalidInputError: a name is neither a signal nor a sensor.
-        NotFoundError: no such sensor.
     """
     keys: dict[SignalKey, bool] = {}
+    unknown: list[SensorKey] = []
     types: list[SignalType] | None = None
     for name in names:
         sensor, every = _sensor(name)
@@ -163,21 +201,26 @@ async def chosen(client: BesmartClient, names: Sequence[str]) -> Chosen:
             keys[SignalKey.parse(name)] = False
             continue
         types = await client.signals.types() if types is None else types
-        found = await signals_of(sensor, client.sensor_states.list, types, every=every)
-        error_line(_told(found))
+        try:
+            found = await signals_of(sensor, client.sensor_states.list, types, every=every)
+        except NotFoundError:
+            unknown.append(sensor)
+            continue
+        error_line(_described(found))
         for key in found.keys:
             keys.setdefault(key, found.told_by == "types")
-    return Chosen(list(keys), frozenset(key for key, guess in keys.items() if guess))
+    guessed = frozenset(key for key, guess in keys.items() if guess)
+    return Chosen(keys=list(keys), guessed=guessed, unknown=unknown)
 
 
 async def queries(
     client: BesmartClient, keys: Sequence[SignalKey], since: float, till: float, wanted: Wanted
 ) -> list[SignalQuery]:
-    """Return what to ask for those signals.
+    """Return the queries that read some signals.
 
     Raises:
-        UsageError: the unit is not known.
-        InvalidInputError: an option is refused locally.
+        UsageError: the unit is unknown.
+        InvalidInputError: an option has an impossible value.
     """
     unit = await _unit_id(client, wanted.unit) if wanted.unit is not None else None
     return [
@@ -202,7 +245,9 @@ async def _unit_id(client: BesmartClient, unit: str) -> int:
     found = known.get(unit)
     if found is None:
         symbols = ", ".join(sorted(known))
-        raise UsageError(f"--unit {unit!r}: the service's signal types tell ids of {symbols}; give the unit's id")
+        raise UsageError(
+            f"--unit {unit!r}: the signal types of the service have only {symbols}; give the id of the unit"
+        )
     return found
 
 
@@ -218,7 +263,7 @@ def _sensor(name: str) -> tuple[SensorKey | None, bool]:
         raise InvalidInputError("signal", name, problem) from None
 
 
-def _told(found: SensorSignals) -> str:
+def _described(found: SensorSignals) -> str:
     if found.told_by == "types":
         return f"{found.sensor}: asking for each of the service's {len(found.keys)} signal types"
     names = ", ".join(map(str, found.keys[:_NAMED])) + (", …" if len(found.keys) > _NAMED else "")

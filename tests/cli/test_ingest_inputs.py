@@ -71,6 +71,8 @@ def test_a_dry_run_makes_no_sensors(inputs: Inputs) -> None:
 def test_a_limit_is_a_number_or_a_share() -> None:
     assert checked_limit(None) is None
     assert checked_limit("0.5%") == RejectLimit.parse("0.5%")
+    for none in ("0%", "0.0%", "0"):  # the first reject ends the run, whether rows or a share are counted
+        assert checked_limit(none) == RejectLimit.parse("0")
     with pytest.raises(UsageError, match="--max-rejects"):
         checked_limit("many")
 

@@ -1,4 +1,4 @@
-"""`besmart auth`: who the other commands are to the service."""
+"""`besmart auth`: the account that the other commands use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ from typing import Literal
 import attrs
 
 from besmart_async.cli.client import opened
-from besmart_async.cli.credentials import NAMES, FileStore, KeyringStore, UserAccount, stored, stores
-from besmart_async.cli.exits import Exit, UsageError
+from besmart_async.cli.credentials import (
+    NAMES,
+    FileStore,
+    KeyringStore,
+    UserAccount,
+    account_in_use,
+    insecure_http_allowed,
+    stores,
+)
+from besmart_async.cli.exits import Exit, UsageError, explained
 from besmart_async.cli.options import Flag
 from besmart_async.cli.terminal.output import error_line, stamp, write, write_json, write_table
 from besmart_async.errors import AuthenticationError, BesmartError
@@ -27,31 +35,37 @@ def login(
     stdin: Flag = False,
     from_env: Flag = False,
     store: Literal["auto", "keyring", "file"] = "auto",
+    allow_insecure_http: Flag = False,
     check: bool = True,
 ) -> int:
-    """Keep an account for the other commands.
+    """Log in, and save the account for the other commands.
 
-    The password and the API key are asked for without being shown. They go to the system's keyring (extra keyring), or
-    else to a file that only you can read. Nothing secret is ever taken from the command line.
+    The password and the API key are asked for without being shown. They are saved in the system's keyring (extra
+    keyring), or in a file that only you can read. No secret is taken from the command line.
 
     Parameters
     ----------
     login
-        Login name; asked for unless given.
+        Login name; asked for if it is not given.
     base_url
-        The service's address.
+        Address of the service, if it is not the public one.
     stdin
         Read everything from standard input, in lines such as BESMART_PASSWORD=….
     from_env
         Take everything from the environment: BESMART_LOGIN, BESMART_PASSWORD, BESMART_API_KEY, or BESMART_TOKEN.
     store
-        Where to keep it.
+        Where to save the account.
+    allow_insecure_http
+        Allow plain http to other machines, which shows the credentials to the network; as BESMART_ALLOW_INSECURE_HTTP=1
+        does for one command.
     check
-        Log in once before keeping it.
+        Log in before the account is saved.
     """
     given = _given(stdin=stdin, from_env=from_env, login=login)
     if base_url is not None:
         given = attrs.evolve(given, base_url=base_url)
+    if allow_insecure_http or insecure_http_allowed(os.environ):
+        given = attrs.evolve(given, allow_insecure_http=True)
     user = asyncio.run(_checked(given)) if check else None
     place = _place(store)
     for other in stores():
@@ -63,27 +77,23 @@ def login(
     )
     write(f"kept in {place}")
     if UserAccount.of(os.environ) is not None:
-        error_line("the environment holds credentials too (BESMART_…), and they come first")
+        error_line("the environment has credentials too (BESMART_…), and they come first")
     return Exit.OK
 
 
 def status(*, check: bool = True, json: Flag = False) -> int:
-    """Tell which account the commands use, where it comes from, and whether it works.
+    """Show which account the commands use, where it comes from, and whether it works.
 
-    Exit codes: 0 it works, 4 it does not or there is none, 5 service unavailable.
+    Exit codes: 0 it works, 2 it cannot be read, 4 it does not work or there is none, 5 service unavailable.
 
     Parameters
     ----------
     check
-        Log in to see whether it works.
+        Log in to see whether the account works.
     json
         Print JSON.
     """
-    found = _current()
-    if found is None:
-        error_line("not logged in; run besmart auth login, or set BESMART_LOGIN, BESMART_PASSWORD and BESMART_API_KEY")
-        return Exit.AUTHENTICATION
-    credentials, place = found
+    credentials, place = account_in_use()
     works: bool | None = None
     facts: dict[str, object] = {
         "login": credentials.login,
@@ -105,22 +115,22 @@ def status(*, check: bool = True, json: Flag = False) -> int:
     else:
         write_table(("", ""), ((name.replace("_", " "), _shown(value)) for name, value in facts.items()))
     if problem is not None:
-        error_line(f"besmart: {problem}")
+        error_line(f"besmart: {explained(problem)}")
     return Exit.AUTHENTICATION if works is False else Exit.OK
 
 
 def logout() -> int:
-    """Forget the account that was kept."""
+    """Delete the saved account."""
     cleared = [str(place) for place in stores() if place.clear()]
     write(f"removed from {' and '.join(cleared)}" if cleared else "there was nothing to forget")
     if UserAccount.of(os.environ) is not None:
-        error_line("the environment still holds credentials (BESMART_…)")
+        error_line("the environment still has credentials (BESMART_…)")
     return Exit.OK
 
 
 def _given(*, stdin: bool, from_env: bool, login: str | None) -> UserAccount:
     if stdin and from_env:
-        raise UsageError("say --stdin or --from-env, not both")
+        raise UsageError("give --stdin or --from-env, not both")
     if stdin:
         found = UserAccount.of(_lines(sys.stdin.read()))
     elif from_env:
@@ -135,7 +145,7 @@ def _given(*, stdin: bool, from_env: bool, login: str | None) -> UserAccount:
 
 
 def _lines(text: str) -> dict[str, str]:
-    """Read NAME=VALUE lines, as `besmart simulate` prints them and as .env files have them."""
+    """Parse NAME=VALUE lines, as `besmart simulate` prints them and .env files have them."""
     found: dict[str, str] = {}
     known = {f"BESMART_{name}" for name in (*NAMES, "BASE_URL")}
     for number, line in enumerate(text.splitlines(), 1):
@@ -150,7 +160,7 @@ def _lines(text: str) -> dict[str, str]:
 
 def _asked(login: str | None) -> UserAccount:
     if not sys.stdin.isatty():
-        raise UsageError("standard input is no terminal to ask at; say --stdin or --from-env")
+        raise UsageError("there is no terminal to ask on; give --stdin or --from-env")
     try:
         name = login or input("Login: ").strip()
         password = getpass.getpass("Password: ")
@@ -163,30 +173,22 @@ def _asked(login: str | None) -> UserAccount:
 
 
 async def _checked(credentials: UserAccount) -> Token | None:
-    """Use the credentials once.
+    """Log in, or make a call with the token.
 
     Raises:
-        BesmartError: they do not work.
+        BesmartError: the credentials do not work.
     """
     async with opened(credentials) as client:
         if credentials.login is not None and credentials.password is not None:
             return await client.users.login()
-        await client.signals.types()  # refreshing could replace the token that is kept
+        await client.signals.types()  # refreshing could replace the token that is saved
         return None
-
-
-def _current() -> tuple[UserAccount, str] | None:
-    given = UserAccount.of(os.environ)
-    if given is not None:
-        return given, "environment"
-    found = stored()
-    return (found[0], str(found[1])) if found else None
 
 
 def _place(store: Literal["auto", "keyring", "file"]) -> FileStore | KeyringStore:
     keyring = KeyringStore.of_system() if store != "file" else None
     if store == "keyring" and keyring is None:
-        raise UsageError("--store keyring: there is none that works; pip install 'besmart-async[keyring]'")
+        raise UsageError("--store keyring: no usable keyring was found; pip install 'besmart-async[keyring]'")
     return keyring or FileStore.of_user()
 
 

@@ -1,4 +1,4 @@
-"""`besmart check`: files read and judged without sending anything."""
+"""`besmart check`: reading and judging files without sending anything."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import orjson
 from cyclopts import Parameter
 
 from besmart_async.cli.client import client_for
-from besmart_async.cli.exits import Exit, UsageError
-from besmart_async.cli.ingest_inputs import Inputs, inputs_of
-from besmart_async.cli.terminal.output import counted, error_line, write
+from besmart_async.cli.exits import Exit, UsageError, explained
+from besmart_async.cli.ingest_inputs import FileOptions, Inputs, inputs_of
+from besmart_async.cli.options import Flag
+from besmart_async.cli.terminal.output import counted, counted_line, error_line, write
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
-from besmart_async.ingest import DstRule, Reject, SourceError
+from besmart_async.ingest import Reject, SourceError
 from besmart_async.ingest.check import CheckJob
 from besmart_async.ingest.findings import CheckReport, distance, iso
 from besmart_async.ingest.mapping import Mapper, SignalTypes
@@ -38,22 +39,14 @@ def check(
     files: Annotated[list[str], Parameter(allow_leading_hyphen=True, negative="")],
     /,
     *,
-    mapping: Path | None = None,
-    file_format: Annotated[str | None, Parameter(name="--format")] = None,
-    meters: Path | None = None,
-    signal_type: str | None = None,
-    time_zone: str | None = None,
-    dst: DstRule | None = None,
-    decimal_comma: Annotated[bool, Parameter(negative="")] = False,
-    encoding: str | None = None,
-    rejects: Path | None = None,
-    online: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    options: FileOptions = FileOptions(),  # noqa: B008 - a frozen value
+    online: Flag = False,
+    json: Flag = False,
 ) -> int:
-    """Read files as ingest does, and tell what is in them: rows, meters, period, resolution, and what is wrong.
+    """Read files as ingest does, and report what is in them: rows, meters, period, resolution, and what is wrong.
 
-    Nothing is sent. Rejected rows would not be delivered; repeats, gaps, registers that fall and rows out of order are
-    told and would be delivered. Memory does not grow with the files: beyond a million readings they go to disk.
+    Nothing is sent. Rejected rows would not be delivered. Repeats, gaps, registers that fall and rows out of order are
+    reported, but would be delivered. Memory does not grow with the files: beyond a million readings they go to disk.
 
     Exit codes: 0 every row can be delivered, 1 a file cannot be read to its end, 2 wrong usage, 3 some rows are
     rejected, 4 not authenticated, 5 service unavailable (both with --online only), 130 interrupted.
@@ -62,55 +55,24 @@ def check(
     ----------
     files
         CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input.
-    mapping
-        TOML file that tells what the files look like and mean; options go before it.
-    file_format
-        Format of the files, where neither their names nor their first bytes tell: csv, parquet, dsmr, or one that an
-        installed package adds.
-    meters
-        CSV file with the columns meter, client_cid, sensor_mid and, if wanted, signal_type; used with --online.
-    signal_type
-        OBIS code, symbol or id for rows that do not tell it.
-    time_zone
-        Zone of times without an offset, such as Europe/Warsaw.
-    dst
-        Which moment a local time means that comes twice or never, when clocks are changed. Without it such rows are
-        rejected. infer: the first occurrence is the earlier moment, the second the later one. standard: the clock is
-        on winter time all the year.
-    decimal_comma
-        Values are written 1,5.
-    encoding
-        Encoding of the files.
-    rejects
-        Write all rejected rows to this CSV file; mended, it ingests.
     online
-        Ask the service for its signal types, and look the meters up: rows of unknown ones are rejected, and values
-        in a unit that cannot be converted.
+        Ask the service for its signal types and for the meters. Rows of unknown meters, and values in a unit that
+        cannot be converted, are rejected.
     json
         Print the report as JSON and nothing else.
     """
-    inputs = inputs_of(
-        files,
-        mapping=mapping,
-        file_format=file_format,
-        meters=meters,
-        signal_type=signal_type,
-        time_zone=time_zone,
-        dst=dst,
-        decimal_comma=decimal_comma,
-        encoding=encoding,
-    )
+    inputs = inputs_of(files, options)
     try:
-        with reject_file(rejects, inputs) as refused:
-            report = asyncio.run(_check(inputs, online, None if refused is None else refused.add))
+        with reject_file(options.rejects, inputs) as rejects:
+            report = asyncio.run(_check(inputs, online, None if rejects is None else rejects.add))
     except SourceError as error:
         raise UsageError(str(error)) from None
     if json:
         write(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode())
-    for line in () if json else _summary(report, online=online):
-        write(line)
-    for line in _problems(report):
-        error_line(line)
+    for text in () if json else _summary(report, online=online):
+        write(text)
+    for text in _problems(report):
+        error_line(text)
     if report.error is not None:
         return Exit.ERROR
     return Exit.REJECTED if report.rejected else Exit.OK
@@ -139,22 +101,22 @@ async def _run(inputs: Inputs, mapper: Mapper | None, on_reject: OnReject | None
 
 def _summary(report: CheckReport, *, online: bool) -> Iterator[str]:
     files = f"{len(report.files)} files" if len(report.files) != 1 else report.files[0]
-    yield _line("rows", report.rows, f"of {files}")
+    yield counted_line("rows", report.rows, f"of {files}")
     signals = f"{counted(report.signals, 'signal')} of {counted(report.meters, 'meter')}"
-    yield _line("good", report.readings, f"for {signals}")
-    yield _line("rejected", report.rejected, "rows that would not be delivered")
+    yield counted_line("good", report.readings, f"for {signals}")
+    yield counted_line("rejected", report.rejected, "rows that would not be delivered")
     if report.left_out:
-        yield _line("left out", report.left_out, "values that are missing or ignored")
+        yield counted_line("left out", report.left_out, "values that are missing or ignored")
     if report.since_ms is not None and report.till_ms is not None:
         yield f"period       from {iso(report.since_ms)} to {iso(report.till_ms)} (UTC)"
     for resolution, many in report.resolutions.items():
         yield f"every        {distance(resolution):<11} {counted(many, 'signal')}"
-    yield _line("distinct", report.distinct, "readings (signal, time, origin)")
-    yield _line("repeated", report.repeats_equal, "rows with the same value")
-    yield _line("conflicts", report.repeats_conflicting, "rows that repeat another value; the last would hold")
-    yield _line("gaps", report.gaps, f"with {report.missing:,} readings missing")
-    yield _line("disorder", report.out_of_order, "rows below a later reading of their signal")
-    yield _line("falling", report.falling, "readings of a register below the one before")
+    yield counted_line("distinct", report.distinct, "readings (signal, time, origin)")
+    yield counted_line("repeated", report.repeats_equal, "rows with the same value")
+    yield counted_line("conflicts", report.repeats_conflicting, "rows with another value; the last one counts")
+    yield counted_line("gaps", report.gaps, f"with {report.missing:,} readings missing")
+    yield counted_line("disorder", report.out_of_order, "rows after a later reading of their signal")
+    yield counted_line("falling", report.falling, "readings of a register lower than the one before")
     if not online:
         yield "Meters and signal types were not looked up; --online asks the service."
     for kind, found in groupby(report.findings, lambda finding: finding.kind):
@@ -175,8 +137,4 @@ def _problems(report: CheckReport) -> Iterator[str]:
     if report.rejected > len(report.rejects):
         yield f"and {report.rejected - len(report.rejects):,} more rejected rows; --rejects FILE lists all"
     if report.error is not None:
-        yield f"failed: {report.error}"
-
-
-def _line(name: str, number: int, text: str) -> str:
-    return f"{name:<9} {number:>12,} {text}"
+        yield f"failed: {explained(report.error)}"

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from besmart_async.cli.client import call
 from besmart_async.cli.exits import UsageError
-from besmart_async.cli.options import Flag, moment
+from besmart_async.cli.options import End, Json, Start, Zone, moment
 from besmart_async.cli.terminal.output import cell, counted, error_line, stamp, write, write_json, write_table
 from besmart_async.client import BesmartClient
 from besmart_async.models.tasks import GraphOutput, GraphResult
@@ -21,33 +21,25 @@ def run(
     /,
     *,
     name: str | None = None,
-    since: str | None = None,
-    till: str | None = None,
-    time_zone: str | None = None,
+    since: Start = None,
+    till: End = None,
+    time_zone: Zone = None,
     task_priority: int | None = None,
     task_async: bool | None = None,
-    json: Flag = False,
+    json: Json = False,
 ) -> None:
-    """Run a graph and print what it gives. It is never run again if the answer is lost.
+    """Run a graph and print its result. It is not run again if the answer is lost.
 
     Parameters
     ----------
     file
         JSON file with the graph (nodes and edges), or with the parameters of a stored graph; - for standard input.
     name
-        Run the stored graph of this name.
-    since
-        Start of the period: ISO 8601 such as 2020-01-01T00:00:00Z, or unix milliseconds.
-    till
-        Its end, in the same forms.
-    time_zone
-        Zone of times without an offset, such as Europe/Warsaw.
+        Run the stored graph with this name.
     task_priority
-        Priority; the service's default is 5.
+        Priority; 5 if it is not given.
     task_async
-        Have the service answer before the graph is done.
-    json
-        Print JSON.
+        Let the service answer before the graph is done.
     """
     text = _text(file)
     start = None if since is None else moment("--since", since, time_zone)
@@ -66,7 +58,7 @@ def run(
     if json:
         write_json(found)
     elif found.accepted:
-        write(f"accepted: it runs{f' ({found.text})' if found.text else ''}")
+        write(f"accepted: it is running{f' ({found.text})' if found.text else ''}")
     elif found.outputs:
         for output in found.outputs:
             _write_output(output)

@@ -1,4 +1,4 @@
-"""`besmart ingest`: files to the service. A thin shell over `besmart_async.ingest`."""
+"""`besmart ingest`: sending files to the service. A thin shell over `besmart_async.ingest`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cyclopts.validators import Number
 from besmart_async.cli.client import bulk_client, interruptible, service_for
 from besmart_async.cli.exits import Exit, UsageError, exit_of
 from besmart_async.cli.ingest_inputs import (
+    FileOptions,
     Inputs,
     check_combination,
     check_creation,
@@ -25,15 +26,16 @@ from besmart_async.cli.ingest_inputs import (
     inputs_of,
     scope_of,
 )
+from besmart_async.cli.options import Flag
 from besmart_async.cli.terminal.day_chart import day_view
 from besmart_async.cli.terminal.ingest_view import JsonLines, Observer, Terminal
 from besmart_async.cli.terminal.output import printable, write
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.client import BesmartClient
+from besmart_async.errors import BesmartError
 from besmart_async.ingest import (
     Checkpoint,
-    DstRule,
     IngestJob,
     IngestReport,
     Meters,
@@ -43,28 +45,17 @@ from besmart_async.ingest import (
     WorkerPool,
 )
 
-Flag = Annotated[bool, Parameter(negative="")]
-Draw = Callable[[], object]
-
 
 def ingest(
     files: Annotated[list[str], Parameter(allow_leading_hyphen=True, negative="")],
     /,
     *,
+    options: FileOptions = FileOptions(),  # noqa: B008 - a frozen value
     simulate: Flag = False,
     verify: Flag = False,
     verify_sample: Annotated[bool, Parameter(negative="", show=False)] = False,
     dry_run: Flag = False,
-    mapping: Path | None = None,
-    file_format: Annotated[str | None, Parameter(name="--format")] = None,
-    meters: Path | None = None,
-    create_sensors: Annotated[bool, Parameter(negative="")] = False,
-    signal_type: str | None = None,
-    time_zone: str | None = None,
-    dst: DstRule | None = None,
-    decimal_comma: Flag = False,
-    encoding: str | None = None,
-    rejects: Path | None = None,
+    create_sensors: Flag = False,
     max_rejects: str | None = None,
     checkpoint: Path | None = None,
     no_checkpoint: Flag = False,
@@ -76,17 +67,18 @@ def ingest(
 ) -> int:
     """Send readings from files, report, and show a day of them.
 
-    A long file has one reading per row and the columns meter, time and value; a wide one has one row per meter and day,
-    the columns meter and date, and a column for each period. Both may have obis (or signal), unit, origin and zone.
-    What is otherwise, a mapping file tells.
+    A long file has one reading per row and the columns meter, time and value. A wide file has one row per meter and
+    day, the columns meter and date, and a column for each period. Both may have obis (or signal), unit, origin and
+    zone. A mapping file describes files in any other form.
 
     What is delivered is recorded. After an interruption, an outage or a kill the same command sends the rest, and a
-    second run sends nothing new. A file counts as the same by what it holds, not by its name.
+    second run sends nothing new. A file is recognized by its content, not by its name.
 
-    Ctrl-C once: what was read is delivered and recorded. Twice: end now; what is under way is sent again next time.
+    Ctrl-C once: what was read is delivered and recorded. Twice: the command ends now; what is under way is sent again
+    next time.
 
     Exit codes: 0 done; 1 failed, too many rejects or not verified; 2 wrong usage; 3 some rows rejected; 4 not
-    authenticated; 5 service unavailable, to be resumed; 130 interrupted, to be resumed.
+    authenticated; 5 service unavailable, run it again later; 130 interrupted, run it again later.
 
     Parameters
     ----------
@@ -96,86 +88,53 @@ def ingest(
     simulate
         Send to the embedded service instead, which starts empty and knows the meters of the files.
     verify
-        Read everything in the files back and compare. --verify=sample compares one in 100 days of each signal.
+        Read back everything that the files have, and compare. --verify=sample compares one in 100 days of each signal.
     dry_run
         Do everything but send.
-    mapping
-        TOML file that tells what the files look like and mean; options go before it.
-    file_format
-        Format of the files, where neither their names nor their first bytes tell: csv, parquet, dsmr, or one that an
-        installed package adds.
-    meters
-        CSV file with the columns meter, client_cid, sensor_mid and, if wanted, signal_type. Without it the files name
-        meters like 12.122.
     create_sensors
-        Create a sensor for every meter that is not found, and note it in the file of meters.
-    signal_type
-        OBIS code, symbol or id for rows that do not tell it.
-    time_zone
-        Zone of times without an offset, such as Europe/Warsaw.
-    dst
-        Which moment a local time means that comes twice or never, when clocks are changed. Without it such rows are
-        rejected. infer: the first occurrence is the earlier moment, the second the later one. standard: the clock is
-        on winter time all the year.
-    decimal_comma
-        Values are written 1,5.
-    encoding
-        Encoding of the files.
-    rejects
-        Write all rejected rows to this CSV file; mended, it ingests with the same command.
+        Create a sensor for every meter that is not found, and add it to the file of meters.
     max_rejects
         Give up when more rows than this are rejected: a number, or a share of the rows read, such as 0.5%.
     checkpoint
-        Record what is delivered in this file; by default one of this user.
+        Record in this file what is delivered; by default in a file of this user.
     no_checkpoint
         Record nothing, and send everything.
     restart
-        Forget what was recorded of these files, and send everything.
+        Forget what was recorded about these files, and send everything.
     workers
-        Processes that send; each reads all files and sends its own meters.
+        Number of processes that send; each reads all files and sends the readings of its own meters.
     rate_limit
-        Send so many readings a second at most, all workers together.
+        Send at most this many readings a second, all workers together.
     chart
         Draw a day of one meter at the end.
     json
-        Print events as JSON lines and nothing else; the last is the report.
+        Print events as JSON lines and nothing else; the last one is the report.
     """
-    inputs = inputs_of(
-        files,
-        mapping=mapping,
-        file_format=file_format,
-        meters=meters,
-        signal_type=signal_type,
-        time_zone=time_zone,
-        dst=dst,
-        decimal_comma=decimal_comma,
-        encoding=encoding,
-    )
-    order = _Order(
-        inputs=inputs,
-        create_sensors=create_sensors,
-        verify="sample" if verify_sample else verify,
-        dry_run=dry_run,
-        simulate=simulate,
-        rate_limit=rate_limit,
-        max_rejects=checked_limit(max_rejects),
-        workers=workers,
-        chart=chart and not json,
-    )
-    check_combination(inputs, simulate, workers, checkpoint, no_checkpoint)
-    check_creation(inputs, create_sensors, dry_run, workers)
-    kept = None if simulate or no_checkpoint else checkpoint or default_path()
-    try:
-        with (
-            nullcontext() if kept is None else Checkpoint(kept, order.scope) as record,
-            reject_file(rejects, inputs) as refused,
-            _observer(json) as observer,
-        ):
-            if restart and record is not None:
-                forget(record, inputs.paths)
-            report, drawing = asyncio.run(_ingest(order, record, observer, None if refused is None else refused.add))
-    except SourceError as error:
-        raise UsageError(str(error)) from None
+    with _observer(json) as observer:
+        try:
+            order = _Order(
+                inputs=inputs_of(files, options),
+                rejects=options.rejects,
+                create_sensors=create_sensors,
+                verify="sample" if verify_sample else verify,
+                dry_run=dry_run,
+                simulate=simulate,
+                rate_limit=rate_limit,
+                max_rejects=checked_limit(max_rejects),
+                workers=workers,
+                restart=restart,
+                chart=chart and not json,
+            )
+            check_combination(order.inputs, simulate, workers, checkpoint, no_checkpoint)
+            check_creation(order.inputs, create_sensors, dry_run, workers)
+            kept = None if simulate or no_checkpoint else checkpoint or default_path()
+            report, drawing = _ingested(order, kept, observer)
+        except (BesmartError, UsageError, SourceError) as error:
+            if json:
+                observer.report(IngestReport(state="failed", error=error))  # whatever happens, it comes last
+            if isinstance(error, SourceError):
+                raise UsageError(str(error)) from None
+            raise
     observer.report(report)
     if drawing:
         write("\n" + printable(drawing))
@@ -185,6 +144,7 @@ def ingest(
 @attrs.frozen(kw_only=True)
 class _Order:
     inputs: Inputs
+    rejects: Path | None
     create_sensors: bool
     verify: bool | Literal["sample"]
     dry_run: bool
@@ -192,13 +152,24 @@ class _Order:
     rate_limit: float | None
     max_rejects: RejectLimit | None
     workers: int
+    restart: bool
     chart: bool
 
     @property
     def scope(self) -> str:
-        """What the rows mean and where they go. The table to which new sensors are added is no other one for that."""
+        """What the rows mean and where they go. A table that new sensors are added to stays the same table."""
         table = None if self.create_sensors else self.inputs.rules.table
         return scope_of(self.inputs.meaning, self.create_sensors, table=table)
+
+
+def _ingested(order: _Order, kept: Path | None, observer: Observer) -> tuple[IngestReport, str | None]:
+    with (
+        nullcontext() if kept is None else Checkpoint(kept, order.scope) as record,
+        reject_file(order.rejects, order.inputs) as rejects,
+    ):
+        if order.restart and record is not None:
+            forget(record, order.inputs.paths)
+        return asyncio.run(_ingest(order, record, observer, None if rejects is None else rejects.add))
 
 
 async def _ingest(
@@ -227,7 +198,7 @@ def _job(
     observer: Observer,
     on_reject: Callable[[Reject], object],
 ) -> IngestJob | WorkerPool:
-    """Make what does it, in this process or in several; both are told the same."""
+    """Return the job: in this process, or a pool of workers; both take the same settings."""
     make: Callable[..., IngestJob | WorkerPool] = partial(
         IngestJob, client.signals, client.writer, order.inputs.sources, meters=meters
     )

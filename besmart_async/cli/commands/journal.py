@@ -1,7 +1,4 @@
-"""Delivering what a journal holds: a writer on it, a flush, and when to give up.
-
-`besmart journal`: what waits in the journal of a writer, and delivering it.
-"""
+"""`besmart journal`: showing and delivering what is in the journal of a writer."""
 
 from __future__ import annotations
 
@@ -22,9 +19,18 @@ from besmart_async.batching.write.core.events import BatchAcknowledged, BatchRet
 from besmart_async.batching.write.dead_letters import OnReject
 from besmart_async.batching.write.writer import Writer
 from besmart_async.cli.client import client_for, interruptible
-from besmart_async.cli.exits import Exit, UsageError, exit_of
-from besmart_async.cli.terminal.ingest_view import line
-from besmart_async.cli.terminal.output import cell, error_line, plain, size_text, write, write_json, write_table
+from besmart_async.cli.exits import Exit, UsageError, exit_of, explained
+from besmart_async.cli.options import Flag
+from besmart_async.cli.terminal.output import (
+    cell,
+    counted_line,
+    error_line,
+    plain,
+    size_text,
+    write,
+    write_json,
+    write_table,
+)
 from besmart_async.cli.terminal.progress import DrainBar
 from besmart_async.client import BesmartClient
 from besmart_async.config import BatchPolicy
@@ -32,23 +38,22 @@ from besmart_async.errors import BesmartError, JournalError, UndeliveredError
 from besmart_async.models.delivery import DeliveryReport, Rejection
 from besmart_async.models.times import from_ms
 
-_LOOK_S = 0.2
-"""How often progress is shown."""
+_SHOW_EVERY_S = 0.2
 _PATIENCE_S = 60.0
-"""So long the service may be away before a run without a time limit gives up."""
+"""A run without a time limit gives up when the service has been unavailable for this long."""
 _CLOSE_S = 5.0
-"""So long calls under way may take after giving up."""
+"""How long calls under way may take after giving up."""
 
 
 @attrs.frozen
 class Drained:
-    """How it ended.
+    """The outcome of a drain.
 
     Attributes:
         report: the writer's numbers.
         left: readings that stay in the journal.
-        error: why some stay; None: nobody gave up.
-        interrupted: somebody did (Ctrl-C).
+        error: why some stay; None if none do.
+        interrupted: the user stopped it (Ctrl-C).
     """
 
     report: DeliveryReport
@@ -58,18 +63,18 @@ class Drained:
 
 
 class GaveUpError(BesmartError):
-    """The service was away, or the time was over; its cause is what went wrong last."""
+    """The service was unavailable, or the time was over; the cause is the last error."""
 
 
 class Draining:
-    """One run.
+    """Delivers a journal: opens a writer on it, flushes, and decides when to give up.
 
     Args:
         client: a client of the service.
         path: the journal.
-        timeout_s: gives up after so long; None: when the service has been away for a minute.
-        on_reject: called with what is refused; it is not in the journal any more afterwards.
-        show: called with the numbers now and then.
+        timeout_s: give up after this long; None: when the service has been unavailable for a minute.
+        on_reject: called with rejected readings; after that they are no longer in the journal.
+        show: called with the numbers several times a second.
     """
 
     def __init__(
@@ -80,24 +85,24 @@ class Draining:
         on_reject: OnReject,
         show: Callable[[DeliveryReport], object],
     ) -> None:
-        self._trouble: BesmartError | None = None
+        self._last_error: BesmartError | None = None
         self._timeout_s = timeout_s
         self._show = show
         self._gave_up: GaveUpError | None = None
         self._interrupted = False
         self._writer = client.writer(
-            BatchPolicy(close_timeout_s=_CLOSE_S), journal=path, on_reject=on_reject, hooks=[self._hear]
+            BatchPolicy(close_timeout_s=_CLOSE_S), journal=path, on_reject=on_reject, hooks=[self._on_event]
         )
 
     def stop(self) -> None:
-        """Send nothing more; what is under way is waited for, for a moment."""
+        """Send nothing more; wait a moment for the calls under way."""
         self._interrupted = True
         self._give_up("interrupted")
 
     def _give_up(self, why: str) -> None:
         if self._gave_up is None:
             self._gave_up = GaveUpError(why)
-            self._gave_up.__cause__ = self._trouble
+            self._gave_up.__cause__ = self._last_error
             self._writer.stop(self._gave_up)
 
     async def run(self) -> Drained:
@@ -114,7 +119,7 @@ class Draining:
         except UndeliveredError as undelivered:
             left = undelivered.journaled
         except GaveUpError:
-            raise KeyboardInterrupt from None  # before the journal was open: nothing has happened
+            raise KeyboardInterrupt from None  # stopped before the journal was open
         self._show(self._writer.report)
         return Drained(self._writer.report, left, error, self._interrupted)
 
@@ -124,7 +129,7 @@ class Draining:
         begun = moved = time()
         delivered = 0
         while not flushing.done() and self._gave_up is None:
-            await asyncio.wait([flushing], timeout=_LOOK_S)
+            await asyncio.wait([flushing], timeout=_SHOW_EVERY_S)
             report = writer.report
             self._show(report)
             if report.delivered > delivered or report.state == "open":
@@ -132,9 +137,9 @@ class Draining:
             if self._timeout_s is not None and time() - begun > self._timeout_s:
                 self._give_up(f"not everything was delivered within {self._timeout_s:g} s")
             elif self._timeout_s is None and time() - moved > _PATIENCE_S:
-                self._give_up(f"the service has been away for {_PATIENCE_S:g} s")
+                self._give_up(f"the service has been unavailable for {_PATIENCE_S:g} s")
         if not flushing.done():
-            flushing.cancel()  # calls under way are waited for when the writer is closed
+            flushing.cancel()  # closing the writer waits for calls under way
         try:
             await flushing
         except BesmartError as error:
@@ -144,20 +149,20 @@ class Draining:
                 raise
         return self._gave_up
 
-    def _hear(self, event: WriterEvent) -> None:
+    def _on_event(self, event: WriterEvent) -> None:
         if isinstance(event, SendingPaused | BatchRetried):
-            self._trouble = event.error
+            self._last_error = event.error
         elif isinstance(event, BatchAcknowledged):
-            self._trouble = None
+            self._last_error = None
 
 
-def status(path: Path, /, *, json: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """Show what waits in the journal of a writer. Changes nothing, and may be asked while the writer runs.
+def status(path: Path, /, *, json: Flag = False) -> None:
+    """Show what is in the journal of a writer. Nothing is changed, and the writer may be running.
 
     Parameters
     ----------
     path
-        The journal, as given to the writer.
+        The journal: the path that was given to the writer.
     json
         Print JSON.
     """
@@ -174,12 +179,12 @@ def drain(
     *,
     timeout: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     rejects: Path | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Flag = False,
 ) -> int:
-    """Deliver what waits in the journal of a writer, for example after a crash.
+    """Deliver the readings in the journal of a writer, for example after a crash.
 
-    What the service refuses is listed with the reason, and is not in the journal any more. What could not be delivered
-    stays in it: run this again.
+    Readings that the service rejects are listed with the reason, and removed from the journal. Readings that could not
+    be delivered stay in it: run the command again.
 
     Exit codes: 0 all delivered, 1 failed, 2 wrong usage, 3 some rejected, 4 not authenticated, 5 service unavailable or
     time over, 130 interrupted.
@@ -187,9 +192,9 @@ def drain(
     Parameters
     ----------
     path
-        The journal, as given to the writer.
+        The journal: the path that was given to the writer.
     timeout
-        Give up after so many seconds. Without it: when the service has been unavailable for a minute.
+        Give up after this many seconds. Without it: when the service has been unavailable for a minute.
     rejects
         Write rejected readings to this CSV file.
     json
@@ -222,12 +227,12 @@ def _status(found: Inspection) -> Iterator[tuple[str, str]]:
     if found.oldest is not None and found.newest is not None:
         yield "oldest", _moment(found.oldest)
         yield "newest", _moment(found.newest)
-    yield "open", "no" if found.owner is None else f"yes, by process {found.owner or '(not known which)'}"
+    yield "open", "no" if found.owner is None else f"yes, by process {found.owner or '(unknown)'}"
     yield "damaged", "no" if found.problem is None else f"yes: {found.problem}"
     if found.problem is not None:
         pieces = f", {found.unreadable:,} unreadable pieces" if found.unreadable else ""
         yield "", f"the readings above can be salvaged, {found.lost:,} are known to be lost{pieces}"
-        yield "", "the next writer salvages them, and keeps the damaged file"
+        yield "", "the next writer salvages them and keeps the damaged file"
     for name, length in found.files.items():
         yield "file", f"{name}, {size_text(length)}"
     for name, length in found.set_aside.items():
@@ -236,7 +241,7 @@ def _status(found: Inspection) -> Iterator[tuple[str, str]]:
 
 async def _drain(path: Path, timeout: float | None, waiting: int, on_reject: Callable[[Rejection], object]) -> Drained:
     async with client_for() as client:
-        await client.signals.types()  # wrong credentials and an absent service are told at once
+        await client.signals.types()  # fails at once if credentials are wrong or the service is unavailable
         with DrainBar(waiting) as bar:
             draining = Draining(client, path, timeout, on_reject, bar.show)
             with interruptible(draining.stop):
@@ -245,9 +250,9 @@ async def _drain(path: Path, timeout: float | None, waiting: int, on_reject: Cal
 
 @contextmanager
 def _rejected_to(path: Path | None) -> Generator[Callable[[Rejection], object], None, None]:
-    """Yield who writes rejected readings down: to a file, or to standard error."""
+    """Yield a function that writes rejected readings to a file, or to standard error."""
     if path is None:
-        yield _tell
+        yield _show
         return
     try:
         file = path.open("w", encoding="utf-8", newline="")
@@ -259,12 +264,12 @@ def _rejected_to(path: Path | None) -> Generator[Callable[[Rejection], object], 
 
         def take(rejection: Rejection) -> None:
             writer.writerows(_rows(rejection))
-            file.flush()  # the journal forgets them now
+            file.flush()  # after this the journal no longer has them
 
         yield take
 
 
-def _tell(rejection: Rejection) -> None:
+def _show(rejection: Rejection) -> None:
     for *words, reason in _rows(rejection):
         error_line(f"rejected {' '.join(filter(None, words))}: {reason}")
 
@@ -278,12 +283,12 @@ def _rows(rejection: Rejection) -> Iterator[tuple[str, ...]]:
 
 def _report(drained: Drained, seconds: float) -> Iterator[str]:
     report = drained.report
-    yield line("delivered", report.delivered, "readings")
-    yield line("rejected", report.rejected, "readings")
+    yield counted_line("delivered", report.delivered, "readings")
+    yield counted_line("rejected", report.rejected, "readings")
     if report.in_doubt:
-        yield line("in doubt", report.in_doubt, "readings: sent, but it is not known whether they were stored")
-    yield line("left", drained.left, "readings in the journal")
-    yield line("requests", report.requests, f"of {size_text(report.bytes)} in all")
+        yield counted_line("in doubt", report.in_doubt, "readings: sent, but it is not known whether they were stored")
+    yield counted_line("left", drained.left, "readings in the journal")
+    yield counted_line("requests", report.requests, f"of {size_text(report.bytes)} in all")
     yield f"seconds   {seconds:>12.2f} {report.delivered / seconds if seconds else 0:,.0f} readings/s"
 
 
@@ -294,9 +299,13 @@ def _problems(drained: Drained, rejects: Path | None) -> Iterator[str]:
         yield "interrupted"
     elif drained.error is not None:
         cause = drained.error.__cause__
-        yield f"failed: {drained.error}{f': {cause}' if cause is not None else ''}"
+        yield (
+            f"failed: {drained.error}: {explained(cause)}"
+            if cause is not None
+            else f"failed: {explained(drained.error)}"
+        )
     if drained.left:
-        yield f"{drained.left:,} readings stay in the journal; run this again to deliver them"
+        yield f"{drained.left:,} readings stay in the journal; run the command again to deliver them"
 
 
 def _exit(drained: Drained) -> int:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from besmart_async.cli.client import call
 from besmart_async.cli.exits import Exit
-from besmart_async.cli.options import Chosen, Flag, Named, chosen, moment, named, wall_clock_ms
+from besmart_async.cli.options import Chosen, Flag, Named, Origin, Signals, Zone, chosen, moment, named, wall_clock_ms
 from besmart_async.cli.terminal.output import cell, error_line, stamp, write_json, write_table
 from besmart_async.client import BesmartClient
 from besmart_async.export import latest as find_latest
@@ -22,33 +19,27 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def latest(
-    signals: Annotated[list[str] | None, Parameter(negative="")] = None,
+    signals: Signals = None,
     /,
     *,
     named_in: Named = Named(),  # noqa: B008 - a frozen value
     since: str | None = None,
     till: str = "now",
-    time_zone: str | None = None,
-    origin: int | None = None,
+    time_zone: Zone = None,
+    origin: Origin = None,
     json: Flag = False,
 ) -> int:
-    """Show the last reading of each signal, as it is after all corrections.
+    """Show the last reading of each signal, after all corrections.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some signals could not be read, 4 not authenticated, 5 service
     unavailable.
 
     Parameters
     ----------
-    signals
-        Such as 12.122.32; or 12.122 for the signals that a sensor's states name, 12.122.* for every signal type.
     since
-        How far back to look: ISO 8601, unix milliseconds, or 7d, 12h, 2w for so long ago; ten years unless given.
+        How far back to look: ISO 8601, unix milliseconds, or a time ago such as 7d, 12h, 2w; by default ten years.
     till
         The last reading up to this moment, in the same forms.
-    time_zone
-        Zone of times without an offset, such as Europe/Warsaw.
-    origin
-        Only readings of this origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected.
     json
         Print JSON: a list of objects; time and value are null where there is no reading.
     """
@@ -64,6 +55,7 @@ def latest(
 
     wanted, found, types = call(ask)
     absent = [key for key, data in found.items() if data is None or data.absent]
+    unanswered = wanted.unanswered(absent)
     shown = {
         key: data
         for key, data in found.items()
@@ -73,10 +65,9 @@ def latest(
         write_json([_record(data) for data in shown.values()])
     else:
         _write(shown, {kind.signal_type_moid: kind for kind in types})
-    missing = [key for key in absent if key not in wanted.guessed]
-    for key in missing:
-        error_line(f"{key}: no answer; is there such a signal?")
-    return Exit.REJECTED if missing else Exit.OK
+    for name, problem in unanswered.items():
+        error_line(f"{name}: {problem}")
+    return Exit.REJECTED if unanswered else Exit.OK
 
 
 def _record(data: SignalData) -> dict[str, object]:
@@ -106,8 +97,8 @@ def _write(found: Mapping[SignalKey, SignalData], types: Mapping[int | None, Sig
             rows.append((key, symbol, "no reading", "", "", data.unit, ""))
             continue
         [(time, value, _, origin)] = data.rows()
-        told = _ORIGINS.get(origin, origin) if origin is not None else None
-        rows.append((key, symbol, stamp(time), _age(now - time), cell(value), data.unit, told))
+        source = _ORIGINS.get(origin, origin) if origin is not None else None
+        rows.append((key, symbol, stamp(time), _age(now - time), cell(value), data.unit, source))
     write_table(("signal", "type", "time", "age", "value", "unit", "origin"), rows, right=("age", "value"))
 
 

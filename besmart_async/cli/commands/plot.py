@@ -1,4 +1,4 @@
-"""`besmart plot`: signals as pictures."""
+"""`besmart plot`: drawing signals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,19 @@ from cyclopts.validators import Number
 
 from besmart_async.cli.client import call
 from besmart_async.cli.exits import Exit, UsageError
-from besmart_async.cli.options import Named, Period, Wanted, chosen, named, queries, window
+from besmart_async.cli.options import (
+    DeltaT,
+    Named,
+    Origin,
+    Period,
+    Signals,
+    UnitWanted,
+    Wanted,
+    chosen,
+    named,
+    queries,
+    window,
+)
 from besmart_async.cli.terminal.output import colourful, counted, error_line, printable, size_text, write
 from besmart_async.cli.terminal.progress import ReadingBar
 from besmart_async.client import BesmartClient
@@ -33,41 +45,33 @@ MAX_WIDTH = 120
 
 
 def plot(
-    signals: Annotated[list[str] | None, Parameter(negative="")] = None,
+    signals: Signals = None,
     /,
     *,
     period: Period,
     named_in: Named = Named(),  # noqa: B008 - a frozen value
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
     kind: Annotated[list[Kind] | None, Parameter(negative="")] = None,
-    delta_t: int | None = None,
-    origin: int | None = None,
-    unit: str | None = None,
+    delta_t: DeltaT = None,
+    origin: Origin = None,
+    unit: UnitWanted = None,
     step: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     title: str | None = None,
 ) -> int:
     """Draw signals in the terminal, or to a PNG, SVG or HTML file.
 
-    line: the values as they are, registers and units apart. heatmap: the mean of each hour by day; energies and
-    registers become mean power. completeness: the share of the expected readings of each day. Days and hours are those
-    of --time-zone, UTC unless given. An HTML file opens without a network.
+    line: the values, with a chart of its own for each unit and for registers. heatmap: the mean of each hour by day;
+    energies and registers become mean power. completeness: the share of the expected readings of each day. Days and
+    hours are those of --time-zone, by default UTC. An HTML file opens without a network.
 
     Parameters
     ----------
-    signals
-        Such as 12.122.32; or 12.122 for the signals that a sensor's states name, 12.122.* for every signal type.
     output
-        File ending with .png, .svg or .html; the terminal unless given.
+        File whose name ends with .png, .svg or .html; by default the terminal.
     kind
-        Only this kind; may be given several times. All unless given.
-    delta_t
-        Have the service aggregate to so many minutes.
-    origin
-        Only readings of this origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected.
-    unit
-        Unit the values are wanted in: a symbol such as kW.h, or the service's id of it.
+        Only this kind of chart; may be given several times. By default all.
     step
-        Minutes from one reading to the next, for the completeness; the most frequent distance unless given.
+        Minutes from one reading to the next, for the completeness; by default the most frequent distance.
     title
         Title of the picture.
     """
@@ -81,12 +85,15 @@ def plot(
     wanted = Wanted(get_last=True, delta_t=delta_t, origin=origin, unit=unit)
     usual = step if step is not None else delta_t
 
-    unread: dict[SignalKey, str] = {}
+    unread: dict[str, str] = {}
 
     async def ask(client: BesmartClient) -> list[Curve]:
         found = await chosen(client, names)
-        read, refused = await _read(client, await queries(client, found.keys, since, till, wanted))
-        unread.update((key, reason) for key, reason in refused.items() if key not in found.guessed)
+        asked = await queries(client, found.keys, since, till, wanted)
+        read, refused = await _read(client, asked) if asked else ({}, {})
+        unread.update((str(key), reason) for key, reason in refused.items() if key not in found.guessed)
+        absent = [key for key, data in read.items() if data.absent]
+        unread.update((str(name), problem) for name, problem in found.unanswered(absent).items())
         types = {one.signal_type_moid: one for one in await client.signals.types()}
         return [
             Curve.of(data, types.get(key.signal_type_moid), usual and usual * 60_000)
@@ -95,8 +102,8 @@ def plot(
         ]
 
     curves = call(ask)
-    for key, reason in unread.items():
-        error_line(f"{key}: {reason}")
+    for name, problem in unread.items():
+        error_line(f"{name}: {problem}")
     if not any(map(len, curves)):
         raise BesmartError("there are no readings to draw; look at the signals and the period")
     picture = Picture(curves, since, till, zone, list(dict.fromkeys(kind or KINDS)), title)
@@ -113,7 +120,7 @@ def plot(
 async def _read(
     client: BesmartClient, asked: Sequence[SignalQuery]
 ) -> tuple[dict[SignalKey, SignalData], dict[SignalKey, str]]:
-    """Read everything that is drawn; return it, and why signals could not be read."""
+    """Read all signals; return their readings, and the reason for each signal that the service refuses."""
     refused: dict[SignalKey, str] = {}
 
     def on_error(query: SignalQuery, error: BesmartError) -> None:
@@ -133,12 +140,11 @@ async def _read(
                 done, readings = done + 1, readings + len(data)
                 bar.show(ExportProgress(parts=done, parts_total=len(asked), readings=readings))
     found = {key: SignalData.concat(several) for key, several in parts.items() if key not in refused and several}
-    refused |= {key: "no answer; is there such a signal?" for key, data in found.items() if data.absent}
     return found, refused
 
 
 def _form(output: Path | None) -> ImageFormat | None:
-    """Return the format of the file, after a look at what can be known before anything is read."""
+    """Return the format of the file; what can be checked before anything is read is checked."""
     if output is None:
         return None
     form = image_format(output)

@@ -1,26 +1,46 @@
-"""`besmart sensor-states`: which meter was mounted when."""
+"""`besmart sensor-states`: which meter was mounted at a sensor, and when."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
+
+import attrs
+from cyclopts import Parameter
 
 from besmart_async.cli.client import call, confirm
-from besmart_async.cli.options import Flag, moment
+from besmart_async.cli.options import Info, Json, Sensor, Start, StartTime, Yes, Zone, moment
 from besmart_async.cli.terminal.output import stamp, write, write_json, write_table
 from besmart_async.models.keys import SensorKey, SignalKey
 from besmart_async.models.states import SensorState
 
+_SensorOrSignal = Annotated[str, Parameter(help="A sensor such as 12.122, or a signal of it such as 12.122.32.")]
+_StateId = Annotated[int, Parameter(help="The state; besmart sensor-states list shows the ids.")]
 
-def list_(sensor: str, /, *, json: Flag = False) -> None:
-    """List the states of a sensor, or only those with a certain signal.
 
-    Parameters
-    ----------
-    sensor
-        The sensor, such as 12.122, or one of its signals, such as 12.122.32.
-    json
-        Print JSON.
-    """
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class StateFields:
+    """Fields of a sensor state that may be left out."""
+
+    till: Annotated[str | None, Parameter(help="End, in the same forms; open if it is not given.")] = None
+    time_zone: Zone = None
+    info: Info = None
+
+    meter_eid: str | None = None
+    """External id of the meter."""
+
+    meter_type_name: str | None = None
+    """Type of the meter; besmart meter-types list names them."""
+
+    @property
+    def till_ms(self) -> float | None:
+        """The end of the state, UTC unix milliseconds."""
+        return None if self.till is None else moment("--till", self.till, self.time_zone)
+
+
+def list_(sensor: _SensorOrSignal, /, *, json: Json = False) -> None:
+    """List the states of a sensor, or only those with a certain signal."""
     if sensor.count(".") > 1:
         signal = SignalKey.parse(sensor)
         found = call(
@@ -38,50 +58,25 @@ def list_(sensor: str, /, *, json: Flag = False) -> None:
 
 
 def create(
-    sensor: str,
+    sensor: Sensor,
     /,
     *,
-    since: str,
-    till: str | None = None,
-    time_zone: str | None = None,
-    info: str | None = None,
-    meter_eid: str | None = None,
-    meter_type_name: str | None = None,
-    json: Flag = False,
+    since: StartTime,
+    fields: StateFields = StateFields(),
+    json: Json = False,
 ) -> None:
-    """Create a state of a sensor.
-
-    Parameters
-    ----------
-    sensor
-        The sensor, such as 12.122.
-    since
-        Start: ISO 8601 such as 2020-01-01T00:00:00Z, or unix milliseconds.
-    till
-        End, in the same forms; open unless given.
-    time_zone
-        Zone of times without an offset, such as Europe/Warsaw.
-    info
-        Additional information: a JSON object or any text.
-    meter_eid
-        External id of the meter.
-    meter_type_name
-        Type of the meter; besmart meter-types list names them.
-    json
-        Print JSON.
-    """
+    """Create a state of a sensor."""
     key = SensorKey.parse(sensor)
-    start = moment("--since", since, time_zone)
-    end = None if till is None else moment("--till", till, time_zone)
+    start, end = moment("--since", since, fields.time_zone), fields.till_ms
     made = call(
         lambda client: client.sensor_states.create(
             key.client_cid,
             key.sensor_mid,
             start,
             till=end,
-            info=info,
-            meter_eid=meter_eid,
-            meter_type_name=meter_type_name,
+            info=fields.info,
+            meter_eid=fields.meter_eid,
+            meter_type_name=fields.meter_type_name,
         )
     )
     if json:
@@ -91,55 +86,29 @@ def create(
 
 
 def update(
-    sensor_state_id: int,
+    sensor_state_id: _StateId,
     /,
     *,
-    since: str | None = None,
-    till: str | None = None,
-    time_zone: str | None = None,
-    info: str | None = None,
-    meter_eid: str | None = None,
-    meter_type_name: str | None = None,
+    since: Start = None,
+    fields: StateFields = StateFields(),
 ) -> None:
-    """Change a state; what is not given stays as it is.
-
-    Parameters
-    ----------
-    sensor_state_id
-        The state; besmart sensor-states list shows the ids.
-    since
-        Start: ISO 8601 such as 2020-01-01T00:00:00Z, or unix milliseconds.
-    till
-        End, in the same forms.
-    time_zone
-        Zone of times without an offset, such as Europe/Warsaw.
-    info
-        Additional information: a JSON object or any text.
-    meter_eid
-        External id of the meter.
-    meter_type_name
-        Type of the meter.
-    """
-    start = None if since is None else moment("--since", since, time_zone)
-    end = None if till is None else moment("--till", till, time_zone)
+    """Change a state; fields that are not given stay as they are."""
+    start, end = None if since is None else moment("--since", since, fields.time_zone), fields.till_ms
     call(
         lambda client: client.sensor_states.update(
-            sensor_state_id, since=start, till=end, info=info, meter_eid=meter_eid, meter_type_name=meter_type_name
+            sensor_state_id,
+            since=start,
+            till=end,
+            info=fields.info,
+            meter_eid=fields.meter_eid,
+            meter_type_name=fields.meter_type_name,
         )
     )
     write(f"changed sensor state {sensor_state_id}")
 
 
-def delete(sensor_state_id: int, /, *, yes: Flag = False) -> None:
-    """Delete a state.
-
-    Parameters
-    ----------
-    sensor_state_id
-        The state; besmart sensor-states list shows the ids.
-    yes
-        Do not ask.
-    """
+def delete(sensor_state_id: _StateId, /, *, yes: Yes = False) -> None:
+    """Delete a state."""
     confirm(f"Delete sensor state {sensor_state_id} with its signal states?", yes=yes)
     call(lambda client: client.sensor_states.delete(sensor_state_id))
     write(f"deleted sensor state {sensor_state_id}")

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import attrs
+from cyclopts import Parameter
+
 from besmart_async.cli.client import call, confirm
-from besmart_async.cli.options import Flag
+from besmart_async.cli.options import Json, Sensor, Yes
 from besmart_async.cli.terminal.output import write, write_fields, write_json, write_records
 from besmart_async.models.keys import SensorKey
 
 
-def get(sensor: str, /, *, json: Flag = False) -> None:
-    """Show a sensor.
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class SensorFields:
+    """Fields of a sensor that may be left out."""
 
-    Parameters
-    ----------
-    sensor
-        The sensor, such as 12.122.
-    json
-        Print JSON.
-    """
+    sensor_eid: str | None = None
+    """External id."""
+
+    lat: float | None = None
+    """Latitude in degrees."""
+
+    lon: float | None = None
+    """Longitude in degrees."""
+
+    info: str | None = None
+    """Additional information: a JSON object."""
+
+    uncertain: bool | None = None
+    """Mark the sensor as uncertain, or not."""
+
+    negligible: bool | None = None
+    """Mark the sensor as negligible, or not."""
+
+
+def get(sensor: Sensor, /, *, json: Json = False) -> None:
+    """Show a sensor."""
     key = SensorKey.parse(sensor)
     found = call(lambda client: client.sensors.get(key.client_cid, key.sensor_mid))
     (write_json if json else write_fields)(found)
 
 
-def types(*, json: Flag = False) -> None:
-    """List the sensor types.
-
-    Parameters
-    ----------
-    json
-        Print JSON.
-    """
+def types(*, json: Json = False) -> None:
+    """List the sensor types."""
     found = call(lambda client: client.sensors.types())
     if json:
         write_json(found)
@@ -44,50 +57,23 @@ def create(
     *,
     name: str,
     sensor_type_id: int,
-    sensor_eid: str | None = None,
-    lat: float | None = None,
-    lon: float | None = None,
-    info: str | None = None,
-    uncertain: bool | None = None,
-    negligible: bool | None = None,
-    json: Flag = False,
+    fields: SensorFields = SensorFields(),
+    json: Json = False,
 ) -> None:
     """Create a sensor and print its key.
 
     Parameters
     ----------
     client_cid
-        The client it belongs to.
+        The client that the sensor belongs to.
     name
-        Its name.
+        Name of the sensor.
     sensor_type_id
         Its type; besmart sensors types lists them.
-    sensor_eid
-        External id.
-    lat
-        Latitude in degrees.
-    lon
-        Longitude in degrees.
-    info
-        Additional information: a JSON object.
-    uncertain
-        Mark it as uncertain.
-    negligible
-        Mark it as negligible.
-    json
-        Print JSON.
     """
     made = call(
         lambda client: client.sensors.create(
-            name=name,
-            sensor_type_id=sensor_type_id,
-            client_cid=client_cid,
-            sensor_eid=sensor_eid,
-            lat=lat,
-            lon=lon,
-            info=info,
-            uncertain=uncertain,
-            negligible=negligible,
+            name=name, sensor_type_id=sensor_type_id, client_cid=client_cid, **attrs.asdict(fields)
         )
     )
     if json:
@@ -97,43 +83,24 @@ def create(
 
 
 def update(
-    sensor: str,
+    sensor: Sensor,
     /,
     *,
     name: str | None = None,
     sensor_type_id: int | None = None,
-    sensor_eid: str | None = None,
-    lat: float | None = None,
-    lon: float | None = None,
-    info: str | None = None,
+    fields: SensorFields = SensorFields(),
     comments: str | None = None,
-    uncertain: bool | None = None,
-    negligible: bool | None = None,
 ) -> None:
-    """Change a sensor; what is not given stays as it is.
+    """Change a sensor; fields that are not given stay as they are.
 
     Parameters
     ----------
-    sensor
-        The sensor, such as 12.122.
     name
-        Its name.
+        Name of the sensor.
     sensor_type_id
         Its type; besmart sensors types lists them.
-    sensor_eid
-        External id.
-    lat
-        Latitude in degrees.
-    lon
-        Longitude in degrees.
-    info
-        Additional information: a JSON object.
     comments
         Comments.
-    uncertain
-        Mark it as uncertain, or take the mark away.
-    negligible
-        Mark it as negligible, or take the mark away.
     """
     key = SensorKey.parse(sensor)
     call(
@@ -142,29 +109,16 @@ def update(
             key.sensor_mid,
             name=name,
             sensor_type_id=sensor_type_id,
-            sensor_eid=sensor_eid,
-            lat=lat,
-            lon=lon,
-            info=info,
             comments=comments,
-            uncertain=uncertain,
-            negligible=negligible,
+            **attrs.asdict(fields),
         )
     )
     write(f"changed {key}")
 
 
-def delete(sensor: str, /, *, yes: Flag = False) -> None:
-    """Delete a sensor.
-
-    Parameters
-    ----------
-    sensor
-        The sensor, such as 12.122.
-    yes
-        Do not ask.
-    """
+def delete(sensor: Sensor, /, *, yes: Yes = False) -> None:
+    """Delete a sensor."""
     key = SensorKey.parse(sensor)
-    confirm(f"Delete sensor {key} with all it holds?", yes=yes)
+    confirm(f"Delete sensor {key} with all its data?", yes=yes)
     call(lambda client: client.sensors.delete(key.client_cid, key.sensor_mid))
     write(f"deleted {key}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from besmart_async.cli.client import call
 from besmart_async.cli.exits import UsageError
-from besmart_async.cli.options import Flag, Period, Wanted, moment, queries, window
+from besmart_async.cli.options import Flag, Json, Period, Wanted, Zone, moment, queries, window
 from besmart_async.cli.terminal.output import cell, counted, error_line, stamp, write, write_json, write_records
 from besmart_async.client import BesmartClient
 from besmart_async.ingest.columns import as_column
@@ -17,14 +17,8 @@ from besmart_async.models.values import REMOVED, JsonValue
 from besmart_async.wire.columns import encode_item
 
 
-def types(*, json: Flag = False) -> None:
-    """List the signal types.
-
-    Parameters
-    ----------
-    json
-        Print JSON.
-    """
+def types(*, json: Json = False) -> None:
+    """List the signal types."""
     found = call(lambda client: client.signals.types())
     if json:
         write_json(found)
@@ -38,16 +32,14 @@ def read(
     *,
     period: Period,
     wanted: Wanted = Wanted(),  # noqa: B008 - a frozen value
-    json: Flag = False,
+    json: Json = False,
 ) -> None:
-    """Read a signal and print its readings; besmart export writes many to a file.
+    """Read a signal and print its readings; besmart export writes many signals to a file.
 
     Parameters
     ----------
     signal
         The signal, such as 12.122.32.
-    json
-        Print JSON.
     """
     key = SignalKey.parse(signal)
     since, till = window(period)
@@ -84,7 +76,7 @@ def write_(
     unit: str | None = None,
     type: str = "DBL",  # noqa: A002 - the API's name
     origin: int = 1,
-    time_zone: str | None = None,
+    time_zone: Zone = None,
     remove: Flag = False,
 ) -> None:
     """Write a few readings of a signal; besmart ingest sends files.
@@ -96,13 +88,11 @@ def write_(
     readings
         Time and value of each, such as 2020-01-01T00:00:00Z=10.5; with --remove only times.
     unit
-        Unit of the values, such as kW.h; the signal type's own unless given.
+        Unit of the values, such as kW.h; by default that of the signal type.
     type
         Type name of the readings.
     origin
-        Their origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected. One of another origin stays.
-    time_zone
-        Zone of times without an offset, such as Europe/Warsaw.
+        Their origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected. Readings of other origins stay.
     remove
         Mark the readings of this origin at these times as removed.
     """

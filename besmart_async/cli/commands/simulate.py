@@ -1,4 +1,4 @@
-"""`besmart simulate`: the embedded service on a port."""
+"""`besmart simulate`: running the embedded service on a port."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def simulate(
 ) -> int:
     """Run the embedded service until Ctrl-C or SIGTERM.
 
-    It answers as the real one, with the examples of its documentation in it, and forgets everything when it ends.
+    It answers as the real service does, starts with the examples of the API document, and keeps nothing when it ends.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def simulate(
     host
         Address to listen on.
     dialect
-        documented answers as the API document, live as today's service.
+        documented answers as the API document says, live as the service does today.
     database
         Keep the data in this file.
     """
@@ -43,7 +43,8 @@ def simulate(
     try:
         asyncio.run(simulator.run_server(port, host, on_started=lambda base_url: _announce(base_url, simulator)))
     except OSError as error:
-        error_line(f"besmart: cannot listen on {host} port {port}: {error.strerror or error}; say --port 0 or another")
+        problem = f"cannot listen on {host} port {port}: {error.strerror or error}"
+        error_line(f"besmart: {problem}; give another --port, or 0 for a free one")
         return Exit.ERROR
     finally:
         simulator.close()
@@ -52,11 +53,11 @@ def simulate(
 
 
 def _announce(base_url: str, simulator: Simulator) -> None:
-    """Print how to reach it. Its credentials are the same everywhere and protect nothing."""
+    """Print how to reach the service. Its credentials are always the same and protect nothing."""
     settings = simulator.settings
     write(base_url)
     write(f"export BESMART_BASE_URL={base_url}")
     write(f"export BESMART_API_KEY={settings.api_key}")
     write(f"export BESMART_LOGIN={settings.login}")
     write(f"export BESMART_PASSWORD={settings.password}", flush=True)
-    error_line(f"the embedded service ({settings.dialect}) is running; Ctrl-C ends it")
+    error_line(f"the embedded service ({settings.dialect}) is running; Ctrl-C stops it")

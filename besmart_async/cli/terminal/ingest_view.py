@@ -1,43 +1,41 @@
-"""The report of an ingest as text.
-
-What a running ingest tells: a person at a terminal, or a program that reads JSON lines.
-"""
+"""What an ingest shows while it runs and at its end: to people on a terminal, or as JSON lines to programs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import orjson
 
-from besmart_async.cli.terminal.output import counted, error_line, size_text, write
+from besmart_async.cli.exits import explained
+from besmart_async.cli.terminal.output import counted, counted_line, error_line, size_text, write
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.ingest import IngestReport, Progress, Reject, Start
 
 
 def summary(report: IngestReport) -> Iterator[str]:
-    """Yield the lines of the report."""
+    """Yield the lines of a report."""
     files = f"{len(report.files)} files" if len(report.files) != 1 else report.files[0]
-    yield line("read", report.rows_read, f"rows of {files}")
+    yield counted_line("read", report.rows_read, f"rows of {files}")
     if report.skipped:
         before = f", {report.rejected_before:,} of them rejected" if report.rejected_before else ""
-        yield line("skipped", report.skipped, f"rows that were sent before{before}")
+        yield counted_line("skipped", report.skipped, f"rows that were sent before{before}")
     signals = f"{counted(report.signals, 'signal')} of {counted(report.meters, 'meter')}"
-    yield line("accepted", report.accepted, f"by the service, for {signals}")
+    yield counted_line("accepted", report.accepted, f"by the service, for {signals}")
     if report.distinct is not None:
         equal, conflicting = report.repeats_equal or 0, report.repeats_conflicting or 0
-        yield line("distinct", report.distinct, "readings (signal, time, origin)")
+        yield counted_line("distinct", report.distinct, "readings (signal, time, origin)")
         detail = f"rows: {equal:,} with the same value, {conflicting:,} with another"
-        yield line("repeated", equal + conflicting, f"{detail}; the last holds" if conflicting else detail)
-    yield line("rejected", report.rejected, "rows")
+        yield counted_line("repeated", equal + conflicting, f"{detail}; the last one counts" if conflicting else detail)
+    yield counted_line("rejected", report.rejected, "rows")
     if report.in_doubt:
-        yield line("in doubt", report.in_doubt, "rows: sent, but it is not known whether they were stored")
+        yield counted_line("in doubt", report.in_doubt, "rows: sent, but it is not known whether they were stored")
     if report.not_sent:
-        yield line("not sent", report.not_sent, "rows, as asked for" if report.dry else "rows")
+        yield counted_line("not sent", report.not_sent, "rows, as asked for" if report.dry else "rows")
     again = f", {counted(report.retries, 'repetition')} included" if report.retries else ""
-    yield line("requests", report.requests, f"of {size_text(report.body_bytes)} in all{again}")
+    yield counted_line("requests", report.requests, f"of {size_text(report.body_bytes)} in all{again}")
     yield f"seconds   {report.seconds:>12.2f} {report.readings_per_s:,.0f} readings/s"
     if report.verification is not None:
         found = report.verification
@@ -47,7 +45,7 @@ def summary(report: IngestReport) -> Iterator[str]:
 
 
 def problems(report: IngestReport) -> Iterator[str]:
-    """Yield what went wrong, one line each."""
+    """Yield the problems of an ingest, one line each."""
     if report.unused_columns:
         yield f"columns not used: {', '.join(report.unused_columns)}"
     yield from map(str, report.rejects)
@@ -62,51 +60,22 @@ def problems(report: IngestReport) -> Iterator[str]:
     if report.state == "interrupted":
         yield "interrupted: what is counted as accepted is stored; the same command sends the rest"
     if report.error is not None:
-        yield f"failed: {report.error}"
-
-
-def line(name: str, number: int, text: str) -> str:
-    """Return one line: what, how many, of what."""
-    return f"{name:<9} {number:>12,} {text}"
+        yield f"failed: {explained(report.error)}"
 
 
 PROGRESS_EVERY_S = 1.0
 
 
-class Observer(Protocol):
-    """Whoever is told what goes on."""
-
-    def start(self, start: Start) -> None:
-        """A file is about to be sent."""
-        ...
-
-    def progress(self, step: Progress) -> None:
-        """Something has changed."""
-        ...
-
-    def reject(self, reject: Reject) -> None:
-        """A row was rejected."""
-        ...
-
-    def stopping(self, text: str) -> None:
-        """The user wants it to end."""
-        ...
-
-    def report(self, report: IngestReport) -> None:
-        """It has ended."""
-        ...
-
-
 class Terminal:
-    """Tells people: progress and problems on standard error, the report on standard output."""
+    """Shows progress and problems on standard error, and the report on standard output."""
 
     def __init__(self, bar: ProgressBar) -> None:
         self._bar = bar
 
     def start(self, start: Start) -> None:
-        """Say what is known of a file, unless it is new."""
+        """Say what an earlier run did with the file, unless it is new."""
         if start.known == "changed":
-            self._bar.say(f"{start.file}: is not what was sent before; it is sent from its start")
+            self._bar.say(f"{start.file}: has changed since it was sent; all of it is sent")
         elif start.known == "grown":
             self._bar.say(f"{start.file}: has grown; {start.rows:,} rows were sent before")
         elif start.known == "resumed":
@@ -120,7 +89,7 @@ class Terminal:
         """Nothing: the report lists the first ones."""
 
     def stopping(self, text: str) -> None:
-        """Say it."""
+        """Show the text above the bar."""
         self._bar.say(text)
 
     def report(self, report: IngestReport) -> None:
@@ -132,44 +101,49 @@ class Terminal:
 
 
 class JsonLines:
-    """Tells programs: one JSON object per line on standard output. The last is the report.
+    """Writes events as JSON, one object per line, to standard output. The last one is the report.
 
     Args:
-        clock: seconds that only go forward; progress is told once a second, and whenever sending pauses or goes on.
+        clock: monotonic seconds; progress is written once a second, and whenever sending pauses or resumes.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told_at = float("-inf")
+        self._written_at = float("-inf")
         self._last = Progress()
 
     def start(self, start: Start) -> None:
-        """A `file` event."""
+        """Write a `file` event."""
         self._write("file", file=start.file, known=start.known, rows=start.rows, rejected=start.rejected)
 
     def progress(self, step: Progress) -> None:
-        """A `progress` event now and then, `paused` and `resumed` events at once."""
+        """Write a `progress` event once a second, and `paused` and `resumed` events at once."""
         before, self._last = self._last, step
         if step.paused != before.paused:
             if step.paused is None:
                 self._write("resumed")
             elif before.paused is None:
                 self._write("paused", reason=step.paused)
-        if self._clock() - self._told_at >= PROGRESS_EVERY_S or step.phase != before.phase:
-            self._told_at = self._clock()
+        if self._clock() - self._written_at >= PROGRESS_EVERY_S or step.phase != before.phase:
+            self._written_at = self._clock()
             self._write("progress", **attrs.asdict(step))
 
     def reject(self, reject: Reject) -> None:
-        """A `reject` event."""
+        """Write a `reject` event."""
         self._write("reject", **attrs.asdict(reject, filter=lambda field, _: field.name != "record"))
 
     def stopping(self, text: str) -> None:
-        """A `stopping` event."""
+        """Write a `stopping` event."""
         self._write("stopping", text=text)
 
     def report(self, report: IngestReport) -> None:
-        """The `report` event."""
-        self._write("report", **report.as_dict())
+        """Write the `report` event."""
+        error = None if report.error is None else explained(report.error)
+        self._write("report", **(report.as_dict() | {"error": error}))
 
     def _write(self, event: str, **fields: Any) -> None:
         write(orjson.dumps({"event": event} | fields).decode(), flush=True)
+
+
+Observer = Terminal | JsonLines
+"""Shows what an ingest does."""

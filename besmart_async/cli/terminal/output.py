@@ -36,7 +36,7 @@ def colourful() -> bool:
 
 
 def printable(text: str) -> str:
-    """The text in what the terminal can show: without line-drawing characters where its encoding has none."""
+    """Return a text that the terminal can show: with ASCII for line-drawing characters that its encoding lacks."""
     encoding = sys.stdout.encoding or "ascii"
     try:
         text.encode(encoding)
@@ -51,7 +51,7 @@ def write_json(value: object) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return models as what JSON can hold; unknown fields of the service stand beside the known ones."""
+    """Return models as values of JSON; fields of the service that we do not know are beside those we know."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if attrs.has(type(value)):
@@ -66,7 +66,7 @@ def plain(value: Any) -> Any:
 
 
 def write_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """Write a table, some of its columns aligned right: fitted to a terminal, in full elsewhere."""
+    """Write a table, with some columns aligned right: cut to the width of a terminal, whole elsewhere."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -89,7 +89,7 @@ def write_records(records: Sequence[Any], names: Sequence[str]) -> None:
 
 
 def write_fields(record: Any) -> None:
-    """Write one model as a table of all its fields that say something."""
+    """Write one model as a table of all its fields that are not None."""
     write_table(("field", "value"), ((name, value) for name, value in plain(record).items() if value is not None))
 
 
@@ -122,3 +122,8 @@ def stamp(moment_ms: float | None) -> str:
         return ""
     fine = "seconds" if moment_ms % 1000 == 0 else "milliseconds" if moment_ms % 1 == 0 else "microseconds"
     return from_ms(moment_ms).isoformat(timespec=fine).replace("+00:00", "Z")
+
+
+def counted_line(name: str, number: int, text: str) -> str:
+    """One line of a report: what, how many, of what."""
+    return f"{name:<9} {number:>12,} {text}"

@@ -1,9 +1,4 @@
-"""What the progress bars share: standard error, nothing off a terminal, counts with their rate.
-
-The progress of an ingest or a drain on a terminal. Elsewhere (a pipe, a log) it shows nothing.
-
-The progress of reading on a terminal, in the style of an ingest's. Elsewhere (a pipe, a log) it shows nothing.
-"""
+"""Progress bars on standard error. Where that is not a terminal (a pipe, a log) they show nothing."""
 
 from __future__ import annotations
 
@@ -21,10 +16,10 @@ from besmart_async.models.delivery import DeliveryReport
 
 
 class Rate(ProgressColumn):
-    """How many are done, and how many a second; the time is that of the task.
+    """How many rows or readings are done, and how many a second.
 
     Args:
-        form: how the two are written, with the places `done` and `rate`.
+        form: a format for the two, with the fields `done` and `rate`.
     """
 
     def __init__(self, form: str = "{done:,} rows {rate}") -> None:
@@ -39,7 +34,7 @@ class Rate(ProgressColumn):
 
 
 class Bar:
-    """Shows a bar while the block runs."""
+    """A bar that is shown while the block runs."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -72,12 +67,12 @@ def one_line(console: Console | None, rate: Rate) -> Progress:
 
 
 class _TwoLines(Progress):
-    """A bar, and a line of text below it."""
+    """A bar with a line of text below it."""
 
     note = ""
 
     def get_renderables(self) -> Iterator[RenderableType]:
-        """The bar, then the text."""
+        """Return the bar and the text."""
         yield self.make_tasks_table(self.tasks)
         text = Text.from_markup(self.note)
         text.no_wrap, text.overflow = True, "ellipsis"
@@ -85,7 +80,7 @@ class _TwoLines(Progress):
 
 
 class ProgressBar(Bar):
-    """Shows `Step`s on standard error while the block runs: one line, and below it what the requests do."""
+    """Shows the progress of an ingest: a bar, and below it what the requests do."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
@@ -109,7 +104,7 @@ class ProgressBar(Bar):
         self._console.print(text, markup=False, soft_wrap=True)
 
     def show(self, step: Step) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         if self._progress.disable:
             return
         if step.phase != self._phase:
@@ -129,7 +124,7 @@ class ProgressBar(Bar):
 
 
 def note(step: Step) -> str:
-    """What the requests do, and what did not go as wished."""
+    """Return a line about the requests, and about what went wrong."""
     if step.phase == "verifying":
         return ""
     parts = [f"{step.requests:,} requests", f"{step.in_flight} in flight"]
@@ -150,10 +145,10 @@ def _plain(text: str, limit: int = 70) -> str:
 
 
 class DrainBar(Bar):
-    """Shows how much of a journal is delivered, on standard error, while the block runs.
+    """Shows how much of a journal is delivered.
 
     Args:
-        waiting: readings in the journal at the beginning.
+        waiting: readings in the journal at the start.
     """
 
     def __init__(self, waiting: int, console: Console | None = None) -> None:
@@ -161,7 +156,7 @@ class DrainBar(Bar):
         self._task = self._progress.add_task("draining", total=waiting, readings=0, note="")
 
     def show(self, report: DeliveryReport) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         note = f"{report.rejected:,} rejected" if report.rejected else ""
         if report.state == "paused":
             note += " the service is away"
@@ -170,14 +165,14 @@ class DrainBar(Bar):
 
 
 class ReadingBar(Bar):
-    """Shows `ExportProgress` on standard error while the block runs."""
+    """Shows the progress of reading."""
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__(one_line(console, Rate("{done:>10,} {rate:>10}")))
         self._task = self._progress.add_task("reading", total=None, readings=0, note="")
 
     def show(self, step: ExportProgress) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         if self._progress.disable:
             return
         self._progress.update(

@@ -1,8 +1,8 @@
-"""The file of rejected rows: mended, it ingests with the same command.
+"""The file of rejected rows: after its rows are corrected, it can be ingested with the same command.
 
-Its first columns, `rejected_…`, tell what was wrong where, and mean nothing when the file is read. Behind them are
-those of readings, named as in the file that they are from. Of a wide file it has whole rows: the good values of a row
-that had a bad one are sent again. What is wrong with its further values is told in rows of their own, without values.
+Its first columns, `rejected_…`, say what was wrong and where; they are ignored when the file is read. After them come
+the columns of the readings, named as in the original file. Of a wide file it has whole rows: the good values of a row
+with a bad one are sent again. Further bad values of the same row are listed in rows of their own, without values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from besmart_async.ingest import ROLES, TOLD, Reject
 
 
 class RejectFile:
-    """Writes rejects to a text file as CSV."""
+    """Writes rejected rows to a text file as CSV."""
 
     def __init__(self, file: IO[str], delimiter: str = ",") -> None:
         self._file = file
@@ -28,23 +28,23 @@ class RejectFile:
         self._slots: list[str] = []
 
     def add(self, reject: Reject) -> None:
-        """Write one; whoever kills the process finds it there.
+        """Write one reject, and flush: it is in the file even if the process is killed.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         texts = {role: text for role, _, text in reject.record}
         slots = [(title, text) for role, title, text in reject.record if role == "slot"]
         if not self._roles:
             self._begin(reject, [title for title, _ in slots])
-        told = [reject.file, reject.row, reject.column, reject.value, reject.reason, texts.get("line", "")]
+        facts = [reject.file, reject.row, reject.column, reject.value, reject.reason, texts.get("line", "")]
         alike = all(title == known for (title, _), known in zip(slots, self._slots, strict=False))
         if alike and bool(slots) == bool(self._slots):
             held = [*(texts.get(role, "") for role in self._roles), *(text for _, text in slots)]
             held += [""] * (len(self._slots) - len(slots))
-        else:  # a row in other columns, or a further value of a row of a day
+        else:  # a row with other columns, or another value of the same wide row
             held = [""] * (len(self._roles) + len(self._slots))
-        self._writer.writerow([*told, *held])
+        self._writer.writerow([*facts, *held])
         self._file.flush()
 
     def _begin(self, reject: Reject, slots: list[str]) -> None:
@@ -56,10 +56,10 @@ class RejectFile:
 
 @contextmanager
 def reject_file(path: Path | None, inputs: Inputs) -> Generator[RejectFile | None, None, None]:
-    """Open a file for rejects, with the encoding and delimiter that were told of the files that are read.
+    """Open a file for rejects, with the encoding and delimiter of the files that are read, if those are set.
 
     Raises:
-        UsageError: it cannot be written, or is one of those that are read.
+        UsageError: the file cannot be written, or is one of the files that are read.
     """
     if path is None:
         yield None

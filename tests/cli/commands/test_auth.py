@@ -44,7 +44,7 @@ def test_who_logs_in_can_use_the_other_commands_until_logging_out(besmart: Run, 
     assert besmart("sensors", "get", "12.122").code == Exit.OK
     assert "removed from file" in besmart("auth", "logout").out
     done = besmart("sensors", "get", "12.122")
-    assert (done.code, "besmart auth login" in done.err) == (Exit.USAGE, True)
+    assert (done.code, "besmart auth login" in done.err) == (Exit.AUTHENTICATION, True)
     assert "nothing to forget" in besmart("auth", "logout").out
 
 
@@ -96,6 +96,27 @@ def test_a_token_will_do(besmart: Run, give: Give) -> None:
     done = besmart("auth", "login", "--stdin")
     assert done.code == Exit.AUTHENTICATION
     assert "no-such-token" not in done.out + done.err
+
+
+def test_plain_http_to_another_machine_has_to_be_allowed(
+    besmart: Run, give: Give, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BESMART_BASE_URL", "http://meters.invalid/api")
+    give(BASE_URL="http://meters.invalid/api")
+    refused = besmart("auth", "login", "--stdin")
+    assert (refused.code, "BESMART_ALLOW_INSECURE_HTTP=1" in refused.err) == (Exit.USAGE, True)
+    give(BASE_URL="http://meters.invalid/api")
+    assert besmart("auth", "login", "--stdin", "--no-check").code == Exit.OK
+    assert "--allow-insecure-http" in besmart("sensors", "types").err
+    monkeypatch.setenv("BESMART_ALLOW_INSECURE_HTTP", "1")
+    assert besmart("sensors", "types").code == Exit.UNAVAILABLE  # there is no such machine
+    monkeypatch.delenv("BESMART_ALLOW_INSECURE_HTTP")
+    give(BASE_URL="http://meters.invalid/api")
+    assert besmart("auth", "login", "--stdin", "--no-check", "--allow-insecure-http").code == Exit.OK
+    assert besmart("sensors", "types").code == Exit.UNAVAILABLE
+    monkeypatch.setenv("BESMART_ALLOW_INSECURE_HTTP", "perhaps")
+    done = besmart("sensors", "types")
+    assert (done.code, "set it to 1 or 0" in done.err) == (Exit.USAGE, True)
 
 
 def test_an_account_is_not_shown_to_another_service(besmart: Run, give: Give, monkeypatch: pytest.MonkeyPatch) -> None:

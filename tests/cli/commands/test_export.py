@@ -111,6 +111,18 @@ def test_signals_that_cannot_be_read_are_named_with_code_3(besmart: Run, tmp_pat
     assert len(rows(path.read_text())) == 96
 
 
+def test_a_sensor_that_is_unknown_is_named_and_the_rest_is_written(besmart: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    done = besmart("export", "1.1.1", "12.999999", *DAY, "-o", path)
+    assert (done.code, path.exists()) == (Exit.REJECTED, True)
+    assert "12.999999: no answer; is there such a sensor?" in done.err
+    told = json.loads(besmart("export", "1.1.1", "12.999999", *DAY, "-o", path, "--json").out)
+    assert told["unknown_sensors"] == ["12.999999"]
+    alone = besmart("export", "12.999999", *DAY, "-o", tmp_path / "b.csv")
+    assert (alone.code, "is there such a sensor?" in alone.err) == (Exit.ERROR, True)
+    assert not (tmp_path / "b.csv").exists()
+
+
 def test_if_no_signal_can_be_read_it_fails_and_there_is_no_file(besmart: Run, tmp_path: Path) -> None:
     done = besmart("export", "99.1.1", *DAY, "-o", tmp_path / "a.csv")
     assert (done.code, list(tmp_path.iterdir())) == (Exit.ERROR, [])

@@ -123,7 +123,7 @@ def test_wrong_usage_is_explained_with_code_2(
 @pytest.mark.usefixtures("without_service")
 def test_without_credentials_it_says_which_to_set(besmart: Run, csv_file: Callable[..., Path]) -> None:
     done = besmart("ingest", csv_file("1.1,A+,1704067200000,1,kWh"))
-    assert done.code == Exit.USAGE
+    assert done.code == Exit.AUTHENTICATION
     assert "BESMART_LOGIN" in done.err
 
 
@@ -147,6 +147,63 @@ def test_wrong_credentials_and_an_absent_service_have_codes_of_their_own(
     assert "wrong-password" not in done.err
     monkeypatch.setenv("BESMART_BASE_URL", "http://127.0.0.1:1/api")
     assert besmart("ingest", path).code == Exit.UNAVAILABLE
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize(
+    ("environment", "arguments", "code", "words"),
+    [
+        ({"PASSWORD": "wrong"}, (), Exit.AUTHENTICATION, "401"),
+        ({"LOGIN": "", "PASSWORD": "", "API_KEY": ""}, (), Exit.AUTHENTICATION, "besmart auth login"),
+        ({"BASE_URL": "http://127.0.0.1:1/api"}, (), Exit.UNAVAILABLE, "cannot connect"),
+        ({"BASE_URL": "http://127.0.0.1:1/api"}, ("--workers", "2"), Exit.UNAVAILABLE, "cannot connect"),
+        ({}, ("--meters", "none.csv"), Exit.USAGE, "none.csv"),
+        ({}, ("--max-rejects", "many"), Exit.USAGE, "many"),
+    ],
+)
+def test_json_ends_with_a_report_however_the_run_fails(
+    besmart: Run,
+    csv_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    arguments: tuple[str, ...],
+    code: Exit,
+    words: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(f"BESMART_{name}", value)
+    done = besmart("ingest", csv_file("1.2,A+,1704067200000,1,kWh"), *arguments, "--json")
+    last = json.loads(done.out.splitlines()[-1])
+    assert (last["event"], last["state"], done.code) == ("report", "failed", code)
+    assert words in last["error"]
+
+
+@pytest.mark.parametrize("limit", ["0", "0%"])
+def test_no_rejects_at_all_may_be_asked_for_as_a_number_or_a_share(
+    besmart: Run, csv_file: Callable[..., Path], limit: str
+) -> None:
+    path = csv_file("M1,A+,never,1,kWh", *[f"M1,A+,{1704067200000 + row},1,kWh" for row in range(300)])
+    done = besmart("ingest", path, "--simulate", "--max-rejects", limit, "--json")
+    report = json.loads(done.out.splitlines()[-1])
+    assert (done.code, report["state"], report["accepted"]) == (Exit.ERROR, "failed", 0)
+    assert report["error"] == "1 of 301 rows were rejected, more than the 0 allowed"
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("command", [("sensors", "types"), ("ingest", "{file}")])
+def test_a_dead_proxy_is_named_with_its_variable(
+    besmart: Run, csv_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setenv("BESMART_BASE_URL", "https://meters.invalid/api")
+    monkeypatch.setenv("HTTPS_PROXY", "http://ann:s3cret@127.0.0.1:1")
+    path = csv_file("1.2,A+,1704067200000,1,kWh")
+    done = besmart(*[word.format(file=path) for word in command])
+    assert done.code == Exit.UNAVAILABLE
+    assert "the proxy 127.0.0.1:1 of HTTPS_PROXY" in done.err
+    assert "s3cret" not in done.err
 
 
 def test_standard_input_is_read(csv_file: Callable[..., Path]) -> None:

@@ -44,3 +44,11 @@ def test_a_signal_without_an_answer_is_named_with_code_3(besmart: Run) -> None:
     assert done.code == Exit.REJECTED
     assert "99.1.1: no answer" in done.err
     assert "12.122.32" in done.out
+
+
+@pytest.mark.parametrize("name", ["12.999999", "12.999999.*"])
+def test_a_sensor_without_an_answer_is_named_with_the_code_of_a_signal_without_one(besmart: Run, name: str) -> None:
+    done = besmart("latest", name, "12.122.32", "--till", "2020-01-10T00:00Z")
+    assert done.code == besmart("latest", "12.999999.32").code == Exit.REJECTED
+    assert "12.999999: no answer; is there such a sensor?" in done.err
+    assert "12.122.32" in done.out

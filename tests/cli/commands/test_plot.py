@@ -61,6 +61,15 @@ def test_a_signal_without_an_answer_is_named_with_code_3(besmart: Run) -> None:
     assert "1.1.1 E" in done.out
 
 
+def test_a_sensor_that_is_unknown_is_named_and_the_rest_is_drawn(besmart: Run) -> None:
+    done = besmart("plot", "1.1.1", "12.999999", *DAY, "--kind", "line")
+    assert (done.code, "12.999999: no answer; is there such a sensor?" in done.err) == (Exit.REJECTED, True)
+    assert "1.1.1 E" in done.out
+    alone = besmart("plot", "12.999999", *DAY)
+    assert (alone.code, "12.999999: no answer" in alone.err) == (Exit.ERROR, True)
+    assert "no readings to draw" in alone.err
+
+
 def test_a_signal_that_is_refused_is_named_and_the_rest_is_drawn(besmart: Run) -> None:
     done = besmart("plot", "1.1.1", "1.1.5", *DAY, "--unit", "kW.h", "--kind", "line")
     assert done.code == Exit.REJECTED
