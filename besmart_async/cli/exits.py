@@ -63,7 +63,7 @@ def exit_of(error: BaseException) -> Exit:
 
 
 def explained(error: BaseException) -> str:
-    """Return the text of an error, and what to do about it where the command has words of its own for that."""
+    """Return the text of an error, followed by advice where the command or the environment can change something."""
     text = str(error)
     advice = ""
     if "certificate verify failed" in text.casefold().replace("_", " "):

@@ -268,9 +268,9 @@ def scope_of(*options: object, table: Path | None = None) -> str:
     except NoCredentialsError:
         account = UserAccount(base_url=os.environ.get("BESMART_BASE_URL", "").strip())
     service = account.base_url or DEFAULT_BASE_URL
-    told = repr((service.rstrip("/"), (account.login or "").strip(), *options)).encode()
+    facts = repr((service.rstrip("/"), (account.login or "").strip(), *options)).encode()
     try:
         content = b"" if table is None else table.read_bytes()
     except OSError as error:
         raise SourceError(str(table), f"cannot be read: {error.strerror or error}") from None
-    return blake2b(told + b"\0" + content, digest_size=20).hexdigest()
+    return blake2b(facts + b"\0" + content, digest_size=20).hexdigest()

@@ -185,7 +185,7 @@ class Chosen:
 
 
 async def chosen(client: BesmartClient, names: Sequence[str]) -> Chosen:
-    """Return the signals that names stand for: of a sensor (`12.122`) those that its states name, else all its types.
+    """Return the signals that names stand for: for a sensor (`12.122`) those that its states name, or all its types.
 
     What a sensor stands for is written to standard error.
 

@@ -146,7 +146,7 @@ def _y_labels(low: float, high: float) -> Iterator[tuple[int, str]]:
 
 
 def _number(value: float, step: float, largest: float) -> str:
-    """Write a number with as many digits as tell neighbours apart."""
+    """Write a number with enough digits to differ from its neighbours."""
     decimals = max(0, -math.floor(math.log10(step)))
     if largest < 1e7 and decimals <= 4:
         return f"{round(value, decimals) + 0.0:.{decimals}f}"

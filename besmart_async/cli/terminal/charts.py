@@ -1,4 +1,4 @@
-"""A picture in the terminal: its lines on a canvas, its maps by day with shaded characters."""
+"""Pictures in the terminal: lines on a canvas, and maps by day made of shaded characters."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from besmart_async.plots.picture import MAX_HEATMAPS, MAX_ROWS, NO_HEATMAP, THIN
 SHADES = "·░▒▓█"
 _VIRIDIS = (53, 60, 30, 77, 220)
 _SHARES = (166, 180, 152, 74, 32)
-"""256-colour codes, from nothing read to everything; orange and blue, which everybody can tell apart."""
+"""256-colour codes, from no readings to all of them: orange to blue, which colour-blind people can distinguish."""
 _HOUR_MARGIN = 4
 _WIDEST = 12
 _LABEL = 9
 _MARGIN = 10
 _COLOURS = (32, 166, 36, 175, 81, 214, 245, 99, 196, 112, 219, 130, 226, 63)
 _MARKERS = "*+ox#@%=&sv^~$"
-"""What tells lines apart where there are no colours."""
+"""Characters of the lines where there are no colours."""
 _STEPS_H = (1, 2, 3, 6, 12, 24, 48, 72, 168)
 _STEPS_MONTHS = (1, 2, 3, 6, 12, 24, 60, 120)
 
 
 def hour_lines(found: HourMap, width: int, *, rows: int, colour: bool) -> Iterator[str]:
-    """Draw means by day (left to right) and hour (top to bottom); what was not read stays blank.
+    """Draw means by day (left to right) and hour (top to bottom); hours without readings stay blank.
 
     Args:
-        found: the map, with no more columns than fit.
+        found: the map, with at most as many columns as fit.
         width: characters of a line.
         rows: 24, or 12 to show two hours in one row.
-        colour: paint instead of shading.
+        colour: use colours instead of shades.
     """
     curve, mean = found.curve, _halved(found.mean) if rows < 24 else found.mean
     if np.isnan(mean).all():
@@ -64,7 +64,7 @@ def hour_lines(found: HourMap, width: int, *, rows: int, colour: bool) -> Iterat
 
 
 def gap_lines(maps: Sequence[GapMap], width: int, *, colour: bool) -> Iterator[str]:
-    """Draw the share of the expected readings of each day, a row per signal."""
+    """Draw the share of the expected readings of each day, one row per signal."""
     names = [found.curve.name for found in maps]
     margin = min(max(map(len, names)), width // 3) + 1
     wide = min(_WIDEST, max(1, (width - margin) // len(maps[0].share)))
@@ -72,10 +72,10 @@ def gap_lines(maps: Sequence[GapMap], width: int, *, colour: bool) -> Iterator[s
     for name, found in zip(names, maps, strict=True):
         levels = [_share_level(share) for share in found.share.tolist()]
         yield f"{name[: margin - 1]:<{margin}}" + _painted(levels, wide, _SHARES if colour else None)
-        told = (
+        note = (
             "too few readings to tell" if found.curve.step_ms is None else missing_text(found.missing, found.expected)
         )
-        yield " " * margin + told
+        yield " " * margin + note
     yield " " * margin + _dates(maps[0].first, wide)
     meanings = ("none", "under 50 %", "under 90 %", "under 100 %", "all")
     keys = [f"{_painted([n], 1, _SHARES if colour else None)} {text}" for n, text in enumerate(meanings)]
@@ -109,7 +109,7 @@ def _painted(levels: Sequence[int | None], wide: int, palette: tuple[int, ...] |
 
 
 def _dates(first: Sequence[date], wide: int) -> str:
-    """Labels under columns, as many as fit without touching."""
+    """Return the labels below the columns, as many as fit without touching."""
     every = max(1, math.ceil((_LABEL + 2) / wide))
     line = ""
     long = first[-1] - first[0] > timedelta(days=700)
@@ -125,7 +125,7 @@ def _columns(days: int) -> str:
 
 
 def terminal_picture(picture: Picture, width: int, *, colour: bool) -> Iterator[str]:
-    """Yield the charts of a picture as text, each with its lines."""
+    """Yield each chart of a picture as text."""
     days = picture.days
     notes = dict.fromkeys(picture.notes())
     for kind in picture.kinds:
@@ -194,7 +194,7 @@ def _pieces(
 
 
 def _ticks(first: float, hours: float, most: int) -> list[Tick]:
-    """Places and labels on the wall clock: whole hours, midnights, or first days of months."""
+    """Return places and labels on the wall clock: whole hours, midnights, or first days of months."""
     step = next((step for step in _STEPS_H if hours / step <= most), None)
     if step is None:
         return _months(first, hours, most)

@@ -38,7 +38,7 @@ class Day:
 
     @classmethod
     def of(cls, moment_ms: float, zone: tzinfo) -> Day:
-        """The day that holds a moment."""
+        """Return the day that a moment is in."""
         local = from_ms(moment_ms).astimezone(zone)
         return cls(_midnight(local, zone), zone)
 
@@ -54,7 +54,7 @@ class Day:
 
 
 def display_zone(name: str | None) -> tzinfo:
-    """The zone of that name; UTC where there is none."""
+    """Return the time zone of a name; UTC if there is no such zone."""
     try:
         return zone_of(name) if name else UTC
     except UnknownZoneError:
@@ -62,7 +62,7 @@ def display_zone(name: str | None) -> tzinfo:
 
 
 def busiest_day(time: NDArray[Any], value: NDArray[np.float64], zone: tzinfo) -> Day:
-    """The day with the most readings, and of those the one with the largest sum."""
+    """Return the day with the most readings; among equals, the one with the largest sum."""
     day = Day.of(float(time.min()), zone)
     starts = [day]
     while day.window[1] <= time.max():
@@ -118,7 +118,7 @@ def _clock(moment_ms: float, zone: tzinfo) -> str:
 
 
 async def day_view(client: BesmartClient, tally: SignalTally, zone_name: str | None) -> str | None:
-    """Draw the day with the most readings among the last of a signal; None, and a word why, if that fails."""
+    """Draw the day with the most readings of the last month of a signal; None, with a message, if it cannot be read."""
     key, zone = tally.key, display_zone(zone_name)
     till = int(tally.last) + 1
     try:
