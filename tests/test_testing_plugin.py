@@ -107,3 +107,11 @@ def test_test_runs_that_do_not_use_it_do_not_load_the_simulator() -> None:
     code = "import sys, besmart_async.testing; print('starlette' in sys.modules, 'uvicorn' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "False"]
+
+
+def test_without_the_extra_the_fixture_says_what_to_install(users: pytest.Pytester) -> None:
+    users.makeconftest("import sys; sys.modules['starlette'] = None")
+    users.makepyfile("def test_it(besmart_client): ...")
+    done = users.runpytest_subprocess("-p", "no:cacheprovider")
+    done.assert_outcomes(errors=1)
+    assert "pip install 'besmart-async[simulator]'" in done.stdout.str()

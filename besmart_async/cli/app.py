@@ -1,4 +1,4 @@
-"""The command line: commands by name, each imported only when it is called, and what an error looks like."""
+"""The command line: its commands, each imported only when it is called, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 _HELP = "Readings and meters of the besmart.energy service."
 _EPILOGUE = (
     "The account comes from the environment (BESMART_LOGIN, BESMART_PASSWORD and BESMART_API_KEY, or BESMART_TOKEN;"
-    " BESMART_BASE_URL for another address), or else from besmart auth login."
+    " BESMART_BASE_URL for another service), else from besmart auth login."
 )
 
-# Group and command: where it is, and its line in the help. The text is here so that the help needs no import.
+# The command, its function, and its line in the help: they are listed here so that the help imports no command.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("ingest", "ingest:ingest", "Send readings from files, compare what arrived, show a day of it."),
-    ("check", "check:check", "Read and judge files as an ingest does, without sending anything."),
+    ("check", "check:check", "Read and check files as an ingest does, without sending anything."),
     ("export", "export:export", "Write the readings of signals to a CSV, Parquet or JSON lines file."),
     ("plot", "plot:plot", "Draw signals: in the terminal, as PNG or SVG, or as one HTML file."),
     ("latest", "latest:latest", "Show the last reading of each signal."),
-    ("journal status", "journal:status", "Show what waits in the journal of a writer; changes nothing."),
-    ("journal drain", "journal:drain", "Deliver what waits in the journal of a writer."),
+    ("journal status", "journal:status", "Show what is in the journal of a writer."),
+    ("journal drain", "journal:drain", "Deliver the readings in the journal of a writer."),
     ("simulate", "simulate:simulate", "Run the embedded service on this machine."),
-    ("auth login", "auth:login", "Keep an account for the other commands."),
-    ("auth status", "auth:status", "Tell which account is used, and whether it works."),
-    ("auth logout", "auth:logout", "Forget the account that was kept."),
+    ("auth login", "auth:login", "Log in, and save the account for the other commands."),
+    ("auth status", "auth:status", "Show which account is used, and whether it works."),
+    ("auth logout", "auth:logout", "Delete the saved account."),
     ("sensors get", "sensors:get", "Show a sensor."),
     ("sensors types", "sensors:types", "List the sensor types."),
     ("sensors create", "sensors:create", "Create a sensor."),
@@ -54,18 +54,18 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
 )
 GROUPS = {
     "auth": "The account that the commands use.",
-    "journal": "What a writer accepted and has not delivered yet.",
+    "journal": "Readings that a writer accepted and has not delivered yet.",
     "sensors": "Sensors and their types.",
     "signals": "Signals, their types and readings.",
     "meter-types": "Meter types.",
-    "sensor-states": "Which meter was mounted when.",
-    "signal-states": "Register values at the ends of sensor states.",
+    "sensor-states": "Which meter was mounted at a sensor, and when.",
+    "signal-states": "Register values at the start and end of sensor states.",
     "graphs": "Computation graphs.",
 }
 
 
 def build(arguments: Sequence[str] = ()) -> App:
-    """Return the application; the command that is called has its whole help, the others their line of it."""
+    """Return the application: the command that is called with its whole help, the others with their line of it."""
     from cyclopts import App
 
     app = App(
@@ -85,26 +85,26 @@ def build(arguments: Sequence[str] = ()) -> App:
         above, _, name = path.rpartition(" ")
         called = list(arguments[: len(path.split())]) == path.split()
         groups.get(above, app).command(
-            f"besmart_async.cli.{where}", name=name, help=_whole_help(where) if called else text
+            f"besmart_async.cli.commands.{where}", name=name, help=_whole_help(where) if called else text
         )
     return app
 
 
 def _whole_help(where: str) -> str:
-    """The text of a command's docstring, its paragraphs without the line breaks of the source."""
+    """Return the docstring of a command, with its paragraphs as one line each."""
     import inspect
     from importlib import import_module
 
     module, _, name = where.partition(":")
-    text = inspect.getdoc(getattr(import_module(f"besmart_async.cli.{module}"), name)) or ""
+    text = inspect.getdoc(getattr(import_module(f"besmart_async.cli.commands.{module}"), name)) or ""
     paragraphs = text.partition("\nParameters\n---")[0].strip().split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its code (`besmart_async.cli.exits.Exit`)."""
-    atexit.register(gc.freeze)  # else the interpreter looks through all modules again at its end, for 0.1 s
-    _spare_what_no_command_needs()
+    atexit.register(gc.freeze)  # otherwise the interpreter collects all modules once more at its end, for 0.1 s
+    _skip_unused_imports()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         app = build(arguments)
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app([_plain(one) for one in arguments])
     except CycloptsError:
-        sys.exit(2)  # cyclopts has said what is wrong
+        sys.exit(2)  # cyclopts has printed what is wrong
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -128,38 +128,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _spare_what_no_command_needs() -> None:
-    """Keep two libraries from starting what takes 0.1 s of CPU, in this process that is ours.
+def _skip_unused_imports() -> None:
+    """Save 0.1 s of CPU time that two libraries spend at import. This process is ours, so no other code depends on it.
 
-    numpy starts a thread for each core, which spin and wait for matrices to multiply. httpx imports a command line of
-    its own where click is installed; it does without if that is marked as missing.
+    numpy starts a thread per core that spins, waiting for matrices to multiply. httpx imports its own command line
+    (click, pygments, rich's progress bars: 40 ms) if click is installed, and has no switch for that. `None` in
+    `sys.modules` is Python's documented way to make one import fail; httpx catches that and goes without.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def _plain(argument: str) -> str:
-    """A flag may not have a value, to cyclopts; `--verify=sample` is the one that may."""
+    """Return an argument as cyclopts takes it: a flag cannot have a value there, but ours, `--verify=sample`, can."""
     return "--verify-sample" if argument == "--verify=sample" else argument
 
 
 def _explain(error: Exception) -> None:
-    """Say what went wrong in one line and exit; a bug keeps its traceback.
+    """Say in one line what went wrong, and exit; a bug keeps its traceback.
 
     Raises:
-        Exception: `error` itself, if it is none that a user can do something about.
+        Exception: `error` itself, if it is a bug.
     """
-    from besmart_async.cli.exits import UsageError, exit_of
+    from besmart_async.cli.exits import UsageError, exit_of, explained
     from besmart_async.errors import BesmartError
 
-    if not isinstance(error, BesmartError | UsageError):
+    extra_missing = isinstance(error, ImportError) and "pip install" in str(error)
+    if not extra_missing and not isinstance(error, BesmartError | UsageError):
         raise error
-    sys.stderr.write(f"besmart: {error}\n")
+    sys.stderr.write(f"besmart: {explained(error)}\n")
     sys.exit(exit_of(error))
 
 
 def _close_stdout() -> None:
-    """Keep the interpreter from failing again when it flushes what nobody reads (`besmart … | head`)."""
+    """Keep the interpreter from failing again when it flushes to a closed pipe (`besmart … | head`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

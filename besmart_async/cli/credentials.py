@@ -1,6 +1,6 @@
-"""Credentials that outlive a command: in the keyring of the system, or else in a file that only its owner can read.
+"""Accounts, and where they are kept: in the keyring of the system, or in a file that only its owner can read.
 
-Only one place holds them: saving in one clears the other. Secrets are never shown: not in a repr, not in an error.
+Only one place has an account: saving in one clears the other. Secrets are never shown: not in a repr, not in an error.
 """
 
 from __future__ import annotations
@@ -11,33 +11,37 @@ import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 import orjson
 
-from besmart_async.cli.exits import UsageError
+from besmart_async.cli.exits import NoCredentialsError, UsageError
 from besmart_async.config import DEFAULT_BASE_URL
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 NAMES = ("LOGIN", "PASSWORD", "API_KEY", "TOKEN")
-"""What makes credentials; `BESMART_` before it in the environment."""
+"""The parts of credentials; the environment has them with `BESMART_` in front."""
+ENVIRONMENT = "environment"
 
+_INSECURE = "BESMART_ALLOW_INSECURE_HTTP"
+_SWITCH = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 _SERVICE, _ENTRY = "besmart", "credentials"
 
 
 @attrs.frozen(kw_only=True)
-class Credentials:
+class UserAccount:
     """An account at a service.
 
     Attributes:
-        base_url: the service; these credentials go nowhere else.
+        base_url: the service; the credentials are sent to no other one.
         login: login name.
-        password: its password.
-        api_key: the workspace's key.
+        password: password.
+        api_key: API key of the workspace.
         token: a token instead of a login.
+        allow_insecure_http: allow plain http to other machines.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -45,35 +49,37 @@ class Credentials:
     password: str | None = attrs.field(default=None, repr=False)
     api_key: str | None = attrs.field(default=None, repr=False)
     token: str | None = attrs.field(default=None, repr=False)
+    allow_insecure_http: bool = False
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Credentials | None:
-        """Return those of an environment (`BESMART_LOGIN` …); None if it holds no part of any."""
+    def of(cls, environ: Mapping[str, str]) -> UserAccount | None:
+        """Return the account of an environment (`BESMART_LOGIN` …); None if it has no part of any credentials.
+
+        Raises:
+            UsageError: BESMART_ALLOW_INSECURE_HTTP is neither on nor off.
+        """
         found = {name.lower(): environ.get(f"BESMART_{name}") or None for name in NAMES}
         if not any(found.values()):
             return None
-        return cls(base_url=environ.get("BESMART_BASE_URL", "").strip() or DEFAULT_BASE_URL, **found)
+        base_url = environ.get("BESMART_BASE_URL", "").strip() or DEFAULT_BASE_URL
+        return cls(base_url=base_url, allow_insecure_http=insecure_http_allowed(environ), **found)
 
     def environ(self) -> dict[str, str]:
-        """The same as an environment."""
+        """Return the account as an environment."""
         values = {"BASE_URL": self.base_url} | {name: getattr(self, name.lower()) for name in NAMES}
         return {f"BESMART_{name}": value for name, value in values.items() if value}
 
 
-class Store(Protocol):
-    """A place that keeps credentials."""
+def insecure_http_allowed(environ: Mapping[str, str]) -> bool:
+    """Return whether an environment allows plain http to other machines.
 
-    def load(self) -> Credentials | None:
-        """Return what it keeps."""
-        ...
-
-    def save(self, credentials: Credentials) -> None:
-        """Keep these instead of what it kept."""
-        ...
-
-    def clear(self) -> bool:
-        """Forget; tell whether there was something."""
-        ...
+    Raises:
+        UsageError: BESMART_ALLOW_INSECURE_HTTP is neither on nor off.
+    """
+    text = environ.get(_INSECURE, "").strip()
+    if text.casefold() not in _SWITCH:
+        raise UsageError(f"{_INSECURE}={text}: set it to 1 or 0")
+    return _SWITCH[text.casefold()]
 
 
 @attrs.frozen
@@ -84,7 +90,7 @@ class FileStore:
 
     @classmethod
     def of_user(cls) -> FileStore:
-        """The file of whoever runs this."""
+        """Return the file of the user who runs the command."""
         from platformdirs import user_config_path
 
         return cls(user_config_path("besmart") / "credentials.json")
@@ -92,11 +98,11 @@ class FileStore:
     def __str__(self) -> str:
         return f"file {self.path}"
 
-    def load(self) -> Credentials | None:
-        """Return what it holds.
+    def load(self) -> UserAccount | None:
+        """Return the account in the file; None if there is no file.
 
         Raises:
-            UsageError: others can read it, or it is damaged.
+            UsageError: other users can read the file, or it is damaged.
         """
         try:
             with self.path.open("rb") as file:
@@ -109,17 +115,17 @@ class FileStore:
         except OSError as error:
             raise UsageError(f"{self.path}: cannot be read: {error.strerror or error}") from None
 
-    def save(self, credentials: Credentials) -> None:
+    def save(self, account: UserAccount) -> None:
         """Replace the file.
 
         Raises:
-            UsageError: it cannot be written.
+            UsageError: the file cannot be written.
         """
         beside = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(_dumped(credentials))
+                file.write(_dumped(account))
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self.path)
@@ -130,7 +136,11 @@ class FileStore:
                 beside.unlink(missing_ok=True)
 
     def clear(self) -> bool:
-        """Remove the file."""
+        """Remove the file; return whether there was one.
+
+        Raises:
+            UsageError: the file cannot be removed.
+        """
         try:
             self.path.unlink()
         except FileNotFoundError:
@@ -148,7 +158,7 @@ class KeyringStore:
 
     @classmethod
     def of_system(cls) -> KeyringStore | None:
-        """The keyring, if its library is installed and finds one worth the name."""
+        """Return the keyring; None if the library is not installed or finds no keyring that is safe to use."""
         try:
             import keyring
         except ImportError:
@@ -158,11 +168,11 @@ class KeyringStore:
     def __str__(self) -> str:
         return f"keyring ({self._keyring.get_keyring().name})"
 
-    def load(self) -> Credentials | None:
-        """Return what it holds.
+    def load(self) -> UserAccount | None:
+        """Return the account in the keyring; None if it has none.
 
         Raises:
-            UsageError: it cannot be read.
+            UsageError: the keyring cannot be read.
         """
         try:
             text = self._keyring.get_password(_SERVICE, _ENTRY)
@@ -170,20 +180,24 @@ class KeyringStore:
             raise UsageError(f"{self} cannot be read: {error or type(error).__name__}") from None
         return _loaded(text, str(self)) if text else None
 
-    def save(self, credentials: Credentials) -> None:
+    def save(self, account: UserAccount) -> None:
         """Replace the entry.
 
         Raises:
-            UsageError: it cannot be written.
+            UsageError: the keyring cannot be written.
         """
         try:
-            self._keyring.set_password(_SERVICE, _ENTRY, _dumped(credentials).decode())
+            self._keyring.set_password(_SERVICE, _ENTRY, _dumped(account).decode())
         except self._keyring.errors.KeyringError as error:
             problem = f"{self} cannot be written: {error or type(error).__name__}; --store file does without it"
             raise UsageError(problem) from None
 
     def clear(self) -> bool:
-        """Delete the entry."""
+        """Delete the entry; return whether there was one.
+
+        Raises:
+            UsageError: the keyring cannot be read or changed.
+        """
         if self.load() is None:
             return False
         try:
@@ -194,16 +208,16 @@ class KeyringStore:
 
 
 def stores() -> list[FileStore | KeyringStore]:
-    """The places there are; the file first, which costs nothing to look at."""
+    """Return the places where an account may be; the file first, since looking at it costs nothing."""
     keyring = KeyringStore.of_system()
     return [FileStore.of_user(), *([keyring] if keyring else [])]
 
 
-def stored() -> tuple[Credentials, FileStore | KeyringStore] | None:
-    """Return the credentials that are kept, and where.
+def stored() -> tuple[UserAccount, FileStore | KeyringStore] | None:
+    """Return the account that `besmart auth login` saved, and where it is.
 
     Raises:
-        UsageError: they cannot be read.
+        UsageError: the place cannot be read.
     """
     file = FileStore.of_user()
     found = file.load()
@@ -214,12 +228,30 @@ def stored() -> tuple[Credentials, FileStore | KeyringStore] | None:
     return (found, keyring) if found is not None and keyring is not None else None
 
 
-def _dumped(credentials: Credentials) -> bytes:
-    return orjson.dumps({name: value for name, value in attrs.asdict(credentials).items() if value})
+def account_in_use() -> tuple[UserAccount, str]:
+    """Return the account that commands use, and where it comes from: the environment, else `besmart auth login`.
+
+    Raises:
+        NoCredentialsError: there is no account.
+        UsageError: the saved account cannot be read.
+    """
+    given = UserAccount.of(os.environ)
+    if given is not None:
+        return given, ENVIRONMENT
+    found = stored()
+    if found is None:
+        raise NoCredentialsError
+    account, place = found
+    allowed = insecure_http_allowed(os.environ) or account.allow_insecure_http
+    return attrs.evolve(account, allow_insecure_http=allowed), str(place)
 
 
-def _loaded(text: str | bytes, place: str) -> Credentials:
+def _dumped(account: UserAccount) -> bytes:
+    return orjson.dumps({name: value for name, value in attrs.asdict(account).items() if value})
+
+
+def _loaded(text: str | bytes, place: str) -> UserAccount:
     try:
-        return Credentials(**orjson.loads(text))
+        return UserAccount(**orjson.loads(text))
     except (orjson.JSONDecodeError, TypeError):
         raise UsageError(f"{place} is damaged; run besmart auth login again") from None

@@ -1,12 +1,15 @@
-"""Exit codes of the command, and which error ends with which."""
+"""Exit codes of the command: which error ends with which code, and what the command says about it."""
 
 from __future__ import annotations
 
+import os
 from enum import IntEnum
+from urllib.parse import urlsplit
 
 from besmart_async.errors import (
     AuthenticationError,
     BesmartConfigError,
+    ConnectError,
     InvalidInputError,
     PermissionDeniedError,
     RateLimitError,
@@ -16,34 +19,79 @@ from besmart_async.errors import (
 
 
 class Exit(IntEnum):
-    """What the command's exit code means."""
+    """The meaning of the command's exit code."""
 
     OK = 0
     """Done: every row was delivered, now or by an earlier run."""
     ERROR = 1
-    """It failed, gave up because of too many rejects, or read back something else than it sent."""
+    """The command failed, gave up because of too many rejects, or read back other values than it sent."""
     USAGE = 2
     """Wrong arguments, settings or files; nothing was sent."""
     REJECTED = 3
-    """Done, but some rows were rejected."""
+    """Done, but some rows were rejected, or some signals could not be read."""
     AUTHENTICATION = 4
-    """The service does not accept the credentials."""
+    """There are no credentials, or the service does not accept them."""
     UNAVAILABLE = 5
-    """The service could not be reached or failed; the same command later sends the rest."""
+    """The service could not be reached or failed; the same command sends the rest later."""
     INTERRUPTED = 130
     """Ctrl-C or SIGTERM; what was delivered is recorded, and the same command sends the rest."""
 
 
 class UsageError(Exception):
-    """The command was called in a way that cannot work; its text tells what to do."""
+    """The command cannot work as it was called; the text says what to do."""
+
+
+class NoCredentialsError(UsageError):
+    """Neither the environment nor `besmart auth login` gives credentials."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "not logged in: run besmart auth login, or set BESMART_LOGIN and BESMART_PASSWORD (and BESMART_API_KEY),"
+            " or BESMART_TOKEN"
+        )
 
 
 def exit_of(error: BaseException) -> Exit:
     """Return the exit code for an error."""
-    if isinstance(error, AuthenticationError | PermissionDeniedError):
+    if isinstance(error, AuthenticationError | PermissionDeniedError | NoCredentialsError):
         return Exit.AUTHENTICATION
     if isinstance(error, TransportError | ServerError | RateLimitError):
         return Exit.UNAVAILABLE
     if isinstance(error, UsageError | BesmartConfigError | InvalidInputError):
         return Exit.USAGE
     return Exit.ERROR
+
+
+def explained(error: BaseException) -> str:
+    """Return the text of an error, followed by advice where the command or the environment can change something."""
+    text = str(error)
+    advice = ""
+    if "certificate verify failed" in text.casefold().replace("_", " "):
+        advice = (
+            "if it was issued by a certificate authority of your own network, set SSL_CERT_FILE to the PEM file of that"
+            " authority, or SSL_CERT_DIR to a folder of such files"
+        )
+    elif "allow_insecure_http" in text:
+        advice = "in the command: BESMART_ALLOW_INSECURE_HTTP=1, or besmart auth login --allow-insecure-http"
+    elif isinstance(error, ConnectError):
+        advice = _proxy_advice()
+    return f"{text}; {advice}" if advice else text
+
+
+def _proxy_advice() -> str:
+    """Name the proxy that the environment sets for the service, and the variable that sets it."""
+    from besmart_async.cli.credentials import account_in_use
+    from besmart_async.transport.addresses import environment_proxy
+
+    account, _ = account_in_use()
+    address = environment_proxy(account.base_url)
+    if address is None:
+        return ""
+    names = [name for name, value in os.environ.items() if name.casefold().endswith("_proxy") and value == address]
+    source = names[0] if names else "the system's settings"
+    parts = urlsplit(address if "://" in address else f"//{address}")  # without user and password
+    place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    return (
+        f"the connection goes through the proxy {place} of {source}: check that the proxy runs, or name the service's"
+        " host in NO_PROXY"
+    )

@@ -1,4 +1,4 @@
-"""Signals as pictures: lines, means by day and hour, and gaps.
+"""Pictures of signals: lines, means by day and hour, and gaps.
 
 `render(Picture([Curve.of(data)], since_ms, till_ms, zone), "png")` gives the bytes of a file.
 """

@@ -1,4 +1,4 @@
-"""Readings as what can be drawn: numbers, each time once."""
+"""Readings that can be drawn: numbers, each time once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from besmart_async.models.values import REMOVED
 from besmart_async.plots.days import HOUR_MS
 
 GAP = 1.5
-"""Two readings further apart than so many steps have a gap between them."""
+"""Two readings that are more than this many steps apart have a gap between them."""
 
 
 @attrs.frozen(eq=False)
@@ -24,14 +24,14 @@ class Curve:
 
     Attributes:
         key: the signal.
-        name: what to call it in a legend.
-        unit: unit of the values; empty if the service did not tell.
-        time: UTC unix milliseconds, growing.
-        value: doubles, as many.
+        name: its name in a legend.
+        unit: unit of the values; empty if the service did not name one.
+        time: UTC unix milliseconds, ascending.
+        value: doubles, of the same length.
         step_ms: the usual distance of two readings; None with fewer than two.
-        incremental: the values are those of a register that counts up.
-        several: how many times have readings of several origins (the last in the answer is drawn).
-        left_out: readings that are no number, or marked as removed.
+        incremental: whether the values are those of a register that counts up.
+        several: number of times that have readings of several origins (the last in the answer is drawn).
+        left_out: number of readings that are not numbers, or are marked as removed.
     """
 
     key: SignalKey
@@ -46,12 +46,12 @@ class Curve:
 
     @classmethod
     def of(cls, data: SignalData, kind: SignalType | None = None, step_ms: float | None = None) -> Curve:
-        """Make a curve of readings.
+        """Return the curve of some readings.
 
         Args:
             data: the readings.
             kind: the signal's type, for its symbol and whether it counts up.
-            step_ms: the distance of two readings; the most frequent one unless given.
+            step_ms: the distance of two readings; by default the most frequent one.
         """
         time, value = _numbers(data)
         last = np.append(time[1:] != time[:-1], True) if len(time) else np.empty(0, np.bool_)
@@ -78,20 +78,20 @@ class Curve:
 
     @property
     def stepped(self) -> bool:
-        """Whether a value holds until the next: energy of a period."""
+        """Whether a value is valid until the next one: the energy of a period."""
         return self.unit.endswith(".h") and not self.incremental
 
     def gaps(self, longer_than_ms: float = 0.0) -> NDArray[np.bool_]:
-        """Tell after which readings (all but the last) nothing was read for more than a step."""
+        """Return, for each reading but the last, whether a gap follows it."""
         distance = np.diff(self.time)
         return distance > max(GAP * (self.step_ms or np.inf), longer_than_ms)
 
 
 def rate(curve: Curve) -> Curve:
-    """Return what can be averaged over hours.
+    """Return a curve that can be averaged over hours.
 
-    An energy becomes the mean power of its period, a register the mean power between two readings; anything else stays
-    as it is. Differences of a register over a gap, or below zero (another meter was mounted), are left out.
+    An energy becomes the mean power of its period, and a register the mean power between two readings; other values do
+    not change. Differences of a register over a gap, or below zero (another meter was mounted), are left out.
     """
     if curve.incremental:
         hours = np.diff(curve.time) / HOUR_MS

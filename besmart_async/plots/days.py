@@ -1,4 +1,4 @@
-"""Calendar days and the wall clock of a time zone, for columns of moments."""
+"""Calendar days and local time of a time zone, for columns of moments."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ DAY_MS = 24 * HOUR_MS
 
 @attrs.frozen(eq=False)
 class LocalDays:
-    """The days that a period touches; the first and the last may be touched only in part.
+    """The days of a period; the first and the last one may be incomplete.
 
     Attributes:
-        zone: whose days they are.
+        zone: the time zone of the days.
         dates: the days, in order.
         edges: shape (days + 1,), UTC unix milliseconds of the midnights around them. A day has 23 or 25 hours where
             clocks change.
@@ -32,7 +32,7 @@ class LocalDays:
 
     @classmethod
     def of(cls, since_ms: float, till_ms: float, zone: tzinfo) -> Self:
-        """The days from `since_ms` to just before `till_ms`, one at least."""
+        """Return the days from `since_ms` to just before `till_ms`, at least one."""
         first = from_ms(since_ms).astimezone(zone).date()
         last = from_ms(max(since_ms, till_ms - 1)).astimezone(zone).date()
         dates = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
@@ -43,22 +43,22 @@ class LocalDays:
         return len(self.dates)
 
     def place(self, time: NDArray[Any]) -> NDArray[np.int64]:
-        """Number of the day each moment falls on; -1 or `len(self)` outside."""
+        """Return the number of the day of each moment; -1 or `len(self)` outside the period."""
         return np.searchsorted(self.edges, time, side="right") - 1
 
     def wall_clock(self, time: NDArray[Any]) -> NDArray[np.float64]:
-        """What the clock on the wall shows at moments within these days, as milliseconds since 1970-01-01 00:00."""
+        """Return the local time of moments within these days, as milliseconds since 1970-01-01 00:00 local time."""
         place = np.clip(self.place(time), 0, len(self) - 1)
         starts = np.array([(day - EPOCH.date()).days * float(DAY_MS) for day in self.dates])
         shown = starts[place] + (time - self.edges[place])
-        # In a day with a clock change the time since midnight is not what the clock shows.
+        # On a day with a clock change, the time since midnight differs from the local time.
         changed = np.diff(self.edges) != DAY_MS
         for row in np.flatnonzero(changed[place]).tolist():
             shown[row] = to_ms(from_ms(float(time[row])).astimezone(self.zone).replace(tzinfo=UTC))
         return shown
 
     def hour(self, time: NDArray[Any]) -> NDArray[np.int64]:
-        """The hour of the day, 0 to 23, on the wall clock at moments within these days."""
+        """Return the hour of the day, 0 to 23 local time, of moments within these days."""
         return (self.wall_clock(time) % DAY_MS // HOUR_MS).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Maps by day: the mean of each hour, and how many of the expected readings there are."""
+"""Maps by day: the mean of each hour, and the share of the expected readings."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class HourMap:
     """Means by day and hour of the day.
 
     Attributes:
-        curve: what was averaged, with its unit: power where the readings are energies (`curves.rate`).
-        first: first day of each column; a column is `days` days wide.
-        days: days of a column, more than one where there would be too many columns.
-        mean: shape (24, columns): by hour of the wall clock; NaN where nothing was read.
+        curve: the averaged curve with its unit: power if the readings are energies (`curves.rate`).
+        first: first day of each column.
+        days: days per column; more than one if there would be too many columns.
+        mean: shape (24, columns): by hour of local time; NaN without readings.
     """
 
     curve: Curve
@@ -34,10 +34,10 @@ class GapMap:
     """Share of the expected readings.
 
     Attributes:
-        curve: the signal; its `step_ms` tells how many are expected.
+        curve: the signal; its `step_ms` gives the number of expected readings.
         first: first day of each column.
-        days: days of a column.
-        share: shape (columns,), 0 to 1; NaN where it cannot be told (fewer than two readings in all).
+        days: days per column.
+        share: shape (columns,), 0 to 1; NaN if it is unknown (fewer than two readings in all).
         missing: readings missing in the whole period.
         expected: readings expected in the whole period.
     """
@@ -51,7 +51,7 @@ class GapMap:
 
 
 def hour_map(curve: Curve, days: LocalDays, max_columns: int) -> HourMap | None:
-    """Average a curve by day and hour; None for readings further apart than a day."""
+    """Average a curve by day and hour; None for readings that are more than a day apart."""
     if curve.step_ms is not None and curve.step_ms > DAY_MS:
         return None
     power = _hourly(rate(curve))
@@ -66,10 +66,10 @@ def hour_map(curve: Curve, days: LocalDays, max_columns: int) -> HourMap | None:
 
 
 def gap_map(curve: Curve, days: LocalDays, since_ms: float, till_ms: float, max_columns: int) -> GapMap:
-    """Count the readings of each day against what the step leads to expect, within the period."""
+    """Compare the readings of each day in the period with the number that the step leads to expect."""
     wide, columns = _columns(len(days), max_columns)
     edges = np.clip(days.edges, since_ms, till_ms)
-    # Readings stand at the start of their step, so a day's first one may stand a little after its midnight.
+    # The time of a reading is the start of its step: a day's first reading may be a little after midnight.
     expected = np.diff(edges) / curve.step_ms if curve.step_ms else np.full(len(days), np.nan)
     inside = curve.time[(curve.time >= since_ms) & (curve.time < till_ms)]
     present = np.bincount(days.place(inside), minlength=len(days))[: len(days)]
@@ -87,7 +87,7 @@ def _columns(days: int, most: int) -> tuple[int, int]:
 
 
 def _hourly(curve: Curve) -> Curve:
-    """Let readings that stand for several hours stand in each of them."""
+    """Repeat readings of several hours in each of their hours."""
     hours = int((curve.step_ms or 0) // HOUR_MS)
     if hours <= 1:
         return curve

@@ -1,4 +1,4 @@
-"""What a picture shows, whatever it is drawn with."""
+"""The content of a picture, independent of what draws it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Kind = Literal["line", "heatmap", "completeness"]
 KINDS: tuple[Kind, ...] = ("line", "heatmap", "completeness")
 
 MAX_LINES = 14
-"""Lines that can be told apart: seven colours, plain and dashed."""
+"""Lines that can be distinguished: seven colours, solid and dashed."""
 MAX_HEATMAPS = 6
 MAX_ROWS = 60
 
 THINNED = "lines: of each pixel column the first, lowest, highest and last reading"
-NO_HEATMAP = "readings further apart than a day have no heat map"
+NO_HEATMAP = "readings that are more than a day apart have no heat map"
 _NAMED = 6
 
 
@@ -30,12 +30,12 @@ class Picture:
     """Curves over a period.
 
     Attributes:
-        curves: what is shown.
+        curves: the curves to show.
         since_ms: start of the period.
-        till_ms: its end, not included.
-        zone: whose days and hours are shown.
-        kinds: the charts, in this order.
-        heading: title; made from the period unless given.
+        till_ms: its end (exclusive).
+        zone: the time zone of days and hours.
+        kinds: the charts, in order.
+        heading: title; by default the names of the signals.
     """
 
     curves: Sequence[Curve]
@@ -52,7 +52,7 @@ class Picture:
 
     @property
     def title(self) -> str:
-        """The title: signals and period."""
+        """The title: the heading, or the names of the signals."""
         if self.heading:
             return self.heading
         names = ", ".join(curve.name for curve in self.curves[:_NAMED])
@@ -60,19 +60,19 @@ class Picture:
 
     @property
     def period(self) -> str:
-        """The period and its zone."""
+        """The period and its time zone."""
         since, till = (from_ms(edge).astimezone(self.zone) for edge in (self.since_ms, self.till_ms))
         return f"{since:%Y-%m-%d %H:%M} to {till:%Y-%m-%d %H:%M}, {self.zone}"
 
     def panels(self) -> list[list[Curve]]:
-        """The curves to draw as lines, by axis: one holds values of one unit, and registers apart from the rest."""
+        """Return the curves to draw as lines, by axis: one for each unit, and separate ones for registers."""
         found: dict[tuple[str, bool], list[Curve]] = {}
         for curve in self.curves[:MAX_LINES]:
             found.setdefault((curve.unit, curve.incremental), []).append(curve)
         return list(found.values())
 
     def notes(self) -> Iterator[str]:
-        """Yield what a reader has to know to read the picture right."""
+        """Yield what the viewer has to know about the picture."""
         for kind, most, what in (
             ("line", MAX_LINES, "lines"),
             ("heatmap", MAX_HEATMAPS, "heat maps"),
@@ -85,11 +85,11 @@ class Picture:
             yield f"{several:,} times have readings of several origins: the last is drawn; --origin picks one"
         left_out = sum(curve.left_out for curve in self.curves)
         if left_out:
-            yield f"{left_out:,} readings are no numbers, or removed, and are left out"
+            yield f"{left_out:,} readings are no numbers, or are removed: they are left out"
 
 
 def axis_title(curves: Sequence[Curve]) -> str:
-    """What the values of a panel are: the unit, and of energies the time it took."""
+    """Return what the values of a panel are: the unit, and for energies the period."""
     unit = curves[0].unit or "value"
     steps = {curve.step_ms for curve in curves if curve.step_ms}
     if curves[0].incremental:
@@ -101,7 +101,7 @@ def axis_title(curves: Sequence[Curve]) -> str:
 
 
 def missing_text(missing: int, expected: int) -> str:
-    """How many readings are missing, for people."""
+    """Return the number of missing readings as a text."""
     if not missing:
         return "complete"
     share = missing / expected

@@ -1,4 +1,4 @@
-"""PNG files packed tighter: vl-convert packs for speed, which makes a heat map six times as large as it needs to be."""
+"""Smaller PNG files: vl-convert compresses for speed, which makes a heat map six times as large as necessary."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LEVEL = 6
 
 
 def repacked(image: bytes) -> bytes:
-    """Return the same image, its pixels compressed anew; anything that is no PNG as it is."""
+    """Return the same image with its pixels compressed again; anything that is not a PNG stays as it is."""
     if not image.startswith(_SIGNATURE):
         return image
     chunks = list(_chunks(image))

@@ -1,4 +1,4 @@
-"""Pictures as files: PNG, SVG, or one HTML file that needs nothing else, not even a network."""
+"""Pictures as files: PNG, SVG, or one HTML file that works without a network."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 ImageFormat = Literal["png", "svg", "html"]
 FORMATS: dict[str, ImageFormat] = {".png": "png", ".svg": "svg", ".html": "html", ".htm": "html"}
 _SCALE = 2.0
-"""Pixels of a PNG per unit of the chart: some 1,800 wide, sharp in print and on fine screens."""
+"""Pixels of a PNG per unit of the chart: about 1,800 wide, sharp in print and on high-resolution screens."""
 _SCRIPT = '<script type="text/javascript">'
 
 
 class PlotLibraryError(BesmartError):
-    """The libraries for pictures are not installed; its text has the command."""
+    """The libraries for pictures are not installed; the text has the pip command."""
 
 
 def image_format(path: Path) -> ImageFormat:
-    """Return the format that a file's name tells.
+    """Return the format of a file by its name.
 
     Raises:
-        InvalidInputError: it tells none.
+        InvalidInputError: the name has another ending.
     """
     found = FORMATS.get(path.suffix.casefold())
     if found is None:
@@ -57,9 +57,9 @@ def render(picture: Picture, kind: ImageFormat) -> bytes:
 
 
 def _guarded(page: str) -> str:
-    """Keep texts of the picture from ending the script that they are in.
+    """Escape `<` in the chart's script, so that no text of the picture can end the script.
 
-    The page has two scripts: the library, and the chart, whose `<` are all within texts.
+    The page has two scripts: the library, and the chart, where `<` only occurs in texts.
     """
     start = page.index(_SCRIPT, page.index(_SCRIPT) + 1) + len(_SCRIPT)
     end = page.rindex("</script>")

@@ -1,4 +1,4 @@
-"""A picture as a Vega-Lite chart. altair takes half a second to import: import this module when it is needed."""
+"""A picture as a Vega-Lite chart. altair takes half a second to import: import this module only when it is needed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from besmart_async.plots.vega_lines import line_chart
 from besmart_async.plots.vega_maps import gap_chart, hour_chart
 
 _EMBED = {"actions": {"export": True, "source": False, "compiled": False, "editor": False}}
-"""The HTML page offers to save the picture, and nothing that needs a network."""
+"""The HTML page offers to save the picture, but nothing that needs a network."""
 
 
 def chart_of(picture: Picture) -> alt.VConcatChart:
     """Return all charts of a picture, one below the other.
 
     Raises:
-        InvalidInputError: there is none: only heat maps were asked for, of readings further apart than a day.
+        InvalidInputError: there is no chart: only heat maps are wanted, of readings that are more than a day apart.
     """
     days = picture.days
     columns = -(-len(days) // -(-len(days) // WIDTH))
@@ -55,7 +55,7 @@ def chart_of(picture: Picture) -> alt.VConcatChart:
 
 
 def _dressed(chart: alt.VConcatChart, picture: Picture, notes: Sequence[str]) -> alt.VConcatChart:
-    """Give it its title and its looks."""
+    """Add title and style."""
     title = alt.TitleParams(
         picture.title,
         subtitle=[picture.period, *notes],

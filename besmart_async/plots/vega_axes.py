@@ -1,8 +1,8 @@
-"""What the charts of a picture share: sizes, colours, and axes of days and times.
+"""Sizes, colours, and axes of days and times that the charts of a picture share.
 
-Colours are those of Okabe and Ito, and viridis: both can be told apart by people who see few colours, and in grey.
-Moments are drawn as what the wall clock of the picture's zone shows, on a scale that shifts nothing (`utc`), so that
-the picture looks the same wherever it is opened.
+Colours are those of Okabe and Ito, and viridis: colour-blind people can distinguish both, and they differ in grey.
+Times are drawn as local time of the picture's zone, on a scale without a time zone (`utc`), so that the picture looks
+the same wherever it is opened.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from besmart_async.models.times import EPOCH
 from besmart_async.plots.days import DAY_MS
 
 WIDTH = 900
-"""About the width of each chart; exactly, it is a multiple of the map's columns, which else would have seams."""
+"""Approximate width of each chart; the exact one is a multiple of the map's columns, since a map would have seams."""
 LINE_HEIGHT = 260
 MAP_HEIGHT = 24 * 8
 ROW_HEIGHT = 24
@@ -36,28 +36,28 @@ _MONTH = (
 
 
 def time_axis(days: int) -> alt.Axis:
-    """An axis of times, with the clock of 24 hours."""
+    """Return an axis of times, with hours from 0 to 24."""
     return alt.Axis(labelOverlap=True, tickCount=10, grid=True, gridOpacity=0.4, labelExpr=_ticks(days))
 
 
 def day_axis(days: int) -> alt.Axis:
-    """An axis with ticks at whole days, also where there are so few that hours would get some."""
+    """Return an axis with ticks at whole days, even for so few days that hours would have ticks."""
     count: Any = alt.TimeIntervalStep(interval="day", step=1) if days <= _FEW_DAYS else 10
     return alt.Axis(labelOverlap=True, tickCount=count, grid=False, labelExpr=_ticks(days))
 
 
 def panel_title(text: str) -> alt.TitleParams:
-    """The title of one chart."""
+    """Return the title of one chart."""
     return alt.TitleParams(text, anchor="start", fontSize=12, fontWeight="normal", offset=6)
 
 
 def wall_ms(day: date) -> int:
-    """What the clock on the wall shows at the start of a day."""
+    """Return the local time of the start of a day."""
     return (day - EPOCH.date()).days * DAY_MS
 
 
 def columns_text(days: int) -> str:
-    """How wide a column is, where that is more than a day."""
+    """Return the width of a column as a text, if it is more than a day."""
     return "" if days == 1 else f", {days} days a column"
 
 

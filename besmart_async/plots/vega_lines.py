@@ -9,17 +9,17 @@ import altair as alt
 import numpy as np
 
 from besmart_async.plots.days import LocalDays
-from besmart_async.plots.lines import Line
+from besmart_async.plots.lines import DrawnLine
 from besmart_async.plots.picture import Picture, axis_title
 from besmart_async.plots.vega_axes import COLOURS, DASHES, LINE_HEIGHT, time_axis
 
 
-def line_chart(lines: Sequence[Line], days: LocalDays, picture: Picture, zoom: str) -> Any:
-    """Return the lines of one panel; `zoom` names what turning the wheel changes, and nothing else may be called so."""
+def line_chart(lines: Sequence[DrawnLine], days: LocalDays, picture: Picture, zoom: str) -> Any:
+    """Return the lines of one panel; `zoom` is the name of its zoom selection, unique in the picture."""
     unit = axis_title([line.curve for line in lines])
     rows = [row for line in lines for row in _points(line, days)]
     edges = days.wall_clock(np.array([picture.since_ms, picture.till_ms - 1])).tolist()
-    colour, dash = _told_apart([line.curve.name for line in lines])
+    colour, dash = _distinguished([line.curve.name for line in lines])
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X("t:T", title=None, scale=alt.Scale(type="utc", domain=edges, nice=False), axis=time_axis(len(days))),
         y=alt.Y("v:Q", title=unit, scale=alt.Scale(zero=_from_zero(lines))),
@@ -43,8 +43,8 @@ def line_chart(lines: Sequence[Line], days: LocalDays, picture: Picture, zoom: s
     return alt.layer(drawn.add_params(zooming), dots).properties(height=LINE_HEIGHT)
 
 
-def _told_apart(names: Sequence[str]) -> tuple[alt.Color, alt.StrokeDash]:
-    """Seven colours, then the same ones dashed."""
+def _distinguished(names: Sequence[str]) -> tuple[alt.Color, alt.StrokeDash]:
+    """Return the encodings of colour and dash: seven colours, then the same ones dashed."""
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(names))]
     dashes = [DASHES[number // len(COLOURS) % len(DASHES)] for number in range(len(names))]
     legend = alt.Legend(orient="top", columns=4, symbolType="stroke", symbolStrokeWidth=3, symbolOpacity=1)
@@ -61,7 +61,7 @@ def _told_apart(names: Sequence[str]) -> tuple[alt.Color, alt.StrokeDash]:
     return colour, dash
 
 
-def _points(line: Line, days: LocalDays) -> Iterator[dict[str, Any]]:
+def _points(line: DrawnLine, days: LocalDays) -> Iterator[dict[str, Any]]:
     curve = line.curve
     time = curve.time[line.rows]
     shown = days.wall_clock(time)
@@ -73,11 +73,11 @@ def _points(line: Line, days: LocalDays) -> Iterator[dict[str, Any]]:
         point = {"t": moment, "v": value, "s": curve.name, "g": number}
         yield point | ({"a": 1} if alone and held is None else {})
         if ends and held is not None:
-            yield point | {"t": moment + held}  # energy of a period: the value holds until the period ends
+            yield point | {"t": moment + held}  # energy of a period: the value is valid until the period ends
 
 
-def _from_zero(lines: Sequence[Line]) -> bool:
-    """Whether the axis starts at zero: not if the values are far from it, such as a voltage or a register."""
+def _from_zero(lines: Sequence[DrawnLine]) -> bool:
+    """Return whether the axis starts at zero: not if all values are far from it, like those of a voltage."""
     values = [line.curve.value for line in lines if len(line.curve)]
     if not values:
         return True

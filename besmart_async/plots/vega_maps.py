@@ -72,7 +72,7 @@ def hour_chart(found: HourMap) -> Any:
 
 
 def gap_chart(picture: Picture, days: LocalDays) -> Any:
-    """Return the completeness map: a row per signal."""
+    """Return the completeness map: one row per signal."""
     maps = [gap_map(curve, days, picture.since_ms, picture.till_ms, WIDTH) for curve in picture.curves[:MAX_ROWS]]
     names = [_row_name(found) for found in maps]
     rows = [row for name, found in zip(names, maps, strict=True) for row in _shares(name, found)]

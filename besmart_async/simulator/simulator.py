@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route, Router
-from starlette.types import ASGIApp
 
 from besmart_async.simulator.faults import Faults
 from besmart_async.simulator.http.requests import RecordedRequest
@@ -26,6 +22,15 @@ from besmart_async.simulator.storage.database import connect
 from besmart_async.simulator.storage.readings import ReadingColumns, StoredReading, latest
 from besmart_async.simulator.storage.seed import TYPES_ONLY, Seed, fill, signal_type_row
 from besmart_async.simulator.storage.store import EntityStore
+
+try:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Mount, Route, Router
+    from starlette.types import ASGIApp
+except ModuleNotFoundError as error:
+    hint = "the embedded service needs starlette: pip install 'besmart-async[simulator]'"
+    raise ModuleNotFoundError(hint, name=error.name) from error
 
 BASE_PATH = "/api"
 

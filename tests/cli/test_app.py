@@ -24,7 +24,7 @@ def test_every_command_has_help(besmart: Run, path: str) -> None:
 @pytest.mark.parametrize(("where", "text"), [(where, text) for _, where, text in COMMANDS])
 def test_the_lines_of_the_help_lead_to_functions(where: str, text: str) -> None:
     module, _, name = where.partition(":")
-    assert callable(getattr(import_module(f"besmart_async.cli.{module}"), name))
+    assert callable(getattr(import_module(f"besmart_async.cli.commands.{module}"), name))
     assert text.endswith(".")
 
 

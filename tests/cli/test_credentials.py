@@ -10,10 +10,10 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringError, PasswordDeleteError
 
-from besmart_async.cli.credentials import Credentials, FileStore, KeyringStore, stored
+from besmart_async.cli.credentials import FileStore, KeyringStore, UserAccount, stored
 from besmart_async.cli.exits import UsageError
 
-ACCOUNT = Credentials(base_url="http://127.0.0.1/api", login="me", password="p4ssw0rd", api_key="k3y")
+ACCOUNT = UserAccount(base_url="http://127.0.0.1/api", login="me", password="p4ssw0rd", api_key="k3y")
 
 
 class MemoryKeyring(KeyringBackend):
@@ -63,10 +63,10 @@ def test_a_repr_shows_no_secret() -> None:
 
 def test_an_environment_becomes_an_account_and_back() -> None:
     environ = {"BESMART_LOGIN": "me", "BESMART_PASSWORD": "p", "BESMART_BASE_URL": "http://localhost/api", "PATH": "x"}
-    found = Credentials.of(environ)
+    found = UserAccount.of(environ)
     assert found is not None
     assert found.environ() == {name: value for name, value in environ.items() if name != "PATH"}
-    assert Credentials.of({"PATH": "x", "BESMART_BASE_URL": "http://localhost/api"}) is None
+    assert UserAccount.of({"PATH": "x", "BESMART_BASE_URL": "http://localhost/api"}) is None
 
 
 def test_a_file_keeps_them_for_its_owner_only(file: FileStore) -> None:

@@ -38,9 +38,14 @@ class RunningServer:
 
         Raises:
             OSError: If the address cannot be used.
+            ModuleNotFoundError: If uvicorn is not installed.
         """
-        from uvicorn.config import Config  # noqa: PLC0415  # only serving needs uvicorn
-        from uvicorn.server import ServerState  # noqa: PLC0415
+        try:
+            from uvicorn.config import Config  # noqa: PLC0415  # only serving needs uvicorn
+            from uvicorn.server import ServerState  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            hint = "serving the embedded service needs uvicorn: pip install 'besmart-async[simulator]'"
+            raise ModuleNotFoundError(hint, name=error.name) from error
 
         http: Any = "httptools" if importlib.util.find_spec("httptools") else "h11"
         config = Config(

@@ -1,0 +1,124 @@
+"""`besmart sensors`: sensors and their types."""
+
+from __future__ import annotations
+
+import attrs
+from cyclopts import Parameter
+
+from besmart_async.cli.client import call, confirm
+from besmart_async.cli.options import Json, Sensor, Yes
+from besmart_async.cli.terminal.output import write, write_fields, write_json, write_records
+from besmart_async.models.keys import SensorKey
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class SensorFields:
+    """Fields of a sensor that may be left out."""
+
+    sensor_eid: str | None = None
+    """External id."""
+
+    lat: float | None = None
+    """Latitude in degrees."""
+
+    lon: float | None = None
+    """Longitude in degrees."""
+
+    info: str | None = None
+    """Additional information: a JSON object."""
+
+    uncertain: bool | None = None
+    """Mark the sensor as uncertain, or not."""
+
+    negligible: bool | None = None
+    """Mark the sensor as negligible, or not."""
+
+
+def get(sensor: Sensor, /, *, json: Json = False) -> None:
+    """Show a sensor."""
+    key = SensorKey.parse(sensor)
+    found = call(lambda client: client.sensors.get(key.client_cid, key.sensor_mid))
+    (write_json if json else write_fields)(found)
+
+
+def types(*, json: Json = False) -> None:
+    """List the sensor types."""
+    found = call(lambda client: client.sensors.types())
+    if json:
+        write_json(found)
+    else:
+        write_records(found, ("id", "name", "description"))
+
+
+def create(
+    client_cid: int,
+    /,
+    *,
+    name: str,
+    sensor_type_id: int,
+    fields: SensorFields = SensorFields(),
+    json: Json = False,
+) -> None:
+    """Create a sensor and print its key.
+
+    Parameters
+    ----------
+    client_cid
+        The client that the sensor belongs to.
+    name
+        Name of the sensor.
+    sensor_type_id
+        Its type; besmart sensors types lists them.
+    """
+    made = call(
+        lambda client: client.sensors.create(
+            name=name, sensor_type_id=sensor_type_id, client_cid=client_cid, **attrs.asdict(fields)
+        )
+    )
+    if json:
+        write_json(made)
+    else:
+        write(str(made))
+
+
+def update(
+    sensor: Sensor,
+    /,
+    *,
+    name: str | None = None,
+    sensor_type_id: int | None = None,
+    fields: SensorFields = SensorFields(),
+    comments: str | None = None,
+) -> None:
+    """Change a sensor; fields that are not given stay as they are.
+
+    Parameters
+    ----------
+    name
+        Name of the sensor.
+    sensor_type_id
+        Its type; besmart sensors types lists them.
+    comments
+        Comments.
+    """
+    key = SensorKey.parse(sensor)
+    call(
+        lambda client: client.sensors.update(
+            key.client_cid,
+            key.sensor_mid,
+            name=name,
+            sensor_type_id=sensor_type_id,
+            comments=comments,
+            **attrs.asdict(fields),
+        )
+    )
+    write(f"changed {key}")
+
+
+def delete(sensor: Sensor, /, *, yes: Yes = False) -> None:
+    """Delete a sensor."""
+    key = SensorKey.parse(sensor)
+    confirm(f"Delete sensor {key} with all its data?", yes=yes)
+    call(lambda client: client.sensors.delete(key.client_cid, key.sensor_mid))
+    write(f"deleted {key}")

@@ -1,0 +1,127 @@
+"""`besmart signals`: signal types and readings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from besmart_async.cli.client import call
+from besmart_async.cli.exits import UsageError
+from besmart_async.cli.options import Flag, Json, Period, Wanted, Zone, moment, queries, window
+from besmart_async.cli.terminal.output import cell, counted, error_line, stamp, write, write_json, write_records
+from besmart_async.client import BesmartClient
+from besmart_async.ingest.columns import as_column
+from besmart_async.ingest.numbers import parse_numbers
+from besmart_async.models.keys import SignalKey
+from besmart_async.models.series import SignalData
+from besmart_async.models.values import REMOVED, JsonValue
+from besmart_async.wire.columns import encode_item
+
+
+def types(*, json: Json = False) -> None:
+    """List the signal types."""
+    found = call(lambda client: client.signals.types())
+    if json:
+        write_json(found)
+    else:
+        write_records(found, ("signal_type_moid", "symbol", "obis_mapping", "unit_symbol", "description"))
+
+
+def read(
+    signal: str,
+    /,
+    *,
+    period: Period,
+    wanted: Wanted = Wanted(),  # noqa: B008 - a frozen value
+    json: Json = False,
+) -> None:
+    """Read a signal and print its readings; besmart export writes many signals to a file.
+
+    Parameters
+    ----------
+    signal
+        The signal, such as 12.122.32.
+    """
+    key = SignalKey.parse(signal)
+    since, till = window(period)
+
+    async def ask(client: BesmartClient) -> SignalData:
+        [query] = await queries(client, [key], since, till, wanted)
+        return await client.signals.read(
+            query.key,
+            query.since,
+            query.till,
+            get_last=query.get_last,
+            delta_t=query.delta_t,
+            raw=query.raw,
+            output_unit_id=query.output_unit_id,
+            signal_origin_id=query.signal_origin_id,
+        )
+
+    found = call(ask)
+    if json:
+        write(encode_item(found).decode())
+        return
+    value = f"value [{found.unit}]" if found.unit else "value"
+    write(f"{'time':<24} {value:>20} type origin")
+    for time, reading, kind, code in found.rows():
+        write(f"{stamp(time):<24} {cell(reading):>20} {cell(kind):<4} {cell(code):>6}")
+    error_line(counted(len(found), "reading"))
+
+
+def write_(
+    signal: str,
+    readings: list[str],
+    /,
+    *,
+    unit: str | None = None,
+    type: str = "DBL",  # noqa: A002 - the API's name
+    origin: int = 1,
+    time_zone: Zone = None,
+    remove: Flag = False,
+) -> None:
+    """Write a few readings of a signal; besmart ingest sends files.
+
+    Parameters
+    ----------
+    signal
+        The signal, such as 12.122.32.
+    readings
+        Time and value of each, such as 2020-01-01T00:00:00Z=10.5; with --remove only times.
+    unit
+        Unit of the values, such as kW.h; by default that of the signal type.
+    type
+        Type name of the readings.
+    origin
+        Their origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected. Readings of other origins stay.
+    remove
+        Mark the readings of this origin at these times as removed.
+    """
+    key = SignalKey.parse(signal)
+    if not readings:
+        raise UsageError("give at least one TIME=VALUE")
+    pairs = [(text, "") if remove else _pair(text) for text in readings]
+    times = [moment("reading", time, time_zone) for time, _ in pairs]
+    values: list[JsonValue] = [None] * len(pairs) if remove else list(_numbers(value for _, value in pairs))
+    data = SignalData(key, times, values, REMOVED if remove else type, origin, unit)
+    call(lambda client: client.signals.write(data))
+    write(f"{'removed' if remove else 'wrote'} {counted(len(data), 'reading')} of {key}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    time, equals, value = text.rpartition("=")
+    if not equals:
+        raise UsageError(f"{text!r}: write a reading as TIME=VALUE, such as 2020-01-01T00:00:00Z=10.5")
+    return time, value
+
+
+def _numbers(texts: Iterable[str]) -> Iterable[float]:
+    import numpy as np
+
+    column = list(texts)
+    numbers = parse_numbers(as_column(np.array(column, object)))
+    for place, reason in numbers.problems.items():
+        raise UsageError(f"{column[place]!r} {reason}")
+    if numbers.absent.any():
+        raise UsageError(f"{column[int(numbers.absent.argmax())]!r} is empty; write a reading as TIME=VALUE")
+    found: list[float] = numbers.values.tolist()
+    return found

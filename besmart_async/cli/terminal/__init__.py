@@ -1,0 +1,1 @@
+"""What the commands show: lines and tables, progress bars, reports, the file of rejects, and charts."""

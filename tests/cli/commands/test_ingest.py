@@ -1,0 +1,234 @@
+"""`besmart ingest` as a user calls it."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from besmart_async.cli.exits import Exit
+
+DATA = Path(__file__).parents[3] / "examples" / "data"
+COMMAND = [sys.executable, "-c", "from besmart_async.cli import main; main()", "ingest"]
+
+Run = Callable[..., Any]
+
+
+def test_the_sample_is_verified_and_drawn(besmart: Run) -> None:
+    done = besmart("ingest", *sorted(DATA.glob("*.csv.gz")), "--simulate", "--verify")
+    assert done.code == Exit.OK
+    assert done.err == ""
+    assert "verified 96,799 of 96,799 distinct readings" in done.out
+    assert "UK-2002 1.29.0 [kW.h] on Monday 2014-12-01 (UTC)" in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert "\x1b" not in done.out
+
+
+def test_json_is_all_there_is_on_standard_output(besmart: Run, csv_file: Callable[..., Path]) -> None:
+    path = csv_file("M1,A+,2024-01-01T00:00Z,1,kWh", "M1,A+,never,1,kWh")
+    done = besmart("ingest", path, "--simulate", "--verify", "--json")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert [event["event"] for event in events if event["event"] != "progress"] == ["file", "reject", "report"]
+    assert {event["phase"] for event in events if event["event"] == "progress"} == {"checking", "sending", "verifying"}
+    report = events[-1]
+    assert (report["accepted"], report["rejected"], report["verification"]["verified"]) == (1, 1, 1)
+    assert done.code == Exit.REJECTED
+    assert done.err == ""
+    [reject] = [event for event in events if event["event"] == "reject"]
+    assert reject["reason"].startswith("is not an ISO 8601 time")
+
+
+def test_all_rejects_go_to_a_file(besmart: Run, csv_file: Callable[..., Path], tmp_path: Path) -> None:
+    path = csv_file(*["M1,A+,never,1,kWh"] * 30)
+    done = besmart("ingest", path, "--simulate", "--rejects", tmp_path / "rejects.csv")
+    assert done.code == Exit.REJECTED
+    assert "and 10 more rejected rows" in done.err
+    with (tmp_path / "rejects.csv").open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert len(found) == 30
+    told = ("rejected_row", "rejected_column", "rejected_value", "meter", "obis", "time", "value", "unit")
+    assert [found[0][name] for name in told] == ["2", "time", "never", "M1", "A+", "never", "1", "kWh"]
+    assert found[0]["rejected_file"] == str(path)
+
+
+def test_the_rejects_file_mended_ingests_with_the_same_command(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = csv_file(
+        "M1;A+;31.03.2024;1,5;kWh",
+        "M2;A+;2024-03-31T04:00;1,5;kWh",
+        "M3;A+;2024-03-31T04:00;1,5",
+        header="Meter No;OBIS Code;Timestamp;Reading;Unit",
+    )
+    rejects = tmp_path / "rejects.csv"
+    options = ("--simulate", "--verify", "--time-zone", "Europe/Warsaw", "--decimal-comma", "--no-chart")
+    done = besmart("ingest", path, *options, "--rejects", rejects)
+    assert done.code == Exit.REJECTED
+    text = rejects.read_text("utf-8")
+    assert "rejected_line,Meter No,OBIS Code,Timestamp,Reading,Unit,origin,zone\n" in text
+    first = text.replace("M1,A+,31.03.2024", "M1,A+,2024-03-31T04:00")
+    rejects.write_text(first.replace(",,,,,,,\n", ',M3,A+,2024-03-31T04:00,"1,5",kWh,,\n'), encoding="utf-8")
+    mended = besmart("ingest", rejects, *options, "--rejects", tmp_path / "more.csv")
+    assert (mended.code, mended.err) == (Exit.OK, "")
+    assert "verified 2 of 2" in mended.out
+    same = besmart("ingest", rejects, *options, "--rejects", rejects)
+    assert (same.code, "is being read" in same.err) == (Exit.USAGE, True)
+
+
+def test_meters_named_by_key_and_by_table_work_with_the_embedded_service(
+    besmart: Run, csv_file: Callable[..., Path]
+) -> None:
+    meters = csv_file("PL-1,12,7,1.8.0", header="meter,client_cid,sensor_mid,signal_type", name="meters.csv")
+    path = csv_file("12.7,1704067200000,1", "PL-1,1704067200000,1", header="meter,time,value")
+    done = besmart("ingest", path, "--simulate", "--verify", "--meters", meters, "--signal-type", "A+")
+    assert done.code == Exit.OK
+    assert "verified 1 of 1" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.csv"], "none.csv: no such file"),
+        (["{file}", "--time-zone", "Mars"], "--time-zone: 'Mars' is no time zone"),
+        (["{file}", "--encoding", "klingon"], "--encoding: 'klingon'"),
+        (["{file}", "--meters", "none.csv"], "none.csv: cannot be opened"),
+        (["{file}", "--rejects", "no/such/folder.csv"], "cannot be written"),
+        (["{file}", "--dst", "guess"], "--dst"),
+        (["{file}", "--max-rejects", "some"], "--max-rejects: 'some' is neither a number of rows"),
+        (["{file}", "--checkpoint", "c.sqlite3"], "--checkpoint and --simulate exclude each other"),
+        (["{file}", "--workers", "2"], "--workers cannot share the service of --simulate"),
+        (["{file}", "--workers", "0"], "--workers"),
+        (["{file}", "--verify=everything"], "--verify"),
+        (["{file}", "--nonsense"], "--nonsense"),
+        ([], "FILES"),
+    ],
+)
+def test_wrong_usage_is_explained_with_code_2(
+    besmart: Run, csv_file: Callable[..., Path], arguments: list[str], words: str
+) -> None:
+    path = csv_file("M1,A+,2024-01-01T00:00Z,1,kWh")
+    done = besmart("ingest", *[argument.format(file=path) for argument in arguments], "--simulate")
+    assert done.code == Exit.USAGE
+    assert words in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+@pytest.mark.usefixtures("without_service")
+def test_without_credentials_it_says_which_to_set(besmart: Run, csv_file: Callable[..., Path]) -> None:
+    done = besmart("ingest", csv_file("1.1,A+,1704067200000,1,kWh"))
+    assert done.code == Exit.AUTHENTICATION
+    assert "BESMART_LOGIN" in done.err
+
+
+@pytest.mark.usefixtures("service")
+def test_a_real_service_is_taken_from_the_environment(besmart: Run, csv_file: Callable[..., Path]) -> None:
+    path = csv_file("1.2,A+,1704067200000,1,kWh", "1.3,A+,1704067200000,1,kWh", "9.9,A+,1704067200000,1,kWh")
+    done = besmart("ingest", path, "--verify", "--no-chart")
+    assert done.code == Exit.REJECTED
+    assert "verified 2 of 2 distinct readings" in done.out
+    assert "row 4: 9.9 9.9.32 2024-01-01T00:00:00Z 1.0 kW.h refused by the service" in done.err
+
+
+@pytest.mark.usefixtures("service")
+def test_wrong_credentials_and_an_absent_service_have_codes_of_their_own(
+    besmart: Run, csv_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = csv_file("1.2,A+,1704067200000,1,kWh")
+    monkeypatch.setenv("BESMART_PASSWORD", "wrong-password")
+    done = besmart("ingest", path)
+    assert done.code == Exit.AUTHENTICATION
+    assert "wrong-password" not in done.err
+    monkeypatch.setenv("BESMART_BASE_URL", "http://127.0.0.1:1/api")
+    assert besmart("ingest", path).code == Exit.UNAVAILABLE
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize(
+    ("environment", "arguments", "code", "words"),
+    [
+        ({"PASSWORD": "wrong"}, (), Exit.AUTHENTICATION, "401"),
+        ({"LOGIN": "", "PASSWORD": "", "API_KEY": ""}, (), Exit.AUTHENTICATION, "besmart auth login"),
+        ({"BASE_URL": "http://127.0.0.1:1/api"}, (), Exit.UNAVAILABLE, "cannot connect"),
+        ({"BASE_URL": "http://127.0.0.1:1/api"}, ("--workers", "2"), Exit.UNAVAILABLE, "cannot connect"),
+        ({}, ("--meters", "none.csv"), Exit.USAGE, "none.csv"),
+        ({}, ("--max-rejects", "many"), Exit.USAGE, "many"),
+    ],
+)
+def test_json_ends_with_a_report_however_the_run_fails(
+    besmart: Run,
+    csv_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    arguments: tuple[str, ...],
+    code: Exit,
+    words: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(f"BESMART_{name}", value)
+    done = besmart("ingest", csv_file("1.2,A+,1704067200000,1,kWh"), *arguments, "--json")
+    last = json.loads(done.out.splitlines()[-1])
+    assert (last["event"], last["state"], done.code) == ("report", "failed", code)
+    assert words in last["error"]
+
+
+@pytest.mark.parametrize("limit", ["0", "0%"])
+def test_no_rejects_at_all_may_be_asked_for_as_a_number_or_a_share(
+    besmart: Run, csv_file: Callable[..., Path], limit: str
+) -> None:
+    path = csv_file("M1,A+,never,1,kWh", *[f"M1,A+,{1704067200000 + row},1,kWh" for row in range(300)])
+    done = besmart("ingest", path, "--simulate", "--max-rejects", limit, "--json")
+    report = json.loads(done.out.splitlines()[-1])
+    assert (done.code, report["state"], report["accepted"]) == (Exit.ERROR, "failed", 0)
+    assert report["error"] == "1 of 301 rows were rejected, more than the 0 allowed"
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.parametrize("command", [("sensors", "types"), ("ingest", "{file}")])
+def test_a_dead_proxy_is_named_with_its_variable(
+    besmart: Run, csv_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setenv("BESMART_BASE_URL", "https://meters.invalid/api")
+    monkeypatch.setenv("HTTPS_PROXY", "http://ann:s3cret@127.0.0.1:1")
+    path = csv_file("1.2,A+,1704067200000,1,kWh")
+    done = besmart(*[word.format(file=path) for word in command])
+    assert done.code == Exit.UNAVAILABLE
+    assert "the proxy 127.0.0.1:1 of HTTPS_PROXY" in done.err
+    assert "s3cret" not in done.err
+
+
+def test_standard_input_is_read(csv_file: Callable[..., Path]) -> None:
+    given = csv_file("M1,A+,2024-01-01T00:00Z,1,kWh").read_bytes()
+    done = subprocess.run([*COMMAND, "-", "--simulate", "--verify"], input=given, capture_output=True, check=False)
+    assert done.returncode == Exit.OK
+    assert b"verified 1 of 1" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows delivers Ctrl-C otherwise")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_reports_and_ends_with_130(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "-", "--simulate"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    with process:
+        # More than one page, so that the run has begun when it is interrupted; then silence.
+        process.stdin.write("meter,obis,time,value\n")
+        process.stdin.writelines(f"M1,A+,{1704067200000 + row},1\n" for row in range(120_000))
+        process.stdin.flush()
+        process.send_signal(number)
+        assert process.wait(20) == Exit.INTERRUPTED
+        assert "accepted" in process.stdout.read()
+        told = process.stderr.read().splitlines()
+        assert [line.partition(":")[0] for line in told] == ["stopping", "interrupted"]
