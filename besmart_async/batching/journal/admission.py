@@ -1,46 +1,47 @@
-"""Letting readings in by way of the journal: on disk first, then to the core. Memory is set aside for them meanwhile.
+"""Letting readings in by way of the journal: on disk first, then to the core. Memory is reserved for them meanwhile.
 
-What an earlier writer left in the journal goes first: nobody else gets in before it is in.
+What an earlier writer left in the journal goes first: nobody else gets in before it is in. The core numbers readings by
+their positions in the journal, so that outcomes need no translation.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from os import PathLike
 
 from besmart_async.batching.journal.journal import Joined, Journal
 from besmart_async.batching.journal.recovery import Recovered
 from besmart_async.batching.write.admission import Admission
-from besmart_async.batching.write.core.core import Coalescer
-from besmart_async.batching.write.core.credit import NO_REF
-from besmart_async.batching.write.core.intake import ONE_BYTES
-from besmart_async.batching.write.core.segments import columns_cost
-from besmart_async.batching.write.sender import Engine
+from besmart_async.batching.write.core.core import WriteCore
+from besmart_async.batching.write.core.log import BLOCK_BYTES, READING_BYTES, Form, columns_cost
+from besmart_async.batching.write.core.provenance import NO_REF
+from besmart_async.batching.write.sender import Sender
 from besmart_async.batching.write.validation import ManyColumns, PlainReading, Reading
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import BesmartError, InvalidInputError
-from besmart_async.models.keys import SignalKey
+from besmart_async.errors import BesmartError
 from besmart_async.models.series import SignalData
+
+ONE_BYTES = READING_BYTES + BLOCK_BYTES
+"""Memory reserved for a single reading on its way to the disk."""
+_FED_AT_ONCE = 500
+"""Writes of an earlier writer taken over before others may run."""
 
 
 class JournaledAdmission(Admission):
     """An `Admission` that puts readings into a journal before it offers them to the core."""
 
-    def __init__(
-        self, policy: BatchPolicy, core: Coalescer, engine: Engine, path: Path, new_ref: Callable[[], int]
-    ) -> None:
-        super().__init__(policy, core, engine)
-        self.journal = Journal(path, new_ref, self._written, engine.watches.look, self._unsettled)
+    def __init__(self, policy: BatchPolicy, core: WriteCore, sender: Sender, path: str | PathLike[str]) -> None:
+        super().__init__(policy, core, sender)
+        self.journal = Journal(path, self._written, sender.tell)
         self._opening: asyncio.Task[None] | None = None
         self._feeding: asyncio.Task[None] | None = None
-        self._fed = self._feeding_ended = False
-        engine.witness = self.journal
+        self._feeding_ended = asyncio.Event()
+        self._fed = False
+        self._refs: dict[Joined, int] = {}
+        sender.keeper = self.journal
 
     # -- before anything else ----------------------------------------------------------------------------------------
 
@@ -69,44 +70,65 @@ class JournaledAdmission(Admission):
         Raises:
             JournalError: as `open`.
         """
-        if not self._fed:
-            await self.open()
-        return self._fed or await self._engine.watches.until(lambda: self._feeding_ended, timeout_s)
+        if self._fed:
+            return True
+        await self.open()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._feeding_ended.wait()
+        except TimeoutError:
+            return self._feeding_ended.is_set()
+        return True
 
     async def _open(self) -> None:
         recovered = await self.journal.open()
-        self._intake.recovered_until = self._engine.time() + self._policy.hold_off_s
+        self._accumulator.recovered_until = self._sender.time() + self._policy.hold_off_s
         self._feeding = asyncio.get_running_loop().create_task(self._feed(recovered), name="besmart journal recovery")
 
     async def _feed(self, recovered: list[Recovered]) -> None:
         recovered.reverse()
+        taken = 0
         try:
             while recovered:
-                part = recovered.pop()
-                if not self._take_over(part):
-                    self._engine.pump()
-                    await self._stand_in_line(partial(self._take_over, part), part.data, math.inf)
-            self._fed = self.journal.may_compact = True
+                piece = recovered.pop()
+                number = piece.start
+                for entry in piece.entries:
+                    data = entry.columns() if isinstance(entry, Reading) else entry
+                    take = partial(self._take_over, data, number, refused=piece.refused)
+                    if not take():
+                        self._sender.pump()
+                        await self._stand_in_line(take, data, math.inf)
+                    number += len(data)
+                    taken += 1
+                    if taken % _FED_AT_ONCE == 0:
+                        self._sender.pump()
+                        await asyncio.sleep(0)
+            self._fed = True
         except BesmartError:
             pass  # closed, or stopped: the rest stays in the journal, and whoever waits finds out for himself
         finally:
-            self._feeding_ended = True
-            self._engine.pump()
+            self._feeding_ended.set()
+            self._sender.pump()
 
-    def _take_over(self, part: Recovered) -> bool:
-        self._engine.check_open()
-        if not self._core.room(columns_cost(part.data)):
+    def _take_over(self, data: SignalData, number: int, *, refused: bool) -> bool:
+        self._sender.check_open()
+        if refused:
+            self._core.refused_before(data, number)
+            return True
+        if not self._accumulator.room(columns_cost(data)):
             return False
-        self._intake.admit(part.data, part.refs, self._engine.time(), recovered=True)
+        self._accumulator.skip_to(number)
+        self._accumulator.admit(data, NO_REF, self._sender.time(), recovered=True)
         return True
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
     def join_one(self, reading: PlainReading) -> Joined | None:
         """Put a plain reading on its way to the disk; None: there is something to wait for first (`accept`)."""
-        if not self._fed or not self._intake.reserve_one():
+        if not self._fed or len(self._line) or not self._accumulator.room(ONE_BYTES):
             return None
-        return self.journal.join(reading, NO_REF, ONE_BYTES)
+        self._accumulator.reserve(ONE_BYTES)
+        return self.journal.join(reading, ONE_BYTES)
 
     async def written(self, joined: Joined) -> None:
         """Return once a write is on disk; cancelled, take it back, unless it is on its way there already.
@@ -118,28 +140,30 @@ class JournaledAdmission(Admission):
             await joined.future
         except asyncio.CancelledError:
             if self.journal.leave(joined):
-                self._intake.reserve(-joined.cost)
+                self._accumulator.reserve(-joined.cost)
             raise
 
-    async def accept(self, what: Reading | SignalData, ref: int | NDArray[np.int64] = NO_REF) -> None:
-        """Return once all of it is on disk, and accepted.
+    async def accept(self, what: Reading | SignalData, ref: int = NO_REF) -> range:
+        """Return the numbers of the readings once all of them are on disk, and accepted.
 
         Raises:
             JournalError: the disk is full or failing; nothing was accepted.
             WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.
             BesmartError: the writer is closed or has stopped.
         """
-        if not isinstance(ref, int):
-            raise InvalidInputError(
-                "labels", "a column", "a writer with a journal does not tell labels: leave them out"
-            )
-        deadline = self._engine.time() + self._policy.admission_timeout_s
+        deadline = self._sender.time() + self._policy.admission_timeout_s
         if not self._fed and not await self.recover(self._policy.admission_timeout_s):
             raise self._no_room()
-        joined = None if self._line.waiting else self._joined(what, ref)
+        joined = None if len(self._line) else self._joined(what)
         if joined is None:
-            joined = await self._joined_in_turn(what, ref, deadline)
-        await self.written(joined)
+            joined = await self._joined_in_turn(what, deadline)
+        if ref != NO_REF:
+            self._refs[joined] = ref
+        try:
+            await self.written(joined)
+        finally:
+            self._refs.pop(joined, None)
+        return range(joined.start, joined.start + len(what))
 
     async def accept_many(self, many: ManyColumns) -> None:
         """Return once all signals are on disk, and accepted; those of a block share an fsync.
@@ -151,59 +175,55 @@ class JournaledAdmission(Admission):
         for keys, values in many.blocks():
             await asyncio.gather(*map(self.accept, map(many.columns, keys, values)))
 
-    async def _joined_in_turn(self, what: Reading | SignalData, ref: int, deadline: float) -> Joined:
+    async def _joined_in_turn(self, what: Reading | SignalData, deadline: float) -> Joined:
         joined: list[Joined] = []
 
         def offered() -> bool:
-            this = self._joined(what, ref)
+            this = self._joined(what)
             joined.extend([] if this is None else [this])
             return this is not None
 
         await self._stand_in_line(offered, what, deadline)
         return joined[0]
 
-    def _joined(self, what: Reading | SignalData, ref: int) -> Joined | None:
-        self._engine.check_open()
+    def _joined(self, what: Reading | SignalData) -> Joined | None:
+        self._sender.check_open()
         cost = ONE_BYTES if isinstance(what, Reading) else columns_cost(what)
-        if not self._core.room(cost):
+        if not self._accumulator.room(cost):
             return None
-        self._intake.reserve(cost)
-        return self.journal.join(what, ref, cost)
+        self._accumulator.reserve(cost)
+        return self.journal.join(what, cost)
 
-    def _written(self, writes: Sequence[Joined], ref: int | None) -> None:
-        """Offer to the core what is on disk (it has a ref then)."""
-        now = self._engine.time()
-        self._intake.reserve(-sum([joined.cost for joined in writes]))
-        if ref is None:
-            self._engine.tell()
+    def _written(self, writes: Sequence[Joined], start: int | None) -> None:
+        """Offer to the core what is on disk (it has positions then)."""
+        now = self._sender.time()
+        accumulator = self._accumulator
+        accumulator.reserve(-sum([joined.cost for joined in writes]))
+        if start is None:
+            self._sender.tell()
             return
-        offer_one = self._core.offer_one
+        accumulator.skip_to(start)
         for joined in writes:
-            what = joined.what
-            if not isinstance(what, tuple):
-                self._offer(what, ref if joined.ref == NO_REF else joined.ref, now)
-            elif not offer_one(*what, ref, now):
-                self._intake.admit(Reading(*what).columns(), ref, now)
+            joined.start = start
+            start += self._let_in(joined, now)
         if self._core.failure is not None:
             self._core.give_up_late()
-        elif self._engine.closing:
+        elif self._sender.closing:
             self._core.flush()
-        self._intake.attention = self._intake.due = self._intake.breathe = False
-        self._engine.pump()
+        accumulator.attention = accumulator.due = accumulator.breathe = False
+        self._sender.pump()
 
-    def _offer(self, what: Reading | SignalData, ref: int, now: float) -> None:
-        if isinstance(what, Reading):
-            if self._offered_one(what, ref, now):
-                return
-            what = what.columns()
-        self._intake.admit(what, ref, now)
-
-    def _unsettled(self) -> dict[int, set[SignalKey]]:
-        unsettled: dict[int, set[SignalKey]] = {}
-        for key, credit in self._core.pending():
-            for ref in credit.refs:
-                unsettled.setdefault(ref, set()).add(key)
-        return unsettled
+    def _let_in(self, joined: Joined, now: float) -> int:
+        """Offer one write; return how many readings it has."""
+        write = joined.write
+        if isinstance(write, tuple):
+            key, time, value, *form = write
+            if self._accumulator.accept_one(key, time, value, Form(*form), now, plain=True):
+                return 1
+            write = Reading(*write)
+        data = write.columns() if isinstance(write, Reading) else write
+        self._accumulator.admit(data, self._refs.get(joined, NO_REF), now)
+        return len(data)
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,10 @@ class Keeper(Protocol):
         """Forget readings that are delivered, or lost and somebody has been told."""
         ...
 
+    def refused(self, ranges: Ranges) -> None:
+        """Note readings that are refused, before somebody is told."""
+        ...
+
     @property
     def busy(self) -> bool:
         """Whether readings are on their way into the writer."""
@@ -257,6 +261,8 @@ class Sender:
                     delivery.tell()
                 continue
             if isinstance(event, Rejection):
+                if self.keeper is not None:
+                    self.keeper.refused(event.numbers)
                 told_otherwise = bool(event.refs) and event.refs <= self.deliveries.keys()
                 if self._dead_letters.add(event, told_otherwise=told_otherwise):
                     given_up.append(event)

@@ -27,7 +27,6 @@ import random
 import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from pathlib import Path
 from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -106,17 +105,19 @@ class Writer:
         self._new_ref = itertools.count(1).__next__
         self._journaled: JournaledAdmission | None = None
         parts = self._policy, self._core, self._sender
-        self._admission = Admission(*parts) if journal is None else self._journaling(*parts, Path(journal))
+        self._admission = Admission(*parts) if journal is None else self._journaling(*parts, journal)
         self._time = self._sender.time
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def _journaling(self, policy: BatchPolicy, core: WriteCore, sender: Sender, path: Path) -> JournaledAdmission:
+    def _journaling(
+        self, policy: BatchPolicy, core: WriteCore, sender: Sender, path: str | PathLike[str]
+    ) -> JournaledAdmission:
         # Loaded here, since SQLite and the rest of it would take everybody's start 15 ms.
         from besmart_async.batching.journal.admission import JournaledAdmission  # noqa: PLC0415
 
-        self._journaled = JournaledAdmission(policy, core, sender, path, self._new_ref)
-        self._dead_letters.told = self._journaled.journal.told
-        return self._journaled
+        journaled = self._journaled = JournaledAdmission(policy, core, sender, path)
+        self._dead_letters.told = lambda rejection: journaled.journal.done(rejection.numbers)
+        return journaled
 
     # -- writing -----------------------------------------------------------------------------------------------------
 

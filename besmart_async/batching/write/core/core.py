@@ -99,6 +99,13 @@ class WriteCore:
         """
         return self.accumulator.accept(data, NO_REF if ref is None else ref, now)
 
+    def refused_before(self, data: SignalData, number: int) -> None:
+        """Take over readings that the service refused an earlier writer, which could not tell anybody."""
+        self.accumulator.skip_to(number)
+        self.accumulator.skip_to(number + len(data))
+        self._ledger.accepted += len(data)
+        self._outcomes.lost_before(data, (number, number + len(data)))
+
     def flush(self) -> int:
         """Make everything accepted so far due; return a ticket for `flushed`."""
         return self.accumulator.flush()

@@ -299,12 +299,13 @@ def strip_cost(rows: int) -> int:
 
 def columns_cost(data: SignalData) -> int:
     """Estimate the bytes that buffered columns take."""
-    cost = BLOCK_BYTES
-    for column in (data.time, data.value, data.type, data.origin):
+    cost = BLOCK_BYTES + data.time.nbytes + data.value.nbytes
+    for column in (data.time, data.value):
+        if column.dtype.hasobject:
+            cost += sum(map(getsizeof, column))
+    for column in (data.type, data.origin):
         if isinstance(column, np.ndarray):
             cost += column.nbytes
-            if column.dtype.hasobject and column is not data.type:
-                cost += sum(map(getsizeof, column))
     return cost
 
 

@@ -10,6 +10,7 @@ from besmart_async.batching.write.core.provenance import NO_REF
 from besmart_async.batching.write.core.report import Ledger
 from besmart_async.errors import BesmartError, Outcome
 from besmart_async.models.delivery import Rejection
+from besmart_async.models.series import SignalData
 
 
 class Outcomes:
@@ -56,3 +57,10 @@ class Outcomes:
             of = part.provenance
             refs = frozenset[int]() if isinstance(of.refs, int) and of.refs == NO_REF else of.all_refs
             self.events.append(Rejection(part.data(0), why, outcome, of.readings, refs, tuple(of.ranges())))
+
+    def lost_before(self, data: SignalData, numbers: tuple[int, int]) -> None:
+        """Note readings that the service refused an earlier writer, which could not tell anybody."""
+        self.ledger.rejected += len(data)
+        why = BesmartError("the service refused it when an earlier writer sent it; what it said was not kept")
+        why.outcome = "rejected"
+        self.events.append(Rejection(data, why, "rejected", len(data), frozenset(), (numbers,)))
