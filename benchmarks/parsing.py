@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.measuring import Row, compare
-from besmart_async.ingest.parsing import Parser, Reading
+from besmart_async.ingest.parse.parser import Parser, Reading
 from besmart_async.ingest.sources import sources_of
 
 _PER_DAY = 96

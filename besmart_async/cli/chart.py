@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.zones import UnknownZoneError, zone_of
+from besmart_async.ingest.parse.zones import UnknownZoneError, zone_of
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import from_ms, to_whole_ms
 

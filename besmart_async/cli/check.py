@@ -18,9 +18,9 @@ from besmart_async.cli.progress import ProgressBar
 from besmart_async.cli.reject_file import reject_file
 from besmart_async.cli.session import client_for
 from besmart_async.ingest import DstRule, Reject, SourceError
-from besmart_async.ingest.check import CheckJob
-from besmart_async.ingest.findings import CheckReport, distance, iso
-from besmart_async.ingest.mapping import Mapper, SignalTypes
+from besmart_async.ingest.check.job import CheckJob
+from besmart_async.ingest.check.report import CheckReport, distance, iso
+from besmart_async.ingest.mapping.signals import Mapper, SignalTypes
 
 OnReject = Callable[[Reject], object]
 

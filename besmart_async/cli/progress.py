@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from besmart_async.cli.bars import Bar, Rate, one_line
-from besmart_async.ingest.progress import Progress as Step
+from besmart_async.ingest.report import Progress as Step
 from besmart_async.models.delivery import DeliveryReport
 
 

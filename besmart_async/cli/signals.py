@@ -10,8 +10,8 @@ from besmart_async.cli.output import cell, counted, error_line, stamp, write, wr
 from besmart_async.cli.selection import moment, queries, window
 from besmart_async.cli.session import call
 from besmart_async.client import BesmartClient
-from besmart_async.ingest.columns import as_column
-from besmart_async.ingest.numbers import parse_numbers
+from besmart_async.ingest.parse.parser import parse_numbers
+from besmart_async.ingest.sources.columns import as_column
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.values import REMOVED, JsonValue

@@ -4,14 +4,13 @@
 (extra `files`).
 """
 
-from besmart_async.ingest.check import CheckJob
-from besmart_async.ingest.checkpoint import Checkpoint, CheckpointError
-from besmart_async.ingest.findings import CheckReport, Finding
+from besmart_async.ingest.check.job import CheckJob
+from besmart_async.ingest.check.report import CheckReport, Finding
+from besmart_async.ingest.checkpoint.resume import Start
+from besmart_async.ingest.checkpoint.store import Checkpoint, CheckpointError
 from besmart_async.ingest.job import IngestJob
-from besmart_async.ingest.layout import FileForm
-from besmart_async.ingest.limits import RejectLimit, TooManyRejectsError
-from besmart_async.ingest.mapping_file import FileMapping, MeterRules, read_mapping
-from besmart_async.ingest.meters import (
+from besmart_async.ingest.mapping.file import FileMapping, MappingError, MeterRules, read_mapping
+from besmart_async.ingest.mapping.meters import (
     CreatedMeters,
     EidMeters,
     KnownMeters,
@@ -22,11 +21,11 @@ from besmart_async.ingest.meters import (
     SensorService,
     read_meter_table,
 )
-from besmart_async.ingest.parsing import Reading
-from besmart_async.ingest.progress import Progress
-from besmart_async.ingest.rejected_rows import ROLES, TOLD
-from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification
-from besmart_async.ingest.service import OpenWriter, SignalService
+from besmart_async.ingest.parse.parser import Reading
+from besmart_async.ingest.parse.zones import DstRule
+from besmart_async.ingest.rejects import ROLES, TOLD
+from besmart_async.ingest.report import Difference, IngestReport, Progress, Reject, Verification
+from besmart_async.ingest.send.sender import OpenWriter, RejectLimit, SignalService, SignalTally, TooManyRejectsError
 from besmart_async.ingest.sources import (
     CsvSource,
     Format,
@@ -37,11 +36,8 @@ from besmart_async.ingest.sources import (
     TelegramSource,
     sources_of,
 )
-from besmart_async.ingest.starts import Start
-from besmart_async.ingest.tally import SignalTally
-from besmart_async.ingest.toml_tables import MappingError
+from besmart_async.ingest.sources.layout import FileForm
 from besmart_async.ingest.workers import WorkerPool
-from besmart_async.ingest.zones import DstRule
 
 __all__ = [
     "ROLES",

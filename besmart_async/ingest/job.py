@@ -1,4 +1,9 @@
-"""One ingest from files to report."""
+"""What a job notes as it goes: how far it is, what was rejected, and why it must end.
+
+The way of a page: to signals, apart from what is done already, and on to the sender.
+
+One ingest from files to report.
+"""
 
 from __future__ import annotations
 
@@ -7,38 +12,244 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from besmart_async.cancellation import unless
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
-from besmart_async.ingest.accounts import Account
-from besmart_async.ingest.archive import Archive
-from besmart_async.ingest.bundling import Bundler
-from besmart_async.ingest.checkpoint import Checkpoint
-from besmart_async.ingest.feeding import Feed
-from besmart_async.ingest.ledger import MAX_READINGS
-from besmart_async.ingest.limits import RateLimit, RejectLimit
-from besmart_async.ingest.mapping import Mapper, SignalTypes
-from besmart_async.ingest.meters import KnownMeters, Meters
-from besmart_async.ingest.pages import Pages
-from besmart_async.ingest.parsing import Reading
-from besmart_async.ingest.progress import OnProgress, Progress, unobserved
-from besmart_async.ingest.recorder import Recorder
-from besmart_async.ingest.rejected_rows import TOLD
-from besmart_async.ingest.report import IngestReport, Reject, State, Verification
-from besmart_async.ingest.routing import Router
-from besmart_async.ingest.sending import Sender
-from besmart_async.ingest.service import OpenWriter, SignalService
-from besmart_async.ingest.shares import Share
+from besmart_async.ingest.checkpoint.committer import Recorder
+from besmart_async.ingest.checkpoint.resume import Overlaps, Start, look_up
+from besmart_async.ingest.checkpoint.store import Checkpoint
+from besmart_async.ingest.mapping.meters import KnownMeters, Meters
+from besmart_async.ingest.mapping.signals import Mapper, Resolved, SignalTypes
+from besmart_async.ingest.pages import Feed, Pages, Share, Step, fresh
+from besmart_async.ingest.parse.parser import Reading
+from besmart_async.ingest.rejects import TOLD, recorded
+from besmart_async.ingest.report import (
+    LISTED_REJECTS,
+    IngestReport,
+    OnProgress,
+    Progress,
+    Reject,
+    State,
+    Verification,
+    unobserved,
+)
+from besmart_async.ingest.send.bundling import Bundler
+from besmart_async.ingest.send.in_flight import MAX_READINGS
+from besmart_async.ingest.send.items import items_of
+from besmart_async.ingest.send.sender import OpenWriter, RateLimit, RejectLimit, Sender, SignalService, SignalTally
 from besmart_async.ingest.sources import Source, SourceError
-from besmart_async.ingest.starts import Start, look_up
-from besmart_async.ingest.steps import Step
-from besmart_async.ingest.tally import SignalTally
-from besmart_async.ingest.verify import verify
+from besmart_async.ingest.verify.archive import Archive
+from besmart_async.ingest.verify.readback import verify
 from besmart_async.models.keys import SignalKey
+
+
+class Account:
+    """The state of a job.
+
+    Args:
+        on_progress: told of every change of `progress`.
+        on_reject: told of every reject; None for nobody.
+        max_rejects: how many there may be.
+
+    Attributes:
+        progress: how far it is.
+        rejected_before: rows that earlier runs have rejected.
+        failure: what ended the job.
+        stop: set when nothing more is to be read.
+        abandon: set when nothing is to be waited for either.
+    """
+
+    def __init__(
+        self, on_progress: OnProgress, on_reject: Callable[[Reject], object] | None, max_rejects: RejectLimit | None
+    ) -> None:
+        self.progress = Progress()
+        self.rejected_before = 0
+        self.failure: Exception | None = None
+        self.stop = asyncio.Event()
+        self.abandon = asyncio.Event()
+        self._on_progress = on_progress
+        self._on_reject = on_reject
+        self._max_rejects = max_rejects
+        self._rejects: list[Reject] = []
+
+    def show(self, **changes: Any) -> None:
+        """Change the progress, and tell it."""
+        self.progress = attrs.evolve(self.progress, **changes)
+        self._on_progress(self.progress)
+
+    def count(self, sender: Sender) -> None:
+        """Take over the numbers of sending."""
+        sent = sender.report
+        self.show(
+            accepted=sent.delivered,
+            in_flight=sent.in_flight,
+            requests=sent.requests,
+            retries=sent.retries,
+            paused=sender.paused,
+        )
+
+    def reject(self, reject: Reject) -> None:
+        """Note a rejected row."""
+        if len(self._rejects) < LISTED_REJECTS:
+            self._rejects.append(reject)
+        self.show(rejected=self.progress.rejected + 1)
+        self.tell(reject)
+
+    def tell(self, reject: Reject) -> None:
+        """Tell of a rejected row, without counting it."""
+        if self._on_reject is not None:
+            self._on_reject(reject)
+
+    def judge(self, *, end: bool = False) -> None:
+        """Judge the rejects so far.
+
+        Raises:
+            TooManyRejectsError: there are too many.
+        """
+        if self._max_rejects is not None:
+            self._max_rejects.check(self.progress.rejected + self.rejected_before, self.progress.rows_read, end=end)
+
+    def fail(self, error: Exception) -> None:
+        """End the sending, unless that has begun already."""
+        if self.failure is None and not self.stop.is_set():
+            self.failure = error
+            self.stop.set()
+
+    def report(
+        self,
+        state: State,
+        files: tuple[str, ...],
+        unused_columns: tuple[str, ...],
+        seconds: float,
+        sender: Sender,
+        archive: Archive | None,
+        verification: Verification | None,
+        *,
+        dry: bool,
+    ) -> IngestReport:
+        """Say what was done."""
+        sent, seen = sender.report, self.progress
+        counted = None if verification is None or verification.sample else archive
+        return IngestReport(
+            state="failed" if self.failure is not None else state,
+            dry=dry,
+            files=files,
+            rows_read=seen.rows_read,
+            skipped=seen.skipped,
+            accepted=sent.delivered,
+            distinct=None if counted is None else counted.distinct,
+            repeats_equal=None if counted is None else counted.repeats_equal,
+            repeats_conflicting=None if counted is None else counted.repeats_conflicting,
+            rejected=seen.rejected,
+            rejected_before=self.rejected_before,
+            in_doubt=sender.in_doubt,
+            not_sent=seen.rows_read - seen.skipped - sent.delivered - seen.rejected - sender.in_doubt,
+            meters=sender.tally.meters,
+            signals=sender.tally.signals,
+            requests=sent.requests,
+            retries=sent.retries,
+            body_bytes=sent.bytes,
+            seconds=seconds,
+            rejects=tuple(self._rejects),
+            unused_columns=unused_columns,
+            verification=verification,
+            error=self.failure,
+        )
+
+
+class Router:
+    """Routes pages, in their order.
+
+    Args:
+        mapper: finds the signals.
+        sender: sends; None to send nothing.
+        recorder: where rows are noted that are done without being sent.
+        archive: where readings are kept that earlier runs have sent; None to keep none.
+        on_reject: told of rows that are refused here.
+        judge: called when those of a page are told, before the page is sent; what it raises ends the job.
+        resuming: earlier runs have done some rows.
+
+    Attributes:
+        zones: the time zone of each signal's meter, where rows told one.
+    """
+
+    def __init__(
+        self,
+        mapper: Mapper,
+        sender: Sender | None,
+        recorder: Recorder,
+        archive: Archive | None,
+        on_reject: Callable[[Reject, Start], object],
+        judge: Callable[[], object],
+        *,
+        resuming: bool,
+    ) -> None:
+        self._mapper = mapper
+        self._sender = sender
+        self._recorder = recorder
+        self._archive = archive
+        self._on_reject = on_reject
+        self._judge = judge
+        self._overlaps = Overlaps() if resuming else None
+        self.zones: dict[SignalKey, str] = {}
+
+    async def route(self, step: Step) -> int:
+        """Send a page, waiting while too much is under way; return how many of its rows need not be sent.
+
+        Raises:
+            BesmartError: a sensor had to be made and that failed, too much was rejected, or nothing more can be sent.
+        """
+        readings = step.handed_over()
+        if readings is None:
+            return step.rows
+        resolved, unresolved = await self._mapper.resolve(readings)
+        rejects = [*step.rejects, *recorded(fresh(unresolved, step.start), step.chunk)]
+        for reject in sorted(rejects, key=lambda reject: reject.row):
+            self._on_reject(reject, step.start)
+        self._note_zones(resolved)
+        resolved = self._fresh(resolved, step)
+        skipped = step.rows - len(resolved.readings) - len(rejects)
+        if rejects:  # a wide row may hold rejects and readings: it is done with its readings
+            rows = np.unique(np.array([reject.row for reject in rejects], np.int64))
+            self._recorder.done(step.start, np.setdiff1d(rows, resolved.readings.rows))
+        self._judge()
+        items = items_of(resolved)
+        del readings, resolved
+        if self._sender is not None:
+            await self._sender.send(step.source, step.chunk, items)
+        return skipped
+
+    def _fresh(self, resolved: Resolved, step: Step) -> Resolved:
+        """Leave out what an earlier run has sent, except where it must be sent again."""
+        if self._overlaps is None:
+            return resolved
+        rows = resolved.readings.rows
+        sent = self._overlaps.widen(resolved, step.start.done.holds(rows))
+        if sent.all():
+            return resolved
+        if self._archive is not None:
+            stored = ~sent & ~np.isin(rows, step.start.refused)
+            self._archive.add(step.source, items_of(_taken(resolved, stored)))
+        return _taken(resolved, sent)
+
+    def _note_zones(self, resolved: Resolved) -> None:
+        zone = resolved.readings.zone
+        if zone is None:
+            return
+        places, first = np.unique(resolved.places, return_index=True)
+        for place, row in zip(places.tolist(), first.tolist(), strict=True):
+            self.zones.setdefault(resolved.targets[place].key, zone.text(row))
+
+
+def _taken(resolved: Resolved, rows: NDArray[np.bool_]) -> Resolved:
+    return Resolved(resolved.readings.take(rows), resolved.targets, resolved.places[rows])
+
 
 RESUMABLE_READINGS = 20_000
 """Readings in one bulk write where a checkpoint is kept."""

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.sources.source import SourceError
+from besmart_async.ingest.sources.base import SourceError
 
 BLOCK_BYTES: Final = 2 << 20
 """Text parsed at a time: some 50,000 rows of a long file."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besmart_async.ingest.parsing import Parser, Reading
+from besmart_async.ingest.parse.parser import Parser, Reading
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources import CsvSource, SourceError
 from besmart_async.ingest.sources.blocks import Block, blocks

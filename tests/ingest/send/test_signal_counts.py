@@ -1,0 +1,37 @@
+"""The tally: how much every signal got."""
+
+import numpy as np
+
+from besmart_async import SignalData, SignalKey
+from besmart_async.ingest.send.sender import SignalTally, Tally
+from tests.ingest.made_items import items
+
+
+def data(mid: int, time: list[int], origin: list[int] | int = 1) -> SignalData:
+    origins = np.array(origin) if isinstance(origin, list) else origin
+    return SignalData(SignalKey(1, mid, 32), time, [1.0] * len(time), origin=origins)
+
+
+def test_signals_are_counted_with_their_span_over_what_arrived() -> None:
+    tally = Tally()
+    assert (tally.largest, tally.signals, tally.meters) == (None, 0, 0)
+    page = items(data(1, [1, 2, 3]), data(2, [5, 6]), data(1, [9, 1], [1, 2]), data(3, [4]))
+    tally.add(page, np.array([False, True, True, False, False, True, True, False]))
+    assert tally.largest == SignalTally(SignalKey(1, 1, 32), "M1", 4, 1, 9)
+    assert (tally.signals, tally.meters) == (1, 1)
+    tally.add(page, np.array([False] * 7 + [True]))
+    assert (tally.signals, tally.meters) == (2, 2)
+
+
+def test_pages_add_up() -> None:
+    tally = Tally()
+    for first in (10, 0):
+        page = items(data(1, [first]), data(2, [first + 1, first + 2]))
+        tally.add(page, np.ones(3, np.bool_))
+    assert tally.largest == SignalTally(SignalKey(1, 2, 32), "M2", 4, 1, 12)
+
+
+def test_what_did_not_arrive_at_all_is_no_signal() -> None:
+    tally = Tally()
+    tally.add(items(data(1, [1])), np.zeros(1, np.bool_))
+    assert (tally.largest, tally.signals, tally.meters) == (None, 0, 0)
