@@ -1,4 +1,4 @@
-"""The feed: steps from a thread, a few ahead, and an end that does not wait for what cannot be ended."""
+"""Prefetching: items from a thread, a few ahead, and an end that does not wait for what cannot be ended."""
 
 import asyncio
 import threading
@@ -6,15 +6,15 @@ from collections.abc import Generator
 
 import pytest
 
-from besmart_async.ingest.pages import Feed
+from besmart_async.ingest.pages import Prefetch
 
 
 async def test_steps_come_in_order_and_the_iteration_ends() -> None:
     def produce() -> Generator[int, None, None]:
         yield from range(100)
 
-    async with Feed(produce) as feed:
-        assert [step async for step in feed] == list(range(100))
+    async with Prefetch(produce) as items:
+        assert [step async for step in items] == list(range(100))
 
 
 async def test_the_thread_is_only_a_few_steps_ahead() -> None:
@@ -25,8 +25,8 @@ async def test_the_thread_is_only_a_few_steps_ahead() -> None:
             made.append(step)
             yield step
 
-    async with Feed(produce, ahead=3) as feed:
-        assert await anext(feed) == 0
+    async with Prefetch(produce, ahead=3) as items:
+        assert await anext(items) == 0
         await asyncio.sleep(0)
         assert len(made) <= 5
 
@@ -36,10 +36,10 @@ async def test_an_error_of_the_thread_is_raised_where_the_steps_are_awaited() ->
         yield 1
         raise ValueError("the file is damaged")
 
-    async with Feed(produce) as feed:
-        assert await anext(feed) == 1
+    async with Prefetch(produce) as items:
+        assert await anext(items) == 1
         with pytest.raises(ValueError, match="damaged"):
-            await anext(feed)
+            await anext(items)
 
 
 async def test_leaving_early_closes_what_is_being_read() -> None:
@@ -52,8 +52,8 @@ async def test_leaving_early_closes_what_is_being_read() -> None:
         finally:
             closed.set()
 
-    async with Feed(produce) as feed:
-        await anext(feed)
+    async with Prefetch(produce) as items:
+        await anext(items)
     assert closed.is_set()
 
 
@@ -64,7 +64,7 @@ async def test_leaving_does_not_wait_for_a_read_that_never_ends() -> None:
         yield 1
         release.wait(30)
 
-    async with Feed(produce) as feed:
-        await anext(feed)
+    async with Prefetch(produce) as items:
+        await anext(items)
     assert not release.is_set()
     release.set()

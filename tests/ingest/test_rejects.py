@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from besmart_async.ingest import FileForm, Reject
-from besmart_async.ingest.rejects import ROLES, TOLD, Places, form_of_rejects, titled
+from besmart_async.ingest.rejects import RowRecords
 from besmart_async.ingest.sources.columns import Chunk, Coder, DaySlots
-from besmart_async.ingest.sources.layout import Layout, slots_of
+from besmart_async.ingest.sources.layout import ROLES, TOLD, Layout, form_of_rejects, slots_of
 
 TITLES = {"meter": "PPE", "time": "Zeit", "value": "kWh"}
 LONG = Chunk("a.csv", np.array([2, 3]), Coder().encode(["M1", "M2"]), ["x", "y"], ["1", "2"], titles=TITLES)
@@ -22,14 +22,14 @@ def wide() -> Chunk:
 
 
 def test_a_row_of_one_reading_is_told_by_its_columns() -> None:
-    found = Places(LONG).recorded(Reject("a.csv", 3, "kWh", "2", "is odd"))
+    found = RowRecords(LONG).add_to(Reject("a.csv", 3, "kWh", "2", "is odd"))
     assert found.record == (("meter", "PPE", "M2"), ("time", "Zeit", "y"), ("value", "kWh", "2"))
 
 
 def test_a_row_of_a_day_is_told_whole_with_its_first_reject_only() -> None:
-    places = Places(wide())
-    first = places.recorded(Reject("w.csv", 2, "16:00", "2c", "is odd"))
-    again = places.recorded(Reject("w.csv", 2, "00:00", "2a", "is odd"))
+    places = RowRecords(wide())
+    first = places.add_to(Reject("w.csv", 2, "16:00", "2c", "is odd"))
+    again = places.add_to(Reject("w.csv", 2, "00:00", "2a", "is odd"))
     assert first.record == (
         ("meter", "PPE", "M1"),
         ("time", "Doba", "d2"),
@@ -42,13 +42,13 @@ def test_a_row_of_a_day_is_told_whole_with_its_first_reject_only() -> None:
 
 @pytest.mark.parametrize(("row", "column", "place"), [(2, "16:00", 3), (3, "08:00", 2), (3, None, 1)])
 def test_a_reject_is_found_among_the_readings_of_its_row(row: int, column: str | None, place: int) -> None:
-    assert Places(wide()).of(Reject("w.csv", row, column, "", "is odd")) == place
+    assert RowRecords(wide()).index_of(Reject("w.csv", row, column, "", "is odd")) == place
 
 
 def test_a_line_that_is_no_row_keeps_its_text_beside_the_columns_it_ought_to_have() -> None:
-    found = titled(Reject("a.csv", 4, None, "M1", "is short", (("line", "", "M1;long"),)), LONG)
+    found = RowRecords(LONG).add_to_misfit(Reject("a.csv", 4, None, "M1", "is short", (("line", "", "M1;long"),)))
     assert found.record == (("meter", "PPE", ""), ("time", "Zeit", ""), ("value", "kWh", ""), ("line", "", "M1;long"))
-    wide_one = titled(Reject("w.csv", 4, None, "M1;2", "is short"), wide())
+    wide_one = RowRecords(wide()).add_to_misfit(Reject("w.csv", 4, None, "M1;2", "is short"))
     assert [role for role, _, _ in wide_one.record] == ["meter", "time", "slot", "slot", "slot", "line"]
 
 

@@ -1,56 +1,47 @@
-"""Files read and judged as an ingest would, without sending anything."""
+"""Files read and checked as an ingest would, without sending anything."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.check.report import CheckReport, Finding, finding_of
+from besmart_async.ingest.check.report import CheckReport, finding_of
 from besmart_async.ingest.check.survey import Survey
+from besmart_async.ingest.checkpoint.resume import ResumePoint
 from besmart_async.ingest.mapping.signals import Mapper, unit_of
-from besmart_async.ingest.pages import Feed
-from besmart_async.ingest.parse.parser import Parser, Reading, Readings
-from besmart_async.ingest.rejects import Places, titled
+from besmart_async.ingest.pages import PageReader, ParsedPage, Prefetch
+from besmart_async.ingest.parse.parser import ParsedReadings, ParseOptions
+from besmart_async.ingest.rejects import RowRecords
 from besmart_async.ingest.report import OnProgress, Progress, Reject, unobserved
-from besmart_async.ingest.sources.base import Source, SourceError
-from besmart_async.ingest.sources.columns import Chunk, distinct_codes
+from besmart_async.ingest.sources import Source, SourceError
+from besmart_async.ingest.sources.columns import distinct_codes
 from besmart_async.ingest.spill import IN_MEMORY, RECORD, Spill
 
 LISTED = 20
-"""Rejects, and findings of a kind, that are kept in the report."""
+"""Rejects, and findings of each kind, that are kept in the report."""
 
 _REGISTER = re.compile(r"(?:[0-9]+-[0-9]+:)?[0-9]+\.8(?:\.[0-9]+)?(?:[*.][0-9]+)?")
-"""OBIS codes of registers: the value group D is 8, the time integral from the first start of measurement."""
-
-
-@attrs.frozen
-class _Step:
-    file: int
-    chunk: Chunk
-    readings: Readings
-    rejects: list[Reject]
-    position: int
-    left_out: int
+"""OBIS codes of registers: value group D is 8, the time integral since the first start of measurement."""
 
 
 class CheckJob:
-    """Reads files as an ingest does, and tells what is in them. It runs once.
+    """Reads files as an ingest does, and reports what is in them. It runs once.
 
-    Memory: a page of readings, and 1 million readings of 40 bytes; beyond that they go to temporary files in 256
-    parts, and one part at a time is in memory. The names of meters and signal types are kept.
+    Memory: a page of readings, and 1 million readings of 40 bytes. Beyond that, readings go to temporary files in 256
+    parts, one of which is in memory at a time. The names of meters and signal types are kept.
 
     Args:
         sources: what to read.
-        reading: how times and values are written.
-        signal_type: OBIS code, symbol or id of the signal type where the row does not tell it.
-        mapper: finds the signals of the service; None: meters and signal types are taken as they are named.
-        on_progress: told how far it is, often.
-        on_reject: told of every rejected row, at once.
+        reading: how to parse times and values.
+        signal_type: OBIS code, symbol or id of the signal type if the row names none.
+        mapper: finds the signals of the service; None: meters and signal types keep their names in the files.
+        on_progress: called often with the progress.
+        on_reject: called at once for every rejected row.
         in_memory: readings kept in memory.
     """
 
@@ -58,7 +49,7 @@ class CheckJob:
         self,
         sources: Sequence[Source],
         *,
-        reading: Reading | None = None,
+        reading: ParseOptions | None = None,
         signal_type: str | None = None,
         mapper: Mapper | None = None,
         on_progress: OnProgress = unobserved,
@@ -66,7 +57,7 @@ class CheckJob:
         in_memory: int = IN_MEMORY,
     ) -> None:
         self._sources = sources
-        self._reading = reading or Reading()
+        self._options = reading or ParseOptions()
         self._signal_type = signal_type
         self._mapper = mapper
         self._on_progress = on_progress
@@ -80,65 +71,56 @@ class CheckJob:
         self._progress = Progress()
 
     async def run(self) -> CheckReport:
-        """Do it, and tell what was found. A file that cannot be read on is the report's `error`.
+        """Run the check and return its report. If reading a file fails halfway, that is the report's `error`.
 
         Raises:
             SourceError: a file cannot be opened or has the wrong header.
-            BesmartError: the service was to be asked and does not answer.
+            BesmartError: the mapper asked the service, which did not answer.
         """
         unused: dict[str, None] = {}
         for source in self._sources:
             unused |= dict.fromkeys(await asyncio.to_thread(source.check))
         sizes = [source.size_bytes for source in self._sources]
         self._progress = attrs.evolve(self._progress, bytes_total=None if None in sizes else sum(filter(None, sizes)))
+        resume_points = [ResumePoint(source.name) for source in self._sources]
+        reader = PageReader(self._sources, resume_points, self._options, None, all_parsed=True)
         error: SourceError | None = None
         with Spill(self._in_memory) as spill:
             try:
-                async with Feed(self._steps) as feed:
-                    async for step in feed:
-                        await self._take(step, spill)
+                async with Prefetch(reader.pages) as pages:
+                    async for page in pages:
+                        await self._take(page, spill)
             except SourceError as failed:
                 error = failed
-            survey = await asyncio.to_thread(self._surveyed, spill)
+            survey = await asyncio.to_thread(self._survey, spill)
         return self._report(survey, tuple(unused), error)
 
-    def _steps(self) -> Generator[_Step, None, None]:
-        """Read and parse; runs in the feed's thread."""
-        before = 0
-        for number, source in enumerate(self._sources):
-            parser = Parser(self._reading)
-            for page in source.pages():
-                readings, rejects = parser.parse(page.chunk)
-                left_out = len(page.chunk) - len(readings) - len(rejects)
-                told = [titled(misfit, page.chunk) for misfit in page.rejects]
-                told += map(Places(page.chunk).recorded, rejects)
-                yield _Step(number, page.chunk, readings, told, before + page.position, left_out)
-            before += source.size_bytes or 0
-
-    async def _take(self, step: _Step, spill: Spill) -> None:
-        readings, rejects, self._left_out = step.readings, step.rejects, self._left_out + step.left_out
+    async def _take(self, page: ParsedPage, spill: Spill) -> None:
+        readings, rejects = page.release_readings(), page.rejects
+        assert readings is not None  # noqa: S101 - all pages are parsed
+        self._left_out += page.left_out
         if self._mapper is None:
             series = self._named(readings)
         else:
             resolved, refused = await self._mapper.resolve(readings)
-            readings, rejects = resolved.readings, [*rejects, *map(Places(step.chunk).recorded, refused)]
+            readings, rejects = resolved.readings, [*rejects, *map(RowRecords(page.chunk).add_to, refused)]
             names = [(target.meter, str(target.key)) for target in resolved.targets]
-            up = [target.counts_up for target in resolved.targets]
-            series = self._numbered(names, up)[resolved.places] if names else resolved.places
+            registers = [target.counts_up for target in resolved.targets]
+            series = self._numbered(names, registers)[resolved.target] if names else resolved.target
         for reject in sorted(rejects, key=lambda reject: reject.row):
             self._reject(reject)
-        self._add(step.file, readings, series, spill)
+        self._add(page.source, readings, series, spill)
         self._progress = attrs.evolve(
             self._progress,
-            file=self._sources[step.file].name,
-            bytes_read=step.position,
+            file=page.resume.file,
+            bytes_read=page.bytes_read,
             rows_read=self._readings + self._rejected,
             accepted=self._readings,
             rejected=self._rejected,
         )
         self._on_progress(self._progress)
 
-    def _add(self, file: int, readings: Readings, series: NDArray[np.int64], spill: Spill) -> None:
+    def _add(self, file: int, readings: ParsedReadings, series: NDArray[np.int64], spill: Spill) -> None:
         if not len(readings):
             return
         records = np.empty(len(readings), RECORD)
@@ -155,18 +137,16 @@ class CheckJob:
         self._since = min(self._since, float(readings.time.min()))
         self._till = max(self._till, float(readings.time.max()))
 
-    def _named(self, readings: Readings) -> NDArray[np.int64]:
+    def _named(self, readings: ParsedReadings) -> NDArray[np.int64]:
         """Number the signals by the names of meter and signal type in the file."""
-        signal, meters = readings.signal, readings.meter.names
-        width = len(signal.names) if signal is not None else 1
-        codes = readings.meter.codes * width + (signal.codes if signal is not None else 0)
-        distinct, places = distinct_codes(codes, len(meters) * width)
-        types = [self._type(name) for name in (signal.names if signal is not None else [""])]
-        names = [(meters[code // width], types[code % width]) for code in distinct.tolist()]
-        return self._numbered(names, [_REGISTER.fullmatch(name) is not None for _, name in names])[places]
+        meters, width = readings.meter.names, readings.width
+        distinct, index = distinct_codes(readings.pairs, len(meters) * width)
+        types = [self._type(name) for name in (readings.signal.names if readings.signal is not None else [""])]
+        names = [(meters[pair // width], types[pair % width]) for pair in distinct.tolist()]
+        return self._numbered(names, [_REGISTER.fullmatch(name) is not None for _, name in names])[index]
 
     def _type(self, name: str) -> str:
-        return self._reading.signals.get(name, name) or self._signal_type or ""
+        return self._options.signals.get(name, name) or self._signal_type or ""
 
     def _numbered(self, names: Sequence[tuple[str, str]], registers: Sequence[bool]) -> NDArray[np.int64]:
         for name, register in zip(names, registers, strict=True):
@@ -181,7 +161,7 @@ class CheckJob:
         if self._on_reject:
             self._on_reject(reject)
 
-    def _surveyed(self, spill: Spill) -> Survey:
+    def _survey(self, spill: Spill) -> Survey:
         registers = np.array(self._registers, np.bool_)
         survey = Survey(lambda series: registers[series], LISTED)
         for part in spill.parts():
@@ -191,7 +171,7 @@ class CheckJob:
     def _report(self, survey: Survey, unused: tuple[str, ...], error: SourceError | None) -> CheckReport:
         names = list(self._numbers)
         files = tuple(source.name for source in self._sources)
-        findings: list[Finding] = [finding_of(place, names[place.series], files[place.file]) for place in survey.places]
+        findings = [finding_of(spot, names[spot.series], files[spot.file]) for spot in survey.spots]
         return CheckReport(
             files=files,
             rows=self._readings + self._rejected,

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from besmart_async.ingest.check.survey import Kind, Place
+from besmart_async.ingest.check.survey import Kind, Spot
 from besmart_async.ingest.report import Reject
 from besmart_async.models.times import from_ms
 
@@ -15,17 +15,17 @@ _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("
 
 @attrs.frozen
 class Finding:
-    """Something worth a look in a file that can be ingested all the same.
+    """A possible mistake in a file, which can be ingested all the same.
 
     Attributes:
         kind: "conflict": a repeated reading with another value; "gap": readings are missing before it; "falling": a
-            register below its reading before; "out of order": a later reading stands above it.
+            register is below its reading before; "out of order": a later reading is above it in the file.
         file: the file's name.
-        row: the row that shows it.
+        row: the row where it was found.
         meter: the meter's name in the file.
-        signal: the signal type as the file names it, or the signal's key.
+        signal: the signal type's name in the file, or the signal's key.
         time: ISO 8601 in UTC.
-        detail: what was found there.
+        detail: what was found.
     """
 
     kind: Kind
@@ -48,20 +48,21 @@ class CheckReport:
         files: the files' names.
         rows: readings read; in wide files a row has many.
         readings: rows that could be delivered.
-        rejected: rows that are none.
-        left_out: values that are missing, and readings of ignored signal types; not counted as rows.
+        rejected: rows that hold no valid reading.
+        left_out: missing values, and readings of ignored signal types; not counted as rows.
         meters: meters with readings.
         signals: pairs of meter and signal type with readings.
         since_ms: the first reading, UTC unix milliseconds; None without readings.
         till_ms: the last one.
-        resolutions: signals by the most common distance of their readings in milliseconds, 0 for a single reading.
+        resolutions: number of signals by the most common distance of their readings in milliseconds; 0 for a single
+            reading.
         distinct: readings that differ in signal, time or origin.
         repeats_equal: readings that repeat an earlier one with the same value.
         repeats_conflicting: the same with another value.
         gaps: places where readings are missing, by the signal's most common distance.
-        missing: how many readings that is.
-        out_of_order: readings before one that stands above them.
-        falling: readings of a register below the one before, in order of time.
+        missing: number of missing readings.
+        out_of_order: readings that are earlier than one above them in the file.
+        falling: readings of a register that are below the one before, in order of time.
         findings: the first of each kind.
         rejects: the first rejected rows.
         unused_columns: columns of the files that are not used.
@@ -91,7 +92,7 @@ class CheckReport:
     error: Exception | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as values that JSON can hold."""
+        """The report as plain values for JSON."""
         plain = attrs.asdict(self, filter=lambda attribute, _: attribute.name != "error")
         plain["resolutions"] = {str(resolution): count for resolution, count in self.resolutions.items()}
         plain["since"] = None if self.since_ms is None else iso(self.since_ms)
@@ -100,27 +101,27 @@ class CheckReport:
         return plain
 
 
-def finding_of(place: Place, names: tuple[str, str], file: str) -> Finding:
-    """Put a place of a survey into words."""
-    if place.kind == "gap":
-        detail = f"nothing since {iso(place.before)}"
-    elif place.kind == "out of order":
-        detail = f"stands below {iso(place.before)}"
-    elif place.kind == "falling":
-        detail = f"falls from {place.before:.15g} to {place.after:.15g}"
+def finding_of(spot: Spot, names: tuple[str, str], file: str) -> Finding:
+    """Describe a spot of a survey."""
+    if spot.kind == "gap":
+        detail = f"nothing since {iso(spot.before)}"
+    elif spot.kind == "out of order":
+        detail = f"stands below {iso(spot.before)}"
+    elif spot.kind == "falling":
+        detail = f"falls from {spot.before:.15g} to {spot.after:.15g}"
     else:
-        detail = f"is {place.after:.15g}, and was {place.before:.15g} above"
-    return Finding(place.kind, file, place.row, *names, iso(place.time), detail)
+        detail = f"is {spot.after:.15g}, and was {spot.before:.15g} above"
+    return Finding(spot.kind, file, spot.row, *names, iso(spot.time), detail)
 
 
 def iso(ms: float) -> str:
-    """A moment in ISO 8601, as short as it can be."""
+    """Return a moment in ISO 8601, without zero seconds."""
     text = from_ms(int(ms) if float(ms).is_integer() else ms).isoformat()
     return text.replace("+00:00", "Z").replace(":00Z", "Z")
 
 
 def distance(ms: int) -> str:
-    """A distance of readings in words: `15 min`."""
+    """Return a distance of readings in words, such as `15 min`."""
     for name, size in _UNITS:
         if ms >= size and ms % size == 0:
             return f"{ms // size} {name}"

@@ -1,7 +1,4 @@
-"""What readings look like as a whole: repeats, gaps, their order, registers that fall.
-
-Sorting finds all of it, many signals at a time; there is no loop over readings.
-"""
+"""Repeats, gaps, order and falling registers of readings, found by sorting many signals at a time."""
 
 from __future__ import annotations
 
@@ -18,17 +15,17 @@ Kind = Literal["conflict", "gap", "falling", "out of order"]
 
 
 @attrs.frozen
-class Place:
-    """Something worth a look.
+class Spot:
+    """A reading that is part of a finding.
 
     Attributes:
-        kind: what it is.
+        kind: kind of the finding.
         series: number of its signal.
-        file: number of its file.
-        row: row of the reading that shows it.
+        file: index of its file.
+        row: its row.
         time: its time, UTC unix milliseconds.
-        before: time of the reading before it (a gap), or its value (a register that falls, a conflict).
-        after: the reading's own.
+        before: time of the reading before it (a gap), or that reading's value (a falling register, a conflict).
+        after: the same of the reading itself.
     """
 
     kind: Kind
@@ -45,18 +42,11 @@ class Survey:
     """Counts over parts of the readings; all readings of a signal must be in one part.
 
     Attributes:
-        is_register: tells which signals only count up, by their numbers.
-        listed: places of a kind that are kept.
-        signals: signals with readings.
-        distinct: readings that differ in signal, time or origin.
-        repeats_equal: readings that repeat an earlier one with the same value.
-        repeats_conflicting: the same with another value.
-        out_of_order: readings before one that stands above them in the file.
-        gaps: places where readings are missing, by the signal's most common distance.
-        missing: how many readings that is.
-        falling: readings of a register below the one before, in order of time.
-        resolutions: signals by their most common distance, in milliseconds; 0 for those with one reading.
-        places: the first places of each kind.
+        is_register: returns which signals are registers, by their numbers.
+        listed: spots kept of each kind.
+        spots: the first spots of each kind.
+
+    The other attributes are counts; see `CheckReport`.
     """
 
     is_register: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
@@ -70,17 +60,17 @@ class Survey:
     missing: int = 0
     falling: int = 0
     resolutions: dict[int, int] = attrs.field(factory=dict[int, int])
-    places: list[Place] = attrs.field(factory=list[Place])
+    spots: list[Spot] = attrs.field(factory=list[Spot])
 
     def add(self, part: Records) -> None:
-        """Look at a part, in the order in which its readings stand in the files."""
+        """Add a part, with its readings in the order of the files."""
         if not len(part):
             return
         self._look_at_order(part[np.argsort(part["series"], kind="stable")])
         ordered = part[np.lexsort((part["time"], part["origin"], part["series"]))]  # stable: repeats in file order
         first = _changes(ordered["series"], ordered["origin"], ordered["time"])
         self._count_repeats(ordered, first)
-        last = np.append(first[1:], True)  # of a reading that comes twice the last one holds
+        last = np.append(first[1:], True)  # of repeated readings the last one wins
         held = ordered[last]
         self.distinct += len(held)
         self._look_for_falls(held)
@@ -89,7 +79,7 @@ class Survey:
     def _look_at_order(self, part: Records) -> None:
         time = part["time"] - part["time"].min()
         rank = np.cumsum(_changes(part["series"])) - 1
-        # Each signal's times are above all times of the signals before it, so one running maximum serves all.
+        # Shifted, each signal's times are above those of all signals before it: one running maximum serves all.
         shifted = time + rank * (time.max() + 1)
         late = np.append(False, shifted[1:] < np.maximum.accumulate(shifted)[:-1])
         self.out_of_order += int(late.sum())
@@ -131,15 +121,15 @@ class Survey:
     def _list(
         self, kind: Kind, found: Records, before: NDArray[np.float64], after: NDArray[np.float64] | None = None
     ) -> None:
-        room = self.listed - sum(place.kind == kind for place in self.places)
+        room = self.listed - sum(spot.kind == kind for spot in self.spots)
         after = found["time"] if after is None else after
         for record, one, other in zip(found[:room], before[:room], after[:room], strict=True):
             series, file, row = int(record["series"]), int(record["file"]), int(record["row"])
-            self.places.append(Place(kind, series, file, row, float(record["time"]), float(one), float(other)))
+            self.spots.append(Spot(kind, series, file, row, float(record["time"]), float(one), float(other)))
 
 
 def _changes(*columns: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Tell where a row differs from the one before it; the first does."""
+    """Return where a row differs from the row before it; the first row does."""
     return np.append(True, np.any([column[1:] != column[:-1] for column in columns], axis=0))
 
 

@@ -1,7 +1,7 @@
 """Sets of row numbers, a bit per row, in blocks.
 
-A block that is full needs no bits. So what is done of a file that is sent from its start takes next to no room, however
-the rows under way are scattered.
+A full block needs no bits. So a file that is sent from its start needs little room, however scattered the rows under
+way are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 8_192
-"""Rows of a block: its bits are 1 KB."""
+"""Rows of a block; its bits take 1 KB."""
 
 Bits = bytes | None
 """The bits of a block; None if all are set."""
@@ -23,7 +23,7 @@ class RowSet:
     """Some rows of a file.
 
     Args:
-        blocks: the bits of each block that has any.
+        blocks: the bits of each block that is not empty.
     """
 
     def __init__(self, blocks: Mapping[int, Bits] | None = None) -> None:
@@ -36,7 +36,7 @@ class RowSet:
         return sum(BLOCK if bits is None else int(flags(bits).sum()) for bits in self._blocks.values())
 
     def holds(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell for each row whether it is in the set."""
+        """Return for each row whether it is in the set."""
         found = np.zeros(len(rows), np.bool_)
         if not self._blocks:
             return found
@@ -56,7 +56,7 @@ def flags(bits: Bits) -> NDArray[np.bool_]:
 
 
 def by_block(rows: NDArray[Any]) -> Iterator[tuple[int, Bits]]:
-    """Yield each block that these rows touch, ascending, with bits for them."""
+    """Yield (block, bits) for these rows, ascending."""
     if not (rows[1:] > rows[:-1]).all():
         rows = np.unique(rows)
     if len(rows):
@@ -65,7 +65,7 @@ def by_block(rows: NDArray[Any]) -> Iterator[tuple[int, Bits]]:
 
 
 def _run(first: int, last: int) -> Iterator[tuple[int, Bits]]:
-    """The blocks of consecutive rows: what is sent of a sorted file."""
+    """The blocks of consecutive rows: the usual case for a sorted file."""
     for block in range(first // BLOCK, last // BLOCK + 1):
         start, stop = max(first - block * BLOCK, 0), min(last + 1 - block * BLOCK, BLOCK)
         yield block, _bits(((1 << (stop - start)) - 1) << (BLOCK - stop))
@@ -78,21 +78,21 @@ def _scattered(rows: NDArray[np.int64]) -> Iterator[tuple[int, Bits]]:
 
 
 def with_rows(bits: Bits, places: NDArray[np.int64]) -> Bits:
-    """Return the bits of a block with these set as well."""
+    """Return the bits of a block with these rows added."""
     merged = flags(bits)
     merged[places] = True
     return None if merged.all() else np.packbits(merged).tobytes()
 
 
 def union(bits: Bits, other: Bits) -> Bits:
-    """Return the bits of a block that are set in one of two."""
+    """Return the union of two blocks' bits."""
     if bits is None or other is None:
         return None
     return _bits(int.from_bytes(bits) | int.from_bytes(other))
 
 
 def without_row(bits: Bits, place: int) -> bytes:
-    """Return the bits of a block with this one not set."""
+    """Return the bits of a block without this row."""
     left = flags(bits)
     left[place] = False
     return np.packbits(left).tobytes()

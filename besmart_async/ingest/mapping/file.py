@@ -1,6 +1,4 @@
-"""Tables of a TOML file, read key by key: an error names the file, the key, its value and what is allowed.
-
-The mapping file: what a utility's files look like and mean, in TOML.
+"""The mapping file, in TOML: what the files of a utility look like and mean.
 
 Tables: `[file]`, `[columns]`, `[wide]`, `[time]`, `[values]`, `[origins]`, `[signals]` with `[signals.names]`, and
 `[meters]` with `[meters.names]` and `[meters.create]`. All are optional, and so are their keys; README describes them.
@@ -20,7 +18,7 @@ import attrs
 from besmart_async.errors import BesmartError, InvalidInputError
 from besmart_async.ingest.mapping.meters import Meter, NewSensors
 from besmart_async.ingest.mapping.signals import unit_of
-from besmart_async.ingest.parse.parser import ORIGINS, Reading
+from besmart_async.ingest.parse.parser import ORIGINS, ParseOptions
 from besmart_async.ingest.parse.zones import DstRule, UnknownZoneError, zone_of
 from besmart_async.ingest.sources.layout import COLUMN_NAMES, FileForm, LayoutKind, SlotKind
 from besmart_async.ingest.sources.registry import format_names
@@ -33,11 +31,11 @@ _UNITS_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000
 
 
 class MappingError(BesmartError):
-    """A mapping file that cannot work.
+    """A mapping file is wrong.
 
     Attributes:
         file: its name.
-        key: the key at fault, such as `time.zone`; None where the file cannot be read at all.
+        key: the key at fault, such as `time.zone`; None if the file cannot be read at all.
         problem: what is wrong with its value, and what is allowed.
     """
 
@@ -49,8 +47,8 @@ class MappingError(BesmartError):
         self.problem = problem
 
 
-class Table:
-    """One table. What is not asked for is an error in the end (`done`)."""
+class TomlTable:
+    """A TOML table, read key by key. `done` refuses the keys that were never read."""
 
     def __init__(self, file: str, name: str, values: Mapping[str, object]) -> None:
         self._file = file
@@ -59,11 +57,11 @@ class Table:
         self._asked: dict[str, None] = {}
 
     @classmethod
-    def of_file(cls, path: Path) -> Table:
+    def of_file(cls, path: Path) -> TomlTable:
         """Read a file.
 
         Raises:
-            MappingError: it cannot be read, or is no TOML.
+            MappingError: the file cannot be read, or is not TOML.
         """
         try:
             with path.open("rb") as file:
@@ -73,16 +71,11 @@ class Table:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise MappingError(str(path), None, f"is not TOML: {error}") from None
 
-    @property
-    def file(self) -> str:
-        """The file's name."""
-        return self._file
-
     def done(self) -> None:
-        """Refuse keys that nobody asked for.
+        """Refuse keys that were never read.
 
         Raises:
-            MappingError: naming the first of them, and the keys there are.
+            MappingError: the text names the first of them, and the keys that exist.
         """
         for key in self._values:
             if key not in self._asked:
@@ -90,17 +83,17 @@ class Table:
                 raise self.error(key, f"is no key of {place}; there are {', '.join(self._asked)}")
 
     def error(self, key: str, problem: str) -> MappingError:
-        """Make an error about a key."""
+        """Create an error about a key."""
         value = self._values.get(key)
         shown = "" if value is None or isinstance(value, dict) else f" = {_shown(value)}"
         return MappingError(self._file, f"{self._name}.{key}{shown}" if self._name else f"{key}{shown}", problem)
 
-    def table(self, key: str) -> Table:
-        """A table in this one; an empty one where it is not there."""
+    def table(self, key: str) -> TomlTable:
+        """A table in this one; empty if it is absent."""
         value = self._value(key)
         if value is not None and not isinstance(value, dict):
-            raise self.error(key, f"is no table; write [{self._name + '.' if self._name else ''}{key}]")
-        return Table(self._file, f"{self._name}.{key}" if self._name else key, value or {})
+            raise self.error(key, f"is not a table; write [{self._name + '.' if self._name else ''}{key}]")
+        return TomlTable(self._file, f"{self._name}.{key}" if self._name else key, value or {})
 
     def text(self, key: str) -> str | None:
         """A text that is not empty."""
@@ -110,7 +103,7 @@ class Table:
         return value
 
     def choice(self, key: str, among: Sequence[T]) -> T | None:
-        """One of some texts."""
+        """One of the given texts."""
         value = self._value(key)
         for one in among:
             if value == one:
@@ -133,11 +126,11 @@ class Table:
             return None
         found = _DURATION.fullmatch(text) if isinstance(text, str) else None
         if found is None or int(found[1]) == 0:
-            raise self.error(key, 'is no duration; write "15min", "1h" or "30s"')
+            raise self.error(key, 'is not a duration; write "15min", "1h" or "30s"')
         return int(found[1]) * _UNITS_MS[found[2]]
 
     def checked(self, key: str, check: Callable[[str], T]) -> T | None:
-        """A text that `check` takes, and what it makes of it; a ValueError of it tells why not."""
+        """The result of `check` for a text; its ValueError says what is wrong with the text."""
         text = self.text(key)
         try:
             return None if text is None else check(text)
@@ -155,7 +148,7 @@ class Table:
         return tuple(found)
 
     def columns(self, key: str) -> tuple[str | int, ...]:
-        """Titles of columns, or one title, or the number of a column."""
+        """One or several titles of columns, or the number of a column."""
         value = self._value(key)
         given = value if isinstance(value, list) else [] if value is None else [value]
         found: list[str | int] = []
@@ -168,7 +161,7 @@ class Table:
         return tuple(found)
 
     def pairs(self, check: Callable[[str], T]) -> dict[str, T]:
-        """All keys of this table, and what `check` makes of their texts."""
+        """All keys of this table, with the result of `check` for their texts."""
         found: dict[str, T] = {}
         for key in self._values:
             value = self.checked(key, check)
@@ -197,13 +190,13 @@ _MOST_SENSORS = 100_000
 
 @attrs.frozen(kw_only=True)
 class MeterRules:
-    """Which sensor a meter is.
+    """How to find the sensor of a meter.
 
     Attributes:
         table: CSV file of meters; None for none.
-        names: meters by name, beside the table.
+        names: meters by name, in addition to the table.
         looked_through: sensors whose `sensor_eid` may be a meter's name.
-        create: what the sensors of meters that are not found are made like; None if that is not told.
+        create: properties of sensors to create for meters that are not found; None to create none.
     """
 
     table: Path | None = None
@@ -214,17 +207,17 @@ class MeterRules:
 
 @attrs.frozen(kw_only=True)
 class FileMapping:
-    """What a mapping file tells.
+    """The content of a mapping file.
 
     Attributes:
         form: what the files look like.
-        reading: what their texts mean.
-        signal_type: OBIS code, symbol or id of the signal type where neither the row nor the meter tells it.
-        meters: which sensor a meter is.
+        reading: how to parse them.
+        signal_type: OBIS code, symbol or id of the signal type if neither the row nor the meter names one.
+        meters: how to find the sensor of a meter.
     """
 
     form: FileForm = attrs.field(factory=FileForm)
-    reading: Reading = attrs.field(factory=Reading)
+    reading: ParseOptions = attrs.field(factory=ParseOptions)
     signal_type: str | None = None
     meters: MeterRules = attrs.field(factory=MeterRules)
 
@@ -233,9 +226,9 @@ def read_mapping(path: Path) -> FileMapping:
     """Read a mapping file.
 
     Raises:
-        MappingError: naming the file, the key, its value and what is allowed.
+        MappingError: the text names the file, the key, its value and what is allowed.
     """
-    whole = Table.of_file(path)
+    whole = TomlTable.of_file(path)
     form = _form(whole.table("file"), whole.table("columns"), whole.table("wide"))
     signals = whole.table("signals")
     reading = _reading(whole, signals, form)
@@ -246,7 +239,7 @@ def read_mapping(path: Path) -> FileMapping:
     return FileMapping(form=form, reading=reading, signal_type=default, meters=meters)
 
 
-def _form(file: Table, columns: Table, wide: Table) -> FileForm:
+def _form(file: TomlTable, columns: TomlTable, wide: TomlTable) -> FileForm:
     first, last = wide.columns("first"), wide.columns("last")
     titles = {role: columns.columns(role) for role in COLUMN_NAMES}
     header_row = file.number("header_row", 0)
@@ -271,13 +264,13 @@ def _form(file: Table, columns: Table, wide: Table) -> FileForm:
     return found
 
 
-def _reading(whole: Table, signals: Table, form: FileForm) -> Reading:
+def _reading(whole: TomlTable, signals: TomlTable, form: FileForm) -> ParseOptions:
     time, values, origins = whole.table("time"), whole.table("values"), whole.table("origins")
     rules = cast("tuple[DstRule | Literal['reject'], ...]", (REFUSE, *get_args(DstRule)))
     rule = time.choice("dst", rules)
     interval = time.choice("interval", cast("tuple[Literal['start', 'end'], ...]", ("start", "end")))
     decimal = values.choice("decimal", (".", ","))
-    found = Reading(
+    found = ParseOptions(
         time_zone=time.checked("zone", _zone),
         dst=None if rule is None or rule == "reject" else rule,
         time_format=time.checked("format", _time_format),
@@ -297,7 +290,7 @@ def _reading(whole: Table, signals: Table, form: FileForm) -> Reading:
     return found
 
 
-def _meters(meters: Table, folder: Path) -> MeterRules:
+def _meters(meters: TomlTable, folder: Path) -> MeterRules:
     table = meters.text("table")
     looked_through: list[SensorKey] = []
     for text in meters.texts("sensor_eid"):
@@ -322,21 +315,21 @@ def _meters(meters: Table, folder: Path) -> MeterRules:
 
 
 def encoding_of(name: str) -> str:
-    """Return the name of an encoding as Python knows it; that of UTF-8 leaves out a byte-order mark.
+    """Return the name of an encoding; UTF-8 becomes the variant that skips a byte-order mark.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is no encoding of that name.
     """
     try:
         "".encode(name)
     except LookupError:
-        raise ValueError("is no encoding; give one such as cp1250") from None
+        raise ValueError("is not a known encoding; give one such as cp1250") from None
     return "utf-8-sig" if name.casefold().replace("-", "").replace("_", "") == "utf8" else name
 
 
 def _delimiter(text: str) -> str:
     if len(text) != 1 or not text.isascii() or text in '"\r\n':
-        raise ValueError('is no delimiter; give one character such as ";" or "\\t"')
+        raise ValueError('is not a delimiter; give one character such as ";" or "\\t"')
     return text
 
 
@@ -376,7 +369,7 @@ def _sensor(text: str) -> SensorKey:
     try:
         return SensorKey.parse(text)
     except InvalidInputError:
-        raise ValueError("is no sensor; write client_cid.sensor_mid, such as 12.122") from None
+        raise ValueError("is not a sensor; write client_cid.sensor_mid, such as 12.122") from None
 
 
 def _sensors(text: str) -> Iterator[SensorKey]:
@@ -384,7 +377,7 @@ def _sensors(text: str) -> Iterator[SensorKey]:
     try:
         start, end = SensorKey.parse(first.strip()), SensorKey.parse((last or first).strip())
     except InvalidInputError:
-        raise ValueError("are no sensors; write 12.122, or a range such as 12.100-12.400") from None
+        raise ValueError("is not a sensor or a range; write 12.122, or a range such as 12.100-12.400") from None
     if start.client_cid != end.client_cid or not 0 <= end.sensor_mid - start.sensor_mid < _MOST_SENSORS:
         raise ValueError(f"is no range of one client's sensors, up to {_MOST_SENSORS:,} of them")
     return (SensorKey(start.client_cid, mid) for mid in range(start.sensor_mid, end.sensor_mid + 1))

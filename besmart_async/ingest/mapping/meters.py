@@ -1,4 +1,4 @@
-"""Meters of files and the sensors they are: a table, names that are sensor keys already, or sensors made on demand."""
+"""Meters of files to sensors: by a table, by names that are sensor keys, or by creating sensors on demand."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ MeterTable = Mapping[str, "Meter"]
 
 _COLUMNS = ("meter", "client_cid", "sensor_mid")
 _UNKNOWN = "is no known meter; list it in --meters FILE.csv (meter,client_cid,sensor_mid), or name meters like 12.122"
-_AT_ONCE = 16
-"""Sensors asked for at a time."""
+_CONCURRENT_READS = 16
+"""Sensors read at a time."""
 
 
 @attrs.frozen
 class Meter:
-    """What a file's meter is to the service.
+    """The sensor of a meter.
 
     Attributes:
-        sensor: its sensor.
-        signal_type: signal type of its readings where rows do not tell: OBIS code, symbol or id.
+        sensor: the sensor's key.
+        signal_type: signal type of readings whose row names none: OBIS code, symbol or id.
     """
 
     sensor: SensorKey
@@ -43,7 +43,7 @@ class Meters(Protocol):
     """Finds meters by name."""
 
     async def find(self, names: Sequence[str]) -> dict[str, Meter | str]:
-        """Return each name's meter, or why there is none."""
+        """Return the meter of each name, or why there is none."""
         ...
 
 
@@ -54,7 +54,7 @@ class KnownMeters:
     table: MeterTable = attrs.field(factory=dict[str, Meter])
 
     async def find(self, names: Sequence[str]) -> dict[str, Meter | str]:
-        """Look the names up; nothing is asked of the service."""
+        """Look the names up, without asking the service."""
         return {name: self._one(name) for name in names}
 
     def _one(self, name: str) -> Meter | str:
@@ -68,7 +68,7 @@ class KnownMeters:
 
 
 class SensorService(Protocol):
-    """What finding and making sensors needs of the service: `BesmartClient.sensors`."""
+    """What finding and creating sensors needs of the service: `BesmartClient.sensors`."""
 
     async def types(self) -> list[SensorType]:
         """All sensor types."""
@@ -88,13 +88,13 @@ class SensorService(Protocol):
 class EidMeters:
     """Meters whose name is the `sensor_eid` of a sensor.
 
-    The API has no search by `sensor_eid`: the sensors that may be meant are read one by one, once, when the first
-    meter is not found otherwise.
+    The API has no search by `sensor_eid`. So the candidate sensors are read one by one, once, when the first meter is
+    not found otherwise.
 
     Args:
         known: asked first.
         sensors: the service.
-        among: the sensors to look through; one that does not exist is none.
+        among: the candidate sensors; those that do not exist are skipped.
     """
 
     def __init__(self, known: Meters, sensors: SensorService, among: Sequence[SensorKey]) -> None:
@@ -104,7 +104,7 @@ class EidMeters:
         self._by_eid: dict[str, list[SensorKey]] | None = None
 
     async def find(self, names: Sequence[str]) -> dict[str, Meter | str]:
-        """Return each name's meter; two sensors of one `sensor_eid` are none.
+        """Return the meter of each name, unless several sensors have that `sensor_eid`.
 
         Raises:
             BesmartError: a sensor could not be read.
@@ -122,11 +122,11 @@ class EidMeters:
         return found
 
     async def _read(self) -> dict[str, list[SensorKey]]:
-        places = asyncio.Semaphore(_AT_ONCE)
+        limit = asyncio.Semaphore(_CONCURRENT_READS)
         by_eid: dict[str, list[SensorKey]] = {}
 
         async def read(key: SensorKey) -> None:
-            async with places:
+            async with limit:
                 with contextlib.suppress(NotFoundError):
                     sensor = await self._sensors.get(key.client_cid, key.sensor_mid)
                     if sensor.sensor_eid:
@@ -140,7 +140,7 @@ class EidMeters:
 
 @attrs.frozen
 class NewSensors:
-    """What new sensors are like.
+    """Properties of new sensors.
 
     Attributes:
         client_cid: the client they belong to.
@@ -152,15 +152,15 @@ class NewSensors:
 
 
 class CreatedMeters:
-    """Creates a sensor for every meter that is not found, and notes it in the table of meters before anything else.
+    """Creates a sensor for every meter that is not found, and adds it to the table of meters at once.
 
     The next run finds it there: a meter gets one sensor, however often its files are ingested.
 
     Args:
         known: asked first.
         sensors: the service.
-        new: what the sensors are like.
-        table: CSV file of meters to note them in; it is made if it does not exist.
+        new: properties of the sensors.
+        table: CSV file of meters to add them to; created if it does not exist.
     """
 
     def __init__(self, known: Meters, sensors: SensorService, new: NewSensors, table: Path) -> None:
@@ -172,11 +172,11 @@ class CreatedMeters:
         self.created: list[SensorKey] = []
 
     async def find(self, names: Sequence[str]) -> dict[str, Meter | str]:
-        """Return each name's meter, creating its sensor first where there is none.
+        """Return the meter of each name, creating its sensor if there is none.
 
         Raises:
-            SourceError: the table cannot be written, or there is no such sensor type.
-            BesmartError: the service does not answer; a sensor may have been created that is not noted.
+            SourceError: the table cannot be written, or the sensor type does not exist.
+            BesmartError: the service does not answer; it may have created a sensor that is not in the table.
         """
         found = await self._known.find(names)
         for name, meter in found.items():
@@ -187,7 +187,7 @@ class CreatedMeters:
     async def _create(self, name: str) -> SensorKey:
         if self._type_id is None:
             self._type_id = await self._find_type()
-            await asyncio.to_thread(self._note, None)
+            await asyncio.to_thread(self._append, None)
         try:
             key = await self._sensors.create(
                 name=name, sensor_type_id=self._type_id, client_cid=self._new.client_cid, sensor_eid=name
@@ -195,7 +195,7 @@ class CreatedMeters:
         except BesmartError as error:
             error.add_note(f"while the sensor of meter {name!r} was created; look whether it exists before going on")
             raise
-        await asyncio.to_thread(self._note, (name, key.client_cid, key.sensor_mid))
+        await asyncio.to_thread(self._append, (name, key.client_cid, key.sensor_mid))
         self.created.append(key)
         return key
 
@@ -208,7 +208,7 @@ class CreatedMeters:
         known = ", ".join(str(kind.name or kind.id) for kind in types)
         raise SourceError(str(self._table), f"no sensor type {wanted!r} for new sensors; the service has {known}")
 
-    def _note(self, row: tuple[object, ...] | None) -> None:
+    def _append(self, row: tuple[object, ...] | None) -> None:
         try:
             with self._table.open("a", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
@@ -224,12 +224,12 @@ class CreatedMeters:
 
 @attrs.frozen
 class MadeMeters:
-    """Makes a sensor for every meter that is not known, for the embedded service.
+    """Creates a sensor for every unknown meter in the embedded service.
 
     Attributes:
-        known: meters that have their sensor's numbers already.
-        create: makes a new sensor of that name.
-        provide: makes a sensor of these numbers, unless there is one.
+        known: meters whose sensor keys are known.
+        create: creates a sensor of that name.
+        provide: creates a sensor of that key, unless it exists.
     """
 
     known: KnownMeters
@@ -237,7 +237,7 @@ class MadeMeters:
     provide: Callable[[str, SensorKey], None]
 
     async def find(self, names: Sequence[str]) -> dict[str, Meter | str]:
-        """Return each name's meter, making its sensor first."""
+        """Return the meter of each name, creating its sensor if necessary."""
         found = await self.known.find(names)
         for name, meter in found.items():
             if isinstance(meter, Meter):
@@ -248,10 +248,10 @@ class MadeMeters:
 
 
 def read_meter_table(path: Path) -> dict[str, Meter]:
-    """Read `meter,client_cid,sensor_mid[,signal_type]`.
+    """Read a CSV file with the columns `meter,client_cid,sensor_mid[,signal_type]`.
 
     Raises:
-        SourceError: naming the file, the row and what is wrong.
+        SourceError: the text names the file, the row and the problem.
     """
     table: dict[str, Meter] = {}
     try:

@@ -1,9 +1,7 @@
-"""Units of files and of signal types, and the explicit conversion between them.
+"""Meters and signal types of readings to signal keys, and values to the units of their signal types.
 
-A unit is known by its dimension and a power of ten. Power is never made energy, nor the other way round: that takes
-the length of a period, and is not the conversion of a unit.
-
-What the columns mean to the service: meter and signal type to signal key, values to the signal type's unit.
+A unit has a dimension and a power of ten. Power is never converted to energy or back: that depends on the length of a
+period, and is not a conversion of units.
 """
 
 from __future__ import annotations
@@ -11,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.mapping.meters import Meter, Meters
-from besmart_async.ingest.parse.parser import Readings
+from besmart_async.ingest.parse.parser import ParsedReadings
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.columns import Coded, Coder, distinct_codes
 from besmart_async.models.keys import SignalKey
@@ -42,7 +41,7 @@ _JOINTS = re.compile(r"[.*·\s]")
 
 
 @attrs.frozen
-class Unit:
+class MeasureUnit:
     """A unit of measure.
 
     Attributes:
@@ -60,10 +59,10 @@ class Unit:
         return f"{prefix}{self.dimension}"
 
 
-def unit_of(text: str) -> Unit | None:
-    """Return the unit of a text such as `kWh`, `kW.h`, `kVArh` or `MW`; None if it is none that is known.
+def unit_of(text: str) -> MeasureUnit | None:
+    """Return the unit of a text such as `kWh`, `kW.h`, `kVArh` or `MW`; None if it is unknown.
 
-    Where upper and lower case make a difference, `m` and `M`, nothing is guessed: `mwh` is no unit.
+    Where case matters (`m` and `M`), nothing is guessed: `mwh` is not a unit.
     """
     plain = _JOINTS.sub("", text)
     found = _UNIT.fullmatch(plain)
@@ -74,23 +73,23 @@ def unit_of(text: str) -> Unit | None:
         return None
     if prefix.casefold() == "g":
         prefix = "G"
-    return Unit(_BASES[base.casefold()], _PREFIXES[prefix])
+    return MeasureUnit(_BASES[base.casefold()], _PREFIXES[prefix])
 
 
 def unit_symbol(text: str) -> str | None:
-    """Return a unit as the service writes it: `kWh` is `kW.h`; None for an empty text, anything else as it is."""
+    """Return a unit as the service writes it: `kWh` is `kW.h`; unknown units unchanged; None for an empty text."""
     unit = unit_of(text)
     return unit.symbol if unit is not None else text or None
 
 
 @attrs.frozen
 class Conversion:
-    """What values of one unit have to be multiplied by, as a power of ten."""
+    """The power of ten by which values are multiplied."""
 
     exponent: int = 0
 
     def of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Convert values; by a whole number, so that 1500 W is exactly 1.5 kW."""
+        """Convert values, multiplying or dividing by a whole number: 1500 W is exactly 1.5 kW."""
         if not self.exponent:
             return values
         factor = 10.0 ** abs(self.exponent)
@@ -99,11 +98,11 @@ class Conversion:
 
 @lru_cache(maxsize=1000)
 def conversion(text: str, symbol: str | None) -> Conversion | str:
-    """Return how to convert from a file's unit to a signal type's, or why that cannot be done.
+    """Return the conversion from a file's unit to a signal type's, or why there is none.
 
     Args:
         text: the unit in the file.
-        symbol: the unit of the signal type; None where the service tells none: then nothing is converted.
+        symbol: the unit of the signal type; None if the service does not report it: then nothing is converted.
     """
     source, target = unit_of(text), unit_of(symbol or "")
     if symbol is None or text == symbol:
@@ -143,7 +142,7 @@ class SignalTypes:
             self._known.append(f"{kind.obis_mapping or kind.symbol or moid}")
 
     def find(self, name: str) -> int | str:
-        """Return the type's moid, or why there is none."""
+        """Return the moid of a type, or why it was not found."""
         answer = self._asked.get(name)
         if answer is None:
             answer = self._asked[name] = self._find(name)
@@ -158,11 +157,11 @@ class SignalTypes:
         return next(iter(found))
 
     def unit(self, moid: int) -> str | None:
-        """The unit of a type's values, where the service tells it."""
+        """The unit of a type's values; None if the service does not report it."""
         return self._by_moid[moid].unit_symbol
 
     def counts_up(self, moid: int) -> bool:
-        """Whether a type is a register, whose readings belong to moments and not to periods."""
+        """Whether a type is a register, whose readings are taken at a moment and not over a period."""
         return bool(self._by_moid[moid].is_incremental)
 
 
@@ -173,8 +172,8 @@ class Target:
     Attributes:
         meter: the meter's name in the files.
         key: the signal.
-        number: a small number of that signal, the same for every meter and type name that lead to it.
-        unit: unit of its values; None where the service does not tell.
+        number: a small number for that signal, the same for all meter and type names that mean it.
+        unit: unit of its values; None if the service does not report it.
         counts_up: whether it is a register.
     """
 
@@ -187,20 +186,29 @@ class Target:
 
 @attrs.frozen
 class Resolved:
-    """Readings that have a signal: row i goes to `targets[places[i]]`."""
+    """Readings that have a signal: row i goes to `targets[target[i]]`."""
 
-    readings: Readings
+    readings: ParsedReadings
     targets: list[Target]
-    places: NDArray[np.int64]
+    target: NDArray[np.int64]
+
+    @property
+    def signals(self) -> NDArray[np.int64]:
+        """The number of each reading's signal (`Target.number`), shape (n,)."""
+        return np.array([target.number for target in self.targets], np.int64)[self.target]
+
+    def take(self, rows: NDArray[Any]) -> Resolved:
+        """The readings at these rows (a mask or indexes)."""
+        return Resolved(self.readings.take(rows), self.targets, self.target[rows])
 
 
 class Mapper:
-    """Finds the signals of readings; remembers what it has found.
+    """Finds the signals of readings; caches what it has found.
 
     Args:
-        meters: who knows the meters.
+        meters: finds the sensors of meters.
         types: the service's signal types.
-        signal_type: signal type of rows that do not tell it, and whose meter does not either.
+        signal_type: signal type of readings for which neither the row nor the meter names one.
     """
 
     def __init__(self, meters: Meters, types: SignalTypes, signal_type: str | None = None) -> None:
@@ -213,26 +221,26 @@ class Mapper:
         self._targets: dict[int, Target] = {}  # by pairs of codes, which keep their meaning within a file
         self._problems: dict[int, tuple[str, str]] = {}
 
-    async def resolve(self, readings: Readings) -> tuple[Resolved, list[Reject]]:
-        """Find where the readings go; rows that lead nowhere become rejects.
+    async def resolve(self, readings: ParsedReadings) -> tuple[Resolved, list[Reject]]:
+        """Find the signals of readings; rows without a signal become rejects.
 
         Raises:
-            BesmartError: a sensor had to be made, and that failed.
+            BesmartError: a sensor had to be created, and that failed.
         """
-        distinct, places = _pairs(readings)
+        distinct, target = _pairs(readings)
         pairs = distinct.tolist()
-        await self._meet(readings, pairs)
-        targets = [self._targets[pair] for pair in pairs]
+        await self._find_new(readings, pairs)
+        resolved = Resolved(readings, [self._targets[pair] for pair in pairs], target)
         rejects: list[Reject] = []
         if self._problems:
-            problems = {place: self._problems[pair] for place, pair in enumerate(pairs) if pair in self._problems}
-            failing = np.isin(places, list(problems))
-            rejects = [_reject(readings, row, *problems[int(places[row])]) for row in np.flatnonzero(failing).tolist()]
-            readings, places = (readings.take(~failing), places[~failing]) if rejects else (readings, places)
-        resolved, refused = in_units_of_types(Resolved(_at_starts(readings, targets, places), targets, places))
+            problems = {number: self._problems[pair] for number, pair in enumerate(pairs) if pair in self._problems}
+            failing = np.isin(target, list(problems))
+            rejects = [_reject(readings, row, *problems[int(target[row])]) for row in np.flatnonzero(failing).tolist()]
+            resolved = resolved.take(~failing) if rejects else resolved
+        resolved, refused = in_units_of_types(_at_starts(resolved))
         return resolved, [*rejects, *refused]
 
-    async def _meet(self, readings: Readings, pairs: Sequence[int]) -> None:
+    async def _find_new(self, readings: ParsedReadings, pairs: Sequence[int]) -> None:
         """Find the targets of pairs of codes that were not seen before."""
         meters, signals = readings.meter.names, readings.signal.names if readings.signal is not None else _NO_SIGNAL
         if self._columns[0] is not meters or self._columns[1] is not signals:  # of another file
@@ -243,7 +251,7 @@ class Mapper:
             self._found |= await self._meters.find(sorted(names))
         for pair in new:
             signal = signals[pair & _SIGNAL_MASK]
-            found = self._target(meters[pair >> _SIGNAL_BITS], readings.how.signals.get(signal, signal))
+            found = self._target(meters[pair >> _SIGNAL_BITS], readings.options.signals.get(signal, signal))
             if isinstance(found, Target):
                 self._targets[pair] = found
             else:
@@ -267,55 +275,55 @@ class Mapper:
 _NOWHERE = Target("", SignalKey(0, 0, 0), -1)
 
 
-def _pairs(readings: Readings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct pairs of codes of meter and signal type, each as a number, and which one each reading has."""
+def _pairs(readings: ParsedReadings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct pairs of codes (meter and signal type), each as one number, and the pair of each reading."""
     width = readings.width
-    distinct, places = distinct_codes(readings.pairs, len(readings.meter.names) * width)
-    return (distinct // width << _SIGNAL_BITS) + distinct % width, places
+    distinct, index = distinct_codes(readings.pairs, len(readings.meter.names) * width)
+    return (distinct // width << _SIGNAL_BITS) + distinct % width, index
 
 
-def _at_starts(readings: Readings, targets: Sequence[Target], places: NDArray[np.int64]) -> Readings:
-    """Move the readings of periods from their end to their start, where the file has ends."""
-    length = readings.length_ms
-    if not length or not targets:
-        return readings
-    moved = np.array([0 if target.counts_up else length for target in targets], np.int64)[places]
-    return attrs.evolve(readings, time=readings.time - moved)
+def _at_starts(resolved: Resolved) -> Resolved:
+    """Move readings of periods from the end to the start of their period, if the file has ends."""
+    readings, length = resolved.readings, resolved.readings.length_ms
+    if not length or not resolved.targets:
+        return resolved
+    moved = np.array([0 if target.counts_up else length for target in resolved.targets], np.int64)[resolved.target]
+    return attrs.evolve(resolved, readings=attrs.evolve(readings, time=readings.time - moved))
 
 
 def in_units_of_types(resolved: Resolved) -> tuple[Resolved, list[Reject]]:
-    """Convert values to the units of their signal types; values in units that cannot be are rejects.
+    """Convert values to the units of their signal types; values whose unit cannot be converted become rejects.
 
     Readings without a unit stay as they are, and are sent without one.
     """
-    readings, targets, places = resolved.readings, resolved.targets, resolved.places
-    if not len(readings) or (readings.unit is None and readings.how.unit is None):
+    readings, targets = resolved.readings, resolved.targets
+    if not len(readings) or (readings.unit is None and readings.options.unit is None):
         return resolved, []
     unit = readings.unit if readings.unit is not None else Coded(np.zeros(len(readings), np.int64), [""])
     width = len(unit.names)
     kinds: dict[str | None, int] = {}  # signal types by their unit
-    kind = np.array([kinds.setdefault(target.unit, len(kinds)) for target in targets], np.int64)[places]
+    kind = np.array([kinds.setdefault(target.unit, len(kinds)) for target in targets], np.int64)[resolved.target]
     distinct, which = distinct_codes(kind * width + unit.codes, len(kinds) * width)
     wanted = list(kinds)
     symbols, refused = Coder(), dict[int, str]()
     named: list[str] = []
     exponents: list[int] = []
-    for place, pair in enumerate(distinct.tolist()):
-        text, symbol = unit.names[pair % width] or readings.how.unit or "", wanted[pair // width]
-        how = conversion(text, symbol) if text else Conversion()
-        if isinstance(how, str):
-            refused[place] = how
-        exponents.append(0 if isinstance(how, str) else how.exponent)
+    for number, pair in enumerate(distinct.tolist()):
+        text, symbol = unit.names[pair % width] or readings.options.unit or "", wanted[pair // width]
+        found = conversion(text, symbol) if text else Conversion()
+        if isinstance(found, str):
+            refused[number] = found
+        exponents.append(0 if isinstance(found, str) else found.exponent)
         named.append("" if not text else symbol or unit_symbol(text) or "")
     codes = symbols.encode(named).codes
     codes = codes[which] if len(codes) > 1 else np.broadcast_to(codes, len(readings))
     value = _converted(readings.value, exponents, which)
-    converted = attrs.evolve(readings, value=value, unit=Coded(codes, symbols.names))
+    converted = attrs.evolve(resolved, readings=attrs.evolve(readings, value=value, unit=Coded(codes, symbols.names)))
     if not refused:
-        return Resolved(converted, targets, places), []
+        return converted, []
     failing = np.isin(which, list(refused))
     rejects = [_reject(readings, row, "unit", refused[int(which[row])]) for row in np.flatnonzero(failing).tolist()]
-    return Resolved(converted.take(~failing), targets, places[~failing]), rejects
+    return converted.take(~failing), rejects
 
 
 def _converted(value: NDArray[np.float64], exponents: Sequence[int], which: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -328,9 +336,9 @@ def _converted(value: NDArray[np.float64], exponents: Sequence[int], which: NDAr
     return value
 
 
-def _reject(readings: Readings, row: int, column: str, reason: str) -> Reject:
+def _reject(readings: ParsedReadings, row: int, column: str, reason: str) -> Reject:
     held: Coded | None = getattr(readings, column)
-    text = held.text(row) if held is not None else (readings.how.unit or "") if column == "unit" else ""
+    text = held.text(row) if held is not None else (readings.options.unit or "") if column == "unit" else ""
     return Reject(readings.file, int(readings.rows[row]), readings.titles.get(column, column), text, reason)
 
 

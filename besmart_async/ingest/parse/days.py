@@ -1,8 +1,8 @@
 """Times of wide files: the day of a row and the slot of a column to UTC unix milliseconds.
 
-A slot that is a time on the clock is settled as any such time is (`times`). Slots that are counted tell how long the
-day has lasted, which is never doubtful, as long as the row has as many of them as the day: on a day when clocks are
-changed the last value must stand in the day's last slot, else the whole row is refused.
+A slot that is a local time is settled like any local time (`times`). Counted slots are the time elapsed since the day
+began, which is never ambiguous if the row has as many slots as the day: on a day with a clock change, the last value
+must be in the day's last slot, else the whole row is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NOT_A_DAY = "is not a date such as 2024-03-31"
 _NOT_TWICE = "has a value, though that hour does not come twice on {day:%Y-%m-%d} in {zone}"
 _WRONG_LENGTH = (
     "the day lasts {slots} periods of {minutes:g} min in {zone}, but this row's last value is in the {last}.; if its"
-    " columns are times on the clock, say wide.slots = 'clock'"
+    " columns are local times, say wide.slots = 'clock'"
 )
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 _ONE_DAY = timedelta(days=1)
@@ -32,7 +32,7 @@ _ONE_DAY = timedelta(days=1)
 
 @attrs.frozen
 class _Day:
-    """A day in a zone: its date, midnight on the clock as if it were in UTC, its first moment and its length."""
+    """A day in a zone: its date, local midnight as if it were in UTC, its first moment and its length."""
 
     date: datetime
     clock_ms: int
@@ -42,32 +42,31 @@ class _Day:
 
 @attrs.frozen(eq=False)
 class _Days:
-    """The days of a column: those that are one, why others are none, and which of them each value has."""
+    """The distinct days of a column, or why they are not days, and the index among them of each value's day."""
 
-    known: dict[int, _Day]
-    refused: dict[int, Problem]
-    places: NDArray[np.int64]
+    found: list[_Day | Problem]
+    index: NDArray[np.int64]
 
     def column(self, of: Callable[[_Day], Milliseconds]) -> NDArray[np.int64]:
-        """A number of each value's day; 0 for days that are none."""
-        every = range(len(self.known) + len(self.refused))
-        table = np.array([int(of(self.known[n])) if n in self.known else 0 for n in every], np.int64)
-        return table[self.places]
+        """A number of each value's day; 0 for invalid days."""
+        table = np.array([int(of(day)) if isinstance(day, _Day) else 0 for day in self.found], np.int64)
+        return table[self.index]
 
     def problems(self) -> dict[int, Problem]:
-        """The values whose day is none."""
-        if not self.refused:
+        """The problem of each value whose day is invalid."""
+        refused = {number: day for number, day in enumerate(self.found) if isinstance(day, Problem)}
+        if not refused:
             return {}
-        wrong = np.flatnonzero(np.isin(self.places, list(self.refused)))
-        return {row: self.refused[int(self.places[row])] for row in wrong.tolist()}
+        wrong = np.flatnonzero(np.isin(self.index, list(refused)))
+        return {row: refused[int(self.index[row])] for row in wrong.tolist()}
 
 
 class DayParser:
     """Parses the slots of days in one file.
 
     Args:
-        times: parses the same file's times on a clock.
-        written: how days are written, as for strptime; None for ISO 8601.
+        times: parses the local times of the same file.
+        written: format of days, as for strptime; None for ISO 8601.
     """
 
     def __init__(self, times: TimeParser, written: str | None = None) -> None:
@@ -86,11 +85,11 @@ class DayParser:
         """Return the moments, and why values have none; see `TimeParser.parse`.
 
         Args:
-            rows: the row each value stands in.
+            rows: row number of each value.
             column: days and slots.
-            absent: values that are missing: they do not count as the last of their row.
+            absent: missing values: they do not count as the last of their row.
             zones: the zone of each value.
-            series: tells which signal a value belongs to.
+            series: returns the signal of a value.
         """
         days = self._of(column.day, zones)
         elapsed = column.slots.kind == "elapsed"
@@ -113,7 +112,7 @@ class DayParser:
         series: SeriesOf,
         refused: dict[int, Problem],
     ) -> tuple[NDArray[Any], dict[int, Problem]]:
-        """Settle times on the clock: of titles that name their pass at once, of the others by the rule."""
+        """Settle local times: those whose titles name their pass at once, the others by the rule."""
         named = np.array(column.slots.passes, np.int64)[column.slot]
         plain = np.flatnonzero(named < 0)
         moments, problems = self._times.settle(
@@ -124,12 +123,13 @@ class DayParser:
         found = {int(plain[row]): _of_slot(problem) for row, problem in problems.items()}
         decided: dict[tuple[int, int], Milliseconds | Problem] = {}
         for row in np.flatnonzero(named >= 0).tolist():
-            day, slot = int(days.places[row]), int(column.slot[row])
-            if day in days.refused:
+            number, slot = int(days.index[row]), int(column.slot[row])
+            day = days.found[number]
+            if isinstance(day, Problem):
                 continue
-            if (day, slot) not in decided:
-                decided[day, slot] = self._in_pass(days.known[day], column, slot, zones.text(row) if zones else None)
-            moment = decided[day, slot]
+            if (number, slot) not in decided:
+                decided[number, slot] = self._in_pass(day, column, slot, zones.text(row) if zones else None)
+            moment = decided[number, slot]
             if isinstance(moment, Problem):
                 found[row] = moment
             else:
@@ -158,36 +158,33 @@ class DayParser:
         days: _Days,
         zones: Coded | None,
     ) -> dict[int, Problem]:
-        """Values of rows that do not fit their day."""
+        """The problem of each value whose row does not have as many slots as its day."""
         if not len(rows):
             return {}
         first = int(rows.min())
         last = np.full(int(rows.max()) - first + 1, -1, np.int64)
         present = np.flatnonzero(~absent)
-        last[rows[present] - first] = column.slot[present]  # slots ascend: the last one stays
+        last[rows[present] - first] = column.slot[present]  # slots ascend, so the last assignment wins
         reached = last[rows - first] + 1
         step = column.slots.step_ms
         slots = days.column(lambda day: day.length_ms // step)
-        # A day that is none has 0 slots here, and has its own problem already.
+        # An invalid day has 0 slots here, and has its own problem already.
         wrong = (slots > 0) & (reached > 0) & ((reached > slots) | ((slots != DAY_MS // step) & (reached != slots)))
         found: dict[int, Problem] = {}
         for row in np.flatnonzero(wrong).tolist():
             clock = self._times.clock(zones.text(row) if zones else None)
             zone = clock.zone if isinstance(clock, Clock) else ""
-            told = _WRONG_LENGTH.format(slots=slots[row], minutes=step / 60_000, zone=zone, last=reached[row])
-            found[row] = Problem(told)
+            reason = _WRONG_LENGTH.format(slots=slots[row], minutes=step / 60_000, zone=zone, last=reached[row])
+            found[row] = Problem(reason)
         return found
 
     def _of(self, days: Coded, zones: Coded | None) -> _Days:
         width = len(zones.names) if zones is not None else 1
         pairs = days.codes * width + (zones.codes if zones is not None else 0)
-        distinct, places = distinct_codes(pairs, len(days.names) * width)
+        distinct, index = distinct_codes(pairs, len(days.names) * width)
         zone_names = zones.names if zones is not None else [None]
-        found = [self._day(days.names[pair // width], zone_names[pair % width]) for pair in distinct.tolist()]
         return _Days(
-            {n: day for n, day in enumerate(found) if isinstance(day, _Day)},
-            {n: day for n, day in enumerate(found) if isinstance(day, Problem)},
-            places,
+            [self._day(days.names[pair // width], zone_names[pair % width]) for pair in distinct.tolist()], index
         )
 
     def _day(self, text: str, zone: str | None) -> _Day | Problem:
@@ -216,12 +213,12 @@ class DayParser:
 
 
 def _of_slot(problem: Problem) -> Problem:
-    """The time of a slot is at fault, not its day."""
+    """Blame the slot, not its day."""
     return attrs.evolve(problem, column="slot") if problem.column == "time" else problem
 
 
 def _first(date: datetime, clock: Clock) -> Milliseconds:
-    """The first moment of a day: midnight, the first of two, or when the clock was set forward over it."""
+    """The first moment of a day: midnight, the first of two, or the clock change that skipped it."""
     midnight = in_zone(date, clock.zone)
     if not isinstance(midnight, Local):
         return midnight
@@ -229,9 +226,9 @@ def _first(date: datetime, clock: Clock) -> Milliseconds:
 
 
 def _change(date: datetime, clock: Clock) -> Milliseconds:
-    """The moment at which midnight was skipped: the first minute after it that exists."""
+    """The moment at which midnight was skipped: the first minute after midnight that exists."""
     for minutes in range(1, 24 * 60):
         moment = in_zone(date + timedelta(minutes=minutes), clock.zone)
         if not isinstance(moment, Local):
             return moment
-    return 0  # pragma: no cover - no zone skips a whole day by its own midnight and has it again
+    return 0  # pragma: no cover - no zone skips a whole day

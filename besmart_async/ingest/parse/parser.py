@@ -1,7 +1,4 @@
-"""Values of readings: texts to doubles, in bulk.
-
-Chunks to readings: times, values and origins become numbers; rows that are none become rejects.
-"""
+"""Chunks to readings: times, values and origins become numbers; rows that hold no reading become rejects."""
 
 from __future__ import annotations
 
@@ -29,9 +26,9 @@ class Numbers:
     """The values of a column.
 
     Attributes:
-        values: doubles, shape (n,), 0 where a row has none.
-        problems: why rows have none, by their place.
-        absent: rows that hold nothing (a null, an empty text) or a text that was said to mean that.
+        values: doubles, shape (n,); 0 where a row has none.
+        problems: why rows have none, by index.
+        absent: rows that hold a null, an empty text, or a text that stands for a missing value.
     """
 
     values: NDArray[np.float64]
@@ -45,7 +42,7 @@ def parse_numbers(column: Column, *, decimal_comma: bool = False, missing: Colle
     Args:
         column: texts or numbers.
         decimal_comma: numbers are written `1,5`.
-        missing: texts that stand for a value that is missing, beside the empty one.
+        missing: texts that stand for a missing value, in addition to the empty text.
     """
     column = as_column(column)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type):
@@ -53,7 +50,7 @@ def parse_numbers(column: Column, *, decimal_comma: bool = False, missing: Colle
     absent = as_numpy(column.is_null()) if column.null_count else np.zeros(len(column), np.bool_)
     try:
         doubles = pc.cast(column, pa.float64())
-    except pa.ArrowInvalid:  # an integer that no double holds
+    except pa.ArrowInvalid:  # an integer that a double cannot hold exactly
         doubles = pc.cast(column, pa.float64(), safe=False)
     numbers = as_numpy(pc.fill_null(doubles, 0.0) if doubles.null_count else doubles)
     finite = np.isfinite(numbers)
@@ -80,7 +77,7 @@ def _of_texts(texts: Column, decimal_comma: bool, missing: Collection[str]) -> N
 
 
 def _pointed(texts: Column) -> Column:
-    """Turn decimal commas into points; a text that has a point already becomes no number."""
+    """Turn decimal commas into points; a text that already has a point is made invalid."""
     pointed = pc.replace_substring(texts, ",", ".")
     has_point = pc.match_substring(texts, ".")
     if pc.any(has_point).as_py():
@@ -89,7 +86,7 @@ def _pointed(texts: Column) -> Column:
 
 
 def _one_by_one(texts: Column, plain: Column, absent: NDArray[np.bool_]) -> Numbers:
-    """Cast the texts that are numbers beyond doubt, and look at the others alone."""
+    """Cast the texts that certainly are numbers, and parse the others one by one."""
     simple = as_numpy(pc.match_substring_regex(plain, r"^-?[0-9]{1,15}(\.[0-9]{1,17})?$"))
     values = np.zeros(len(texts), np.float64)
     values[simple] = as_numpy(pc.cast(plain.filter(pa.array(simple)), pa.float64()))
@@ -120,27 +117,27 @@ ORIGINS = {
     "estimated": ESTIMATED,
     "corrected": CORRECTED,
 }
-"""Names an origin column may use beside numbers; an empty field means measured."""
+"""Names that an origin column may use instead of numbers; an empty field means measured."""
 
 _MAX_ORIGIN_DIGITS = 9
 
 
 @attrs.frozen(kw_only=True)
-class Reading:
-    """How to read a file: what its texts mean.
+class ParseOptions:
+    """How to parse a file.
 
     Attributes:
-        time_zone: zone of times without an offset, where the row names none.
-        dst: what to make of local times that come twice or do not exist; None refuses them.
-        time_format: how times are written, as for strptime; None for ISO 8601 and unix milliseconds.
-        interval: which end of its period a reading's time is. What is written is the start; readings of registers,
-            which are no periods, stay as they are.
-        resolution_ms: length of a period, for times that are ends; wide files tell it by their columns.
+        time_zone: zone of times without an offset, if the row names none.
+        dst: what to do with local times that come twice or do not exist; None refuses them.
+        time_format: format of times, as for strptime; None for ISO 8601 and unix milliseconds.
+        interval: which end of its period the time of a reading is. The service gets the start; readings of registers,
+            which have no period, keep their time.
+        resolution_ms: length of a period, for times that are ends; the columns of a wide file say it.
         decimal_comma: values are written `1,5`.
-        missing: texts that stand for a value that is missing: such readings are left out, not rejected.
-        unit: unit of values where the row names none.
+        missing: texts that stand for a missing value: such readings are left out, not rejected.
+        unit: unit of values if the row names none.
         origins: the file's own names of origins.
-        signals: the file's own names of signal types: OBIS code, symbol or id by name.
+        signals: the file's own names of signal types, with the OBIS code, symbol or id of each.
         ignored: names of signal types whose readings are left out.
     """
 
@@ -156,24 +153,37 @@ class Reading:
     signals: Mapping[str, str] = attrs.field(factory=dict[str, str])
     ignored: frozenset[str] = frozenset()
 
+    def __repr__(self) -> str:
+        """The fields, with the former name of the class.
+
+        `besmart ingest` digests this text into the scope of its checkpoints: with another text it would not find what
+        earlier versions have sent, and send it again.
+        """
+        values = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self)))
+        return f"Reading({values})"
+
+
+Reading = ParseOptions
+"""The former name of `ParseOptions`."""
+
 
 @attrs.frozen(eq=False)
-class Readings:
-    """Readings of a file, not yet mapped to signals; columns of one length.
+class ParsedReadings:
+    """Readings of a file, not yet mapped to signals: columns of equal length.
 
     Attributes:
         file: the file's name.
         rows: row numbers.
-        meter: names of the meters.
-        signal: names of the signal types; None where the file has no such column.
+        meter: meter names.
+        signal: names of signal types; None without such a column.
         time: UTC unix milliseconds.
         value: doubles.
         origin: origins.
         unit: unit symbols as written; None without such a column.
         zone: time zones as written; None without such a column.
-        titles: what the file calls each column.
-        how: how the file was read.
-        length_ms: length of the periods that end at `time`; 0 where `time` is their start.
+        titles: the file's own column titles, by role.
+        options: how the file was parsed.
+        length_ms: length of the periods that end at `time`; 0 if `time` is their start.
     """
 
     file: str
@@ -186,7 +196,7 @@ class Readings:
     unit: Coded | None
     zone: Coded | None
     titles: dict[str, str]
-    how: Reading = attrs.field(factory=Reading)
+    options: ParseOptions = attrs.field(factory=ParseOptions)
     length_ms: int = 0
 
     def __len__(self) -> int:
@@ -194,16 +204,16 @@ class Readings:
 
     @property
     def width(self) -> int:
-        """How many signal types a meter may have."""
+        """The number of signal types that a meter may have."""
         return len(self.signal.names) if self.signal is not None else 1
 
     @property
     def pairs(self) -> NDArray[np.int64]:
-        """The meter and signal type of each reading as one number: `width` times the meter's code, and the type's."""
+        """Meter and signal type of each reading as one number: `width` times the meter's code plus the type's."""
         return self.meter.codes * self.width + self.signal.codes if self.signal is not None else self.meter.codes
 
-    def take(self, rows: NDArray[Any]) -> Readings:
-        """The readings at these places (a mask or numbers)."""
+    def take(self, rows: NDArray[Any]) -> ParsedReadings:
+        """The readings at these rows (a mask or indexes)."""
         return attrs.evolve(
             self,
             rows=self.rows[rows],
@@ -218,24 +228,24 @@ class Readings:
 
 
 class Parser:
-    """Parses the chunks of one file, in their order."""
+    """Parses the chunks of one file, in order."""
 
-    def __init__(self, how: Reading) -> None:
-        self._how = how
-        self._times = TimeParser(how.time_zone, how.dst, how.time_format)
-        self._days = DayParser(self._times, how.time_format)
-        self._origins = ORIGINS | {name.casefold(): origin for name, origin in how.origins.items()}
+    def __init__(self, options: ParseOptions) -> None:
+        self._options = options
+        self._times = TimeParser(options.time_zone, options.dst, options.time_format)
+        self._days = DayParser(self._times, options.time_format)
+        self._origins = ORIGINS | {name.casefold(): origin for name, origin in options.origins.items()}
 
-    def parse(self, chunk: Chunk) -> tuple[Readings, list[Reject]]:
-        """Return the readings of a chunk, and the rows that hold none with the first reason of each.
+    def parse(self, chunk: Chunk) -> tuple[ParsedReadings, list[Reject]]:
+        """Return the readings of a chunk, and for each row without a reading a reject with the first reason.
 
-        Missing values of wide files, values that `Reading.missing` names, and ignored signals are in neither.
+        Missing values of wide files, values in `ParseOptions.missing`, and ignored signals are in neither.
         """
-        numbers = parse_numbers(chunk.value, decimal_comma=self._how.decimal_comma, missing=self._how.missing)
+        numbers = parse_numbers(chunk.value, decimal_comma=self._options.decimal_comma, missing=self._options.missing)
         time, time_problems = self._parse_times(chunk, numbers.absent)
         origin, bad_origins = self._parse_origins(chunk)
         left_out = self._left_out(chunk, numbers.absent)
-        readings = Readings(
+        readings = ParsedReadings(
             chunk.file,
             chunk.rows,
             chunk.meter,
@@ -246,22 +256,19 @@ class Parser:
             chunk.unit,
             chunk.zone,
             chunk.titles,
-            self._how,
+            self._options,
             self._length_ms(chunk),
         )
-        problems: dict[int, tuple[str, str]] = {}
-        if (nameless := chunk.meter.code("")) >= 0:
-            for row in np.flatnonzero(chunk.meter.codes == nameless).tolist():
-                problems[row] = "meter", "is empty"
-        for row, problem in time_problems.items():
-            problems.setdefault(row, (problem.column, problem.reason))
-        for row, reason in numbers.problems.items():
-            problems.setdefault(row, ("value", reason))
-        for row in np.flatnonzero(numbers.absent & ~left_out).tolist():
-            problems.setdefault(row, ("value", "is empty"))
-        for row in bad_origins:
-            names = ", ".join(filter(None, self._origins))
-            problems.setdefault(row, ("origin", f"is no origin; give a number or one of {names}"))
+        nameless = chunk.meter.code("")
+        names = ", ".join(filter(None, self._origins))
+        problems: dict[int, tuple[str, str]] = {  # of several problems of a row, the last one here is reported
+            **dict.fromkeys(bad_origins, ("origin", f"is no origin; give a number or one of {names}")),
+            **dict.fromkeys(np.flatnonzero(numbers.absent & ~left_out).tolist(), ("value", "is empty")),
+            **{row: ("value", reason) for row, reason in numbers.problems.items()},
+            **{row: (problem.column, problem.reason) for row, problem in time_problems.items()},
+        }
+        if nameless >= 0:
+            problems |= dict.fromkeys(np.flatnonzero(chunk.meter.codes == nameless).tolist(), ("meter", "is empty"))
         if not problems and not left_out.any():
             return readings, []
         good = ~left_out
@@ -276,13 +283,13 @@ class Parser:
         return self._times.parse(chunk.time, chunk.zone, series)
 
     def _length_ms(self, chunk: Chunk) -> int:
-        if self._how.interval == "start":
+        if self._options.interval == "start":
             return 0
         if not isinstance(chunk.time, DaySlots):
-            return self._how.resolution_ms or 0
+            return self._options.resolution_ms or 0
         if chunk.time.slots.kind == "elapsed":  # the number of a period is its own start
             return 0
-        return self._how.resolution_ms or chunk.time.slots.step_ms
+        return self._options.resolution_ms or chunk.time.slots.step_ms
 
     def _left_out(self, chunk: Chunk, absent: NDArray[np.bool_]) -> NDArray[np.bool_]:
         if isinstance(chunk.time, DaySlots):
@@ -290,9 +297,9 @@ class Parser:
         else:
             left_out = np.zeros(len(chunk), np.bool_)
             for row in np.flatnonzero(absent).tolist():
-                left_out[row] = chunk.text("value", row).strip() in self._how.missing
-        if self._how.ignored and chunk.signal is not None:
-            codes = [code for code, name in enumerate(chunk.signal.names) if name in self._how.ignored]
+                left_out[row] = chunk.text("value", row).strip() in self._options.missing
+        if self._options.ignored and chunk.signal is not None:
+            codes = [code for code, name in enumerate(chunk.signal.names) if name in self._options.ignored]
             left_out |= np.isin(chunk.signal.codes, codes)
         return left_out
 

@@ -1,20 +1,20 @@
-"""Time texts of a fixed width to numbers, many at a time: their characters are a matrix of bytes.
+"""Times of readings: texts, timestamps and numbers to UTC unix milliseconds, in bulk.
 
-What does not fit a pattern exactly is left to whoever parses single texts, and says what is wrong with them.
+Rules. A time with an offset (or `Z`) is a moment. Digits alone are unix milliseconds. A time without an offset is a
+local time: it needs a time zone, from the row or for the whole run. When the clock is set back, an hour repeats; when
+it is set forward, an hour does not exist. Such a time is refused unless a rule is given: "earlier" and "later" choose
+that one of the two possible moments; "infer" takes the first occurrence of a repeated time as the earlier moment and
+the second as the later one, per file and signal, in the order of rows, and refuses times that do not exist. "standard"
+says that the clock is never set forward: all times are winter time.
 
-Times of readings: texts and timestamps to UTC unix milliseconds, in bulk.
-
-Rules. A time with an offset (or `Z`) is a moment. Digits alone are unix milliseconds. A time without an offset was read
-from a clock, and nobody can tell which: it needs a time zone, from the row or for the whole run. Where the clock is set
-back an hour of it comes twice, and where it is set forward an hour does not exist. Such a time is refused unless a rule
-for it is given: "earlier" and "later" take that one of the two possible moments; "infer" takes the first occurrence of
-a time that comes twice as the earlier moment and the second as the later one, per file and signal, in the order of
-rows, and refuses what does not exist. "standard" says that the clock is never set forward: all times are winter time.
+arrow parses most texts. A text that it cannot parse, or would parse less strictly than `parse_time`, is left to that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+import re
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -41,79 +41,74 @@ from besmart_async.ingest.parse.zones import (
 from besmart_async.ingest.sources.columns import Coded, Column, as_column, as_numpy, as_texts, pa, pc
 from besmart_async.models.times import MAX_MS, MIN_MS
 
-_ZERO = ord("0")
-_WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
-_MONTH_DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
-_MILLISECONDS = 13
-"""Digits of unix milliseconds from 2001 to 2286."""
+_CACHED_TEXTS = 500_000
+_TWICE = "comes twice in {zone}, when the clock is set back; add the offset or say --dst earlier, later or infer"
+_NEVER = "does not exist in {zone}, where the clock is set forward; add the offset or say --dst earlier or later"
+_THRICE = "a third {zone} reading of an hour that comes twice; add the offset"
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+_DIGITS = {
+    "Y": "[0-9]{4}",
+    "m": "[01][0-9]",
+    "d": "[0-3][0-9]",
+    "H": "[0-2][0-9]",
+    "M": "[0-5][0-9]",
+    "S": "[0-5][0-9]",
+}
+"""Texts of strptime directives that have a fixed width."""
+_ISO = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}(?::[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?)?"
+_ISO_SHAPES = {False: f"^{_ISO}$", True: f"^{_ISO}(?:Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)$"}
+"""ISO 8601 as arrow reads it, without and with an offset."""
+_UNIX = "^[1-9][0-9]{12}$"
+"""Unix milliseconds from 2001 to 2286."""
+_SMALLEST_PART = 64
+"""Texts that are no longer halved to find the one that arrow cannot parse."""
+
+SeriesOf = Callable[[int], Hashable]
+"""Returns the signal of a row, in any form."""
 
 
 @attrs.frozen
-class Pattern:
-    """Where the parts of a time text are.
+class TimeShape:
+    """A strptime format whose texts all have the same width.
 
     Attributes:
-        width: its length in bytes.
-        parts: (position, digits) of year, month and so on, by their strptime letter; "f" is a fraction of a second.
-        literals: (position, allowed bytes) of the characters between.
-        zone: position of an offset such as `+01:00`; -1 for a `Z`, which is a literal; None for a time on a clock.
+        written: the format.
+        regex: matches its texts.
+        day: position of the day of the month.
     """
 
-    width: int
-    parts: Mapping[str, tuple[int, int]]
-    literals: tuple[tuple[int, bytes], ...]
-    zone: int | None = None
+    written: str
+    regex: str
+    day: int
 
-
-def pattern_of(written: str) -> Pattern | None:
-    """Return the pattern of a strptime format; None if its texts differ in width."""
-    parts: dict[str, tuple[int, int]] = {}
-    literals: list[tuple[int, bytes]] = []
-    place = 0
-    letters = iter(written)
-    for letter in letters:
-        if letter != "%":
-            if not letter.isascii():
+    @classmethod
+    def of(cls, written: str) -> TimeShape | None:
+        """Return the shape of a format; None if its texts differ in width, or have no date."""
+        regex, width, positions = "", 0, dict[str, int]()
+        letters = iter(written)
+        for letter in letters:
+            if letter != "%":
+                if not letter.isascii():
+                    return None
+                regex, width = regex + re.escape(letter), width + 1
+                continue
+            directive = next(letters, "")
+            if directive not in _DIGITS or directive in positions:
                 return None
-            literals.append((place, letter.encode()))
-            place += 1
-            continue
-        directive = next(letters, "")
-        if directive not in _WIDTHS or directive in parts:
-            return None
-        parts[directive] = place, _WIDTHS[directive]
-        place += _WIDTHS[directive]
-    return Pattern(place, parts, tuple(literals)) if {"Y", "m", "d"} <= parts.keys() else None
-
-
-def _iso_patterns() -> dict[int, Pattern]:
-    found: dict[int, Pattern] = {}
-    for clock, fraction in (("%H:%M", 0), ("%H:%M:%S", 0), ("%H:%M:%S", 3), ("%H:%M:%S", 6)):
-        plain = pattern_of(f"%Y-%m-%dT{clock}")
-        if plain is None:  # pragma: no cover - the formats above have a fixed width
-            continue
-        parts, width = dict(plain.parts), plain.width
-        literals = tuple((place, b"T " if text == b"T" else text) for place, text in plain.literals)
-        if fraction:
-            literals, parts["f"], width = (*literals, (width, b".,")), (width + 1, fraction), width + 1 + fraction
-        found[width] = Pattern(width, parts, literals)
-        found[width + 1] = Pattern(width + 1, parts, (*literals, (width, b"Z")), -1)
-        found[width + 6] = Pattern(width + 6, parts, (*literals, (width, b"+-"), (width + 3, b":")), width)
-    return found
-
-
-ISO = _iso_patterns()
-"""ISO 8601 to the minute, second, millisecond or microsecond, plain or with an offset, by their width."""
+            positions[directive] = width
+            regex, width = regex + _DIGITS[directive], width + (4 if directive == "Y" else 2)
+        return cls(written, f"^{regex}$", positions["d"]) if {"Y", "m", "d"} <= positions.keys() else None
 
 
 @attrs.frozen(eq=False)
-class Stamps:
-    """What could be read of a column of texts.
+class ParsedTexts:
+    """What arrow could parse of a column of texts.
 
     Attributes:
-        ms: unix milliseconds where the text has an offset, else milliseconds of the clock, as if it were in UTC.
-        known: whether the text was read.
-        moment: whether it has an offset.
+        ms: unix milliseconds of a text with an offset; else the local time in milliseconds, as if it were in UTC.
+        known: whether the text was parsed.
+        moment: whether it has an offset, or is unix milliseconds.
     """
 
     ms: NDArray[np.int64]
@@ -121,126 +116,92 @@ class Stamps:
     moment: NDArray[np.bool_]
 
 
-def read_stamps(texts: Column, patterns: Mapping[int, Pattern], *, unix: bool) -> Stamps:
-    """Read a column of texts.
+def parse_texts(texts: Column, written: str | None = None) -> ParsedTexts:
+    """Parse a column of texts.
 
     Args:
         texts: arrow texts without nulls.
-        patterns: by their width.
-        unix: whether 13 digits are unix milliseconds.
+        written: a strptime format; None for ISO 8601 and unix milliseconds.
     """
     rows = len(texts)
-    stamps = Stamps(np.zeros(rows, np.int64), np.zeros(rows, np.bool_), np.zeros(rows, np.bool_))
+    parsed = ParsedTexts(np.zeros(rows, np.int64), np.zeros(rows, np.bool_), np.zeros(rows, np.bool_))
     if not rows:
-        return stamps
-    _, offsets, data = texts.buffers()
-    bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + rows + 1]
-    content = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-    widths = np.diff(bounds)
-    for width in np.flatnonzero(np.bincount(np.minimum(widths, 64))).tolist():
-        pattern = patterns.get(width)
-        if pattern is None and not (unix and width == _MILLISECONDS):
+        return parsed
+    if written is not None:
+        shape = TimeShape.of(written)
+        if shape is not None:
+            _fill(parsed, texts, shape.regex, partial(_strptime, shape=shape), moment=False)
+        return parsed
+    for moment in (False, True):
+        try:
+            us = _cast(texts, moment=moment)
+        except pa.ArrowInvalid:
             continue
-        chosen: Any = slice(None)
-        if (widths == width).all():
-            if pattern is not None and pattern is ISO.get(width) and (ms := _by_arrow(texts, pattern)) is not None:
-                return Stamps(ms, (ms >= MIN_MS) & (ms <= MAX_MS), np.full(rows, pattern.zone is not None))
-            matrix = content[bounds[0] : bounds[-1]].reshape(rows, width)
-        else:
-            chosen = np.flatnonzero(widths == width)
-            matrix = content[bounds[chosen][:, None] + np.arange(width)]
-        ms, good = _instants(matrix, pattern) if pattern else _digits(matrix)
-        stamps.ms[chosen] = ms
-        stamps.known[chosen] = good
-        stamps.moment[chosen] = pattern is None or pattern.zone is not None
-    return stamps
+        ms, known = _in_ms(us)
+        return ParsedTexts(ms, known, np.full(rows, moment))
+    for moment, regex in _ISO_SHAPES.items():
+        _fill(parsed, texts, regex, partial(_iso, moment=moment), moment=moment)
+    _fill(parsed, texts, _UNIX, _unix, moment=True)
+    return parsed
 
 
-def _by_arrow(texts: Column, pattern: Pattern) -> NDArray[np.int64] | None:
-    """Let arrow read texts of a width that ISO 8601 has; None if one of them is not what it would write so.
+def _fill(
+    parsed: ParsedTexts,
+    texts: Column,
+    regex: str,
+    parse: Callable[[Column], tuple[NDArray[np.int64], NDArray[np.bool_]]],
+    *,
+    moment: bool,
+) -> None:
+    """Parse the texts that match a regular expression."""
+    matches = pc.match_substring_regex(texts, regex)
+    rows = np.flatnonzero(as_numpy(matches))
+    if len(rows):
+        parsed.ms[rows], parsed.known[rows] = parse(texts if len(rows) == len(texts) else texts.filter(matches))
+        parsed.moment[rows] = moment
 
-    It knows less than we do (no decimal comma, no microseconds), and takes a third of the time for what it knows.
-    """
+
+def _cast(texts: Column, *, moment: bool) -> NDArray[np.int64]:
+    return as_numpy(pc.cast(texts, pa.timestamp("us", "UTC" if moment else None)).cast(pa.int64()))
+
+
+def _iso(texts: Column, *, moment: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Parse ISO 8601. A cast refuses a whole column for one date that does not exist: halve it to find that."""
     try:
-        moments = pc.cast(texts, pa.timestamp("ms", None if pattern.zone is None else "UTC"))
+        return _in_ms(_cast(texts, moment=moment))
     except pa.ArrowInvalid:
-        return None
-    return as_numpy(moments.cast(pa.int64()))
+        rows = len(texts)
+    if rows <= _SMALLEST_PART:
+        return np.zeros(rows, np.int64), np.zeros(rows, np.bool_)
+    halves = [_iso(texts.slice(start, rows // 2 + 1), moment=moment) for start in (0, rows // 2 + 1)]
+    return np.concatenate([ms for ms, _ in halves]), np.concatenate([known for _, known in halves])
 
 
-def _digits(matrix: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    digits = matrix - _ZERO
-    powers = 10 ** np.arange(matrix.shape[1] - 1, -1, -1, dtype=np.int64)
-    # A leading zero makes them no number that anybody would take for milliseconds: left to the single texts.
-    return digits @ powers, (digits < 10).all(axis=1) & (digits[:, 0] > 0)
+def _unix(texts: Column) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    return as_numpy(pc.cast(texts, pa.int64())), np.ones(len(texts), np.bool_)
 
 
-def _instants(matrix: NDArray[np.uint8], pattern: Pattern) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    columns = np.ascontiguousarray(matrix.T)
-    good = np.ones(len(matrix), np.bool_)
-
-    def number(place: int, width: int) -> NDArray[np.int32]:
-        total = np.zeros(len(matrix), np.int32)
-        for column in columns[place : place + width]:
-            digit = column - _ZERO  # wraps round below "0": above 9 like anything else that is no digit
-            np.logical_and(good, digit < 10, out=good)
-            total = total * 10 + digit
-        return total
-
-    for place, allowed in pattern.literals:
-        matches = columns[place] == allowed[0]
-        for other in allowed[1:]:
-            matches |= columns[place] == other
-        good &= matches
-    year, month, day = (number(*pattern.parts[letter]) for letter in "Ymd")
-    hour, minute, second = (
-        number(*pattern.parts[letter]) if letter in pattern.parts else np.zeros(1, np.int32) for letter in "HMS"
-    )
-    good &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (hour < 24) & (minute < 60) & (second < 60)
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    good &= day <= _MONTH_DAYS[np.minimum(month, 12)] - ((month == 2) & ~leap)
-    ms = _days(year, month, day) * 86_400_000 + (hour * 3_600 + minute * 60 + second).astype(np.int64) * 1000
-    if "f" in pattern.parts:
-        place, width = pattern.parts["f"]
-        fraction = number(place, width)
-        if width == 6:
-            good &= fraction % 1000 == 0  # what is finer is left to the single texts
-            fraction = fraction // 1000
-        ms += fraction
-    if pattern.zone is not None and pattern.zone >= 0:
-        hours, minutes = number(pattern.zone + 1, 2), number(pattern.zone + 4, 2)
-        good &= (hours < 24) & (minutes < 60)
-        ms -= np.where(columns[pattern.zone] == ord("-"), -1, 1) * (hours * 60 + minutes).astype(np.int64) * 60_000
-    good &= (ms >= MIN_MS) & (ms <= MAX_MS)
-    return ms, good
+def _in_ms(us: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    ms = us // 1000
+    return ms, (ms * 1000 == us) & (ms >= MIN_MS) & (ms <= MAX_MS)
 
 
-def _days(year: NDArray[np.int32], month: NDArray[np.int32], day: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Days since 1970-01-01, of years that begin in March: the leap day is then the last of its year."""
-    shifted = year - (month <= 2)
-    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    days: NDArray[np.int64] = shifted.astype(np.int64) * 365 + shifted // 4 - shifted // 100 + shifted // 400
-    return days + day_of_year - 719_468
-
-
-_CACHED_TEXTS = 500_000
-_TWICE = "comes twice in {zone}, when the clock is set back; add the offset or say --dst earlier, later or infer"
-_NEVER = "does not exist in {zone}, where the clock is set forward; add the offset or say --dst earlier or later"
-_THRICE = "a third {zone} reading of an hour that comes twice; add the offset"
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-
-
-SeriesOf = Callable[[int], Hashable]
-"""Tells which signal a row belongs to."""
+def _strptime(texts: Column, shape: TimeShape) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Parse texts of a fixed width. arrow moves the 30th of February into March, which the day then shows."""
+    found = pc.strptime(texts, shape.written, "s", error_is_null=True)
+    day = pc.cast(pc.utf8_slice_codeunits(texts, shape.day, shape.day + 2), pa.int64())
+    ms = as_numpy(pc.fill_null(found.cast(pa.int64()), 0)) * 1000
+    known = as_numpy(pc.fill_null(pc.equal(pc.day(found), day), False))
+    return ms, known & (ms >= MIN_MS) & (ms <= MAX_MS)
 
 
 class TimeParser:
-    """Parses the time columns of one file; remembers the repeated hours it has seen.
+    """Parses the time columns of one file; counts the repeated times that it has seen.
 
     Args:
         default_zone: zone of times that have neither an offset nor a zone in their row.
-        rule: what to make of times that come twice or do not exist; None to refuse them.
-        written: how times are written, as for strptime; None for ISO 8601 and unix milliseconds.
+        rule: what to do with repeated and missing local times; None to refuse them.
+        written: format of times, as for strptime; None for ISO 8601 and unix milliseconds.
     """
 
     def __init__(
@@ -249,14 +210,12 @@ class TimeParser:
         self._default = default_zone
         self._rule: DstRule | None = rule
         self._written = written
-        own = pattern_of(written) if written else None
-        self._patterns: dict[int, Pattern] = ({own.width: own} if own else {}) if written else ISO
         self._clocks: dict[str | None, Clock | Problem] = {}
         self._caches: dict[str | None, dict[str, Milliseconds | Local | Problem]] = {}
         self._seen: dict[tuple[Hashable, int | float], int] = {}
 
     def clock(self, zone: str | None) -> Clock | Problem:
-        """The clock of a zone, of the default one for an empty name; or why there is none."""
+        """Return the clock of a zone, for an empty name that of the default zone; or why there is none."""
         found = self._clocks.get(zone)
         if found is None:
             found = self._clocks[zone] = self._new_clock(zone or self._default)
@@ -267,12 +226,12 @@ class TimeParser:
 
         Args:
             column: texts, timestamps or numbers.
-            zones: the zone of each row; empty for none.
-            series: tells which signal a row belongs to; asked only for rows in a repeated hour.
+            zones: the zone of each row; an empty text for none.
+            series: returns the signal of a row; called only for rows in a repeated hour.
 
         Returns:
             UTC unix milliseconds, shape (n,), int64 (float64 if any has a fraction), 0 where a row has none; and the
-            problem of each such row, by its place in the column.
+            problem of each such row, by its index in the column.
         """
         column = as_column(column)
         kind = column.type
@@ -285,19 +244,19 @@ class TimeParser:
     def settle(
         self, clock_ms: NDArray[np.int64], zones: Coded | None, series: SeriesOf
     ) -> tuple[NDArray[Any], dict[int, Problem]]:
-        """Return the moments of times on a clock, given as its milliseconds as if it were in UTC; see `parse`."""
-        moments, problems, doubtful = self._moments(clock_ms, zones)
-        decided, refused = self.decide(doubtful, zones, series)
+        """Return the moments of local times, given in milliseconds as if they were in UTC; see `parse`."""
+        moments, problems, ambiguous = self._moments(clock_ms, zones)
+        decided, refused = self._decide(ambiguous, zones, series)
         return _placed(moments, decided, problems | refused)
 
-    def decide(
-        self, doubtful: dict[int, Local], zones: Coded | None, series: SeriesOf
+    def _decide(
+        self, ambiguous: dict[int, Local], zones: Coded | None, series: SeriesOf
     ) -> tuple[dict[int, Milliseconds], dict[int, Problem]]:
         """Choose one of two moments by the rule, in the order of rows."""
         decided: dict[int, Milliseconds] = {}
         problems: dict[int, Problem] = {}
-        for row in sorted(doubtful):
-            found = self._decided(doubtful[row], (zones.text(row) if zones else "") or self._default, series(row))
+        for row in sorted(ambiguous):
+            found = self._decided(ambiguous[row], (zones.text(row) if zones else "") or self._default, series(row))
             if isinstance(found, Problem):
                 problems[row] = found
             else:
@@ -309,45 +268,44 @@ class TimeParser:
     ) -> tuple[NDArray[np.int64], dict[int, Problem], dict[int, Local]]:
         moments = np.zeros(len(clock_ms), np.int64)
         problems: dict[int, Problem] = {}
-        doubtful: dict[int, Local] = {}
+        ambiguous: dict[int, Local] = {}
         for name, rows in _by_zone(zones, len(clock_ms)):
             clock = self.clock(name)
             if isinstance(clock, Problem):
                 problems |= dict.fromkeys(np.arange(len(clock_ms))[rows].tolist(), clock)
                 continue
-            found, settled = clock.moments(clock_ms[rows])
-            moments[rows] = found
+            moments[rows], settled = clock.moments(clock_ms[rows])
             for row in np.arange(len(clock_ms))[rows][~settled].tolist():
                 one = _one(int(clock_ms[row]), clock)
                 if isinstance(one, Local):
-                    doubtful[row] = one
+                    ambiguous[row] = one
                 elif isinstance(one, Problem):
                     problems[row] = one
                 else:
                     moments[row] = one
-        return moments, problems, doubtful
+        return moments, problems, ambiguous
 
     def _texts(self, texts: Column, zones: Coded | None, series: SeriesOf) -> tuple[NDArray[Any], dict[int, Problem]]:
-        stamps = read_stamps(texts, self._patterns, unix=self._written is None)
-        moments, problems = stamps.ms, dict[int, Problem]()
+        parsed = parse_texts(texts, self._written)
+        moments, problems = parsed.ms, dict[int, Problem]()
         decided: dict[int, Milliseconds] = {}
-        doubtful: dict[int, Local] = {}
-        clock_rows = np.flatnonzero(stamps.known & ~stamps.moment)
+        ambiguous: dict[int, Local] = {}
+        clock_rows = np.flatnonzero(parsed.known & ~parsed.moment)
         if len(clock_rows):
             found, wrong, open_ = self._moments(moments[clock_rows], zones.take(clock_rows) if zones else None)
             moments = moments.copy()
             moments[clock_rows] = found
             problems |= {int(clock_rows[row]): problem for row, problem in wrong.items()}
-            doubtful |= {int(clock_rows[row]): local for row, local in open_.items()}
-        for row in np.flatnonzero(~stamps.known).tolist():
+            ambiguous |= {int(clock_rows[row]): local for row, local in open_.items()}
+        for row in np.flatnonzero(~parsed.known).tolist():
             one = self._cache((zones.text(row) if zones else "") or self._default)[texts[row].as_py()]
             if isinstance(one, Local):
-                doubtful[row] = one
+                ambiguous[row] = one
             elif isinstance(one, Problem):
                 problems[row] = one
             else:
                 decided[row] = one
-        chosen, refused = self.decide(doubtful, zones, series)
+        chosen, refused = self._decide(ambiguous, zones, series)
         return _placed(moments, decided | chosen, problems | refused)
 
     def _timestamps(
@@ -383,7 +341,7 @@ class TimeParser:
     def _cache(self, zone: str | None) -> dict[str, Milliseconds | Local | Problem]:
         cache = self._caches.get(zone)
         if cache is None or len(cache) > _CACHED_TEXTS:
-            cache = self._caches[zone] = _Moments(zone, self._written, standard=self._rule == "standard")
+            cache = self._caches[zone] = _TextCache(zone, self._written, standard=self._rule == "standard")
         return cache
 
     def _decided(self, local: Local, zone: str | None, series: Hashable) -> Milliseconds | Problem:
@@ -399,16 +357,15 @@ class TimeParser:
         return local.earlier if seen == 1 else local.later if seen == 2 else Problem(_THRICE.format(zone=zone))
 
 
-class _Moments(dict[str, Milliseconds | Local | Problem]):
-    """Texts of one zone and what they mean; a missing text is parsed once."""
+class _TextCache(dict[str, Milliseconds | Local | Problem]):
+    """Texts of one zone and their meaning; a missing text is parsed once."""
 
     def __init__(self, zone: str | None, written: str | None, *, standard: bool) -> None:
         super().__init__()
-        self._how: tuple[str | None, str | None, bool] = zone, written, standard
+        self._zone, self._written, self._standard = zone, written, standard
 
     def __missing__(self, text: str) -> Milliseconds | Local | Problem:
-        zone, written, standard = self._how
-        self[text] = found = parse_time(text, zone, written, standard=standard)
+        self[text] = found = parse_time(text, self._zone, self._written, standard=self._standard)
         return found
 
 

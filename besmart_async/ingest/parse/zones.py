@@ -1,7 +1,4 @@
-"""Time zones, and the two moments that a time on a clock can mean when the clock is changed.
-
-Single texts of times: what one means, or what is wrong with it.
-"""
+"""Time zones, and single time texts: the moment that a local time means, or the two when the clock changes."""
 
 from __future__ import annotations
 
@@ -18,31 +15,31 @@ from numpy.typing import NDArray
 from besmart_async.models.times import EPOCH, MAX_MS, MIN_MS
 
 DstRule = Literal["earlier", "later", "infer", "standard"]
-"""What to make of local times that come twice or do not exist (see `times`)."""
+"""What to do with local times that come twice or do not exist (see `times`)."""
 
 Milliseconds = int | float
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 _MOST_SPANS = 4_000_000
-"""Days (all there are) or hours (456 years) that a table of offsets covers; beyond that times are looked at alone."""
+"""Days (all) or hours (456 years) that a table of offsets covers; times beyond that are settled one by one."""
 _UNSETTLED = np.iinfo(np.int64).min
 _MILLISECOND = timedelta(milliseconds=1)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 
 
 class UnknownZoneError(ValueError):
-    """A name that no time zone has."""
+    """There is no time zone of that name."""
 
 
 @attrs.frozen
 class Local:
-    """A time that depends on its zone's rule: it comes twice there (`twice`), or never.
+    """A local time that a clock change makes ambiguous.
 
     Attributes:
-        earlier: the earlier of the two moments it can mean, UTC unix milliseconds.
+        earlier: the earlier of the two moments that it can mean, UTC unix milliseconds.
         later: the later one.
-        twice: it comes twice; else it does not exist.
+        twice: the time comes twice; otherwise it does not exist.
     """
 
     earlier: Milliseconds
@@ -56,17 +53,17 @@ def zone_of(name: str, *, standard: bool = False) -> tzinfo:
 
     Args:
         name: the name.
-        standard: the zone's winter time all the year round.
+        standard: winter time all year round.
 
     Raises:
-        UnknownZoneError: there is none of that name.
+        UnknownZoneError: there is no zone of that name.
     """
     fixed = _fixed(name)
     if fixed is not None:
         return fixed
     try:
         found = UTC if name in ("UTC", "Z") else ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # not found, a folder of zones, or no relative path
+    except (ValueError, OSError, KeyError):  # not found, a folder of zones, or an absolute path
         raise UnknownZoneError(f"{name!r} is no time zone; give an IANA name such as Europe/Warsaw") from None
     return WinterTime(found) if standard else found
 
@@ -100,7 +97,7 @@ class WinterTime(tzinfo):
         return offset
 
     def dst(self, moment: datetime | None, /) -> timedelta | None:
-        """None ever."""
+        """Always zero."""
         return timedelta(0)
 
     def tzname(self, moment: datetime | None, /) -> str | None:
@@ -109,25 +106,25 @@ class WinterTime(tzinfo):
 
 
 def in_zone(clock: datetime, zone: tzinfo) -> Milliseconds | Local:
-    """Return the moment of a time on a clock, or the two it can mean.
+    """Return the moment of a local time, or the two that it can mean.
 
     Raises:
-        OverflowError: it is outside the years 1 to 9999.
+        OverflowError: the moment is outside the years 1 to 9999.
     """
     before, after = clock.replace(tzinfo=zone), clock.replace(tzinfo=zone, fold=1)
     first, second = before.utcoffset(), after.utcoffset()
     if first == second or first is None or second is None:
         return milliseconds(before)
-    # The clock shows offset `first` before the change and `second` after it: a smaller one afterwards repeats times.
+    # The offset is `first` before the clock change and `second` after it: if it gets smaller, times repeat.
     one, other = milliseconds(before), milliseconds(after)
     return Local(min(one, other), max(one, other), twice=second < first)
 
 
 def milliseconds(moment: datetime) -> Milliseconds:
-    """UTC unix milliseconds of an aware time.
+    """Return the UTC unix milliseconds of an aware time.
 
     Raises:
-        OverflowError: it is outside the years 1 to 9999.
+        OverflowError: the moment is outside the years 1 to 9999.
     """
     whole, rest = divmod(moment - EPOCH, _MILLISECOND)
     if not MIN_MS <= whole <= MAX_MS:
@@ -136,17 +133,19 @@ def milliseconds(moment: datetime) -> Milliseconds:
 
 
 def on_clock(ms: Milliseconds) -> datetime:
-    """The naive time that a clock shows, from its milliseconds as if it were in UTC."""
+    """Return a local time as a naive datetime, from its milliseconds as if it were in UTC."""
     whole = int(ms // 1)
     return _NAIVE_EPOCH + timedelta(milliseconds=whole, microseconds=round((ms - whole) * 1000))
 
 
 class Clock:
-    """Turns times on the clocks of a zone into moments, many at a time.
+    """Turns local times of a zone into moments, many at a time.
 
-    The offset is looked up once a day: where it is the same at both ends of the day, and for both passes of a time that
-    may come twice, it holds for all of the day, since no zone has ever changed its offset twice within three days. The
-    other days are looked at hour by hour. Times of hours with a change are left to be looked at one by one.
+    The offset is looked up once a day: if it is the same at both ends of the day, and for both passes of a repeated
+    time, it holds all day, since no zone has ever changed its offset twice within three days. Other days are looked
+    up hour by hour. Times in hours with a change are left to be settled one by one.
+
+    arrow's `assume_timezone` is not used: it has its own copy of the zones, and none of winter time.
     """
 
     def __init__(self, zone: tzinfo) -> None:
@@ -157,22 +156,22 @@ class Clock:
         """Return UTC unix milliseconds, and which of them are settled.
 
         Args:
-            ms: milliseconds of the clock, as if it were in UTC.
+            ms: local times in milliseconds, as if they were in UTC.
         """
         outside = (ms < MIN_MS) | (ms > MAX_MS)
         if outside.any():
             ms = np.where(outside, 0, ms)
-        offsets = self._looked_up(ms, DAY_MS)
+        offsets = self._look_up(ms, DAY_MS)
         changing = offsets == _UNSETTLED
         if changing.any():
-            offsets[changing] = self._looked_up(ms[changing], HOUR_MS)
+            offsets[changing] = self._look_up(ms[changing], HOUR_MS)
         settled = offsets != _UNSETTLED
         moments = ms - np.where(settled, offsets, 0)
         settled &= (moments >= MIN_MS) & (moments <= MAX_MS) & ~outside
         return moments, settled
 
-    def _looked_up(self, ms: NDArray[np.int64], span: int) -> NDArray[np.int64]:
-        """The offset of each time, where it is the same in the whole span that the time is in."""
+    def _look_up(self, ms: NDArray[np.int64], span: int) -> NDArray[np.int64]:
+        """The offset of each time, if it is the same throughout the day or hour that the time is in."""
         if not len(ms):
             return np.empty(0, np.int64)
         spans = ms // span
@@ -209,7 +208,7 @@ _DIGITS = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 
 @attrs.frozen
 class Problem:
-    """Why a reading has no time; `column` is what is at fault."""
+    """Why a reading has no time; `column` is the role of the column at fault."""
 
     reason: str
     column: Literal["time", "slot", "zone", "value"] = "time"
@@ -218,7 +217,7 @@ class Problem:
 def parse_time(
     text: str, zone: str | None = None, written: str | None = None, *, standard: bool = False
 ) -> Milliseconds | Local | Problem:
-    """Return what one text means: a moment, a local time that needs a rule, or why it is neither."""
+    """Return the meaning of one text: a moment, a local time that needs a rule, or why it is neither."""
     plain = text.strip()
     if written is None and _DIGITS.fullmatch(plain):
         return unix_time(float(plain))
@@ -236,10 +235,10 @@ def parse_time(
 
 
 def unix_time(number: float) -> Milliseconds | Problem:
-    """Return unix milliseconds, or why a number is none."""
+    """Return unix milliseconds, or why a number is not a time."""
     if not MIN_MS <= number <= MAX_MS:
         return Problem(OUT_OF_RANGE)
     if abs(number) < 1e11:
-        # 1e11 ms is March 1973, and 1e11 s the year 5138: no reading of today is on the wrong side.
+        # 1e11 ms is March 1973, and 1e11 s is the year 5138: no reading of today is on the wrong side.
         return Problem(_SECONDS if abs(number) >= 1e8 else NOT_A_TIME)
     return int(number) if number.is_integer() else number

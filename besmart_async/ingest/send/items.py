@@ -20,12 +20,12 @@ from besmart_async.models.values import DOUBLE
 
 @attrs.frozen(eq=False)
 class Item:
-    """Some rows of a file that are one write.
+    """Rows of a file that are written together.
 
     Attributes:
         meter: the meter's name in the file.
         file: the file's name.
-        data: what is written, by time; of rows with the same time and origin the last of the file comes last.
+        data: the readings by time; of equal times and origins, the last row of the file comes last.
         rows: row number of each reading, shape (n,).
     """
 
@@ -34,29 +34,29 @@ class Item:
     data: SignalData
     rows: NDArray[np.int64]
 
-    def reject(self, place: int, reason: str) -> Reject:
-        """One row of it as a reject."""
-        time = from_ms(self.data.time[place].item()).isoformat().replace("+00:00", "Z")
-        value = f"{self.data.value[place].item()!r} {self.data.unit or ''}".rstrip()
-        return Reject(self.file, int(self.rows[place]), None, f"{self.meter} {self.data.key} {time} {value}", reason)
+    def reject(self, index: int, reason: str) -> Reject:
+        """One reading of it as a reject."""
+        time = from_ms(self.data.time[index].item()).isoformat().replace("+00:00", "Z")
+        value = f"{self.data.value[index].item()!r} {self.data.unit or ''}".rstrip()
+        return Reject(self.file, int(self.rows[index]), None, f"{self.meter} {self.data.key} {time} {value}", reason)
 
 
 @attrs.frozen(eq=False)
 class Items:
-    """The readings of a page, in the order of writing, and where each item begins.
+    """The readings of a page, in the order of writing, and where each item starts.
 
-    They stay columns, and an item is made when it is asked for: a page of a file sorted by time has 100,000 of them.
+    They stay columns. An `Item` is created on request: a page of a file sorted by time has 100,000 of them.
 
     Attributes:
         file: the file's name.
         targets: where readings of the page go.
-        units: unit symbols; None for none.
-        target: which of `targets` each item goes to, shape (items,).
-        unit: which of `units` each item is in, shape (items,).
-        starts: place of the first reading of each item, shape (items,).
+        units: unit symbols; None for no unit.
+        target: index into `targets` of each item, shape (items,).
+        unit: index into `units` of each item, shape (items,).
+        starts: index of the first reading of each item, shape (items,).
         rows: row number of each reading, shape (n,).
-        time: UTC unix milliseconds, shape (n,); cannot be written to.
-        value: doubles, shape (n,); cannot be written to.
+        time: UTC unix milliseconds, shape (n,), read-only.
+        value: doubles, shape (n,), read-only.
         origin: the origin of all readings, or one for each.
     """
 
@@ -76,7 +76,7 @@ class Items:
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """How many readings each item has, shape (items,)."""
+        """The number of readings of each item, shape (items,)."""
         return np.diff(self.starts, append=len(self.rows))
 
     @property
@@ -85,13 +85,13 @@ class Items:
         return np.array([target.number for target in self.targets], np.int64)[self.target]
 
     def __iter__(self) -> Iterator[SignalData]:
-        """What is written of each item."""
+        """Yield what is written, item by item."""
         bounds = pairwise([*self.starts.tolist(), len(self.rows)])
         for target, unit, (start, stop) in zip(self.target.tolist(), self.unit.tolist(), bounds, strict=True):
             yield self._data(target, unit, start, stop)
 
     def find(self, reading: int) -> tuple[Item, int]:
-        """The item of a reading, and its place in it."""
+        """Return the item of a reading, and the reading's index in it."""
         number = int(np.searchsorted(self.starts, reading, side="right")) - 1
         start, stop = int(self.starts[number]), int(self.starts[number] + self.sizes[number])
         target, unit = int(self.target[number]), int(self.unit[number])
@@ -105,11 +105,11 @@ class Items:
 
 
 def items_of(resolved: Resolved) -> Items:
-    """Cut a page into items, each of one signal and unit, so that writing them in turn leaves the last row of each.
+    """Cut a page into items of one signal and unit each, so that after writing them in turn the last row has won.
 
-    Rows with the same signal, time and origin, but another unit, are in items in the order of the file.
+    Rows with the same signal, time and origin, but different units, are in items in the order of the file.
     """
-    readings, targets, places = resolved.readings, resolved.targets, resolved.places
+    readings, targets, target = resolved.readings, resolved.targets, resolved.target
     order, starts = _cut(resolved)
     heads = starts if order is None else order[starts]
     units: list[str | None] = [None]
@@ -120,17 +120,16 @@ def items_of(resolved: Resolved) -> Items:
     if order is not None:
         rows, time, value = rows[order], time[order], value[order]
         origin = origin if isinstance(origin, int) else origin[order]
-    columns = rows, _unchanging(time), _unchanging(value), origin
-    return Items(readings.file, targets, units, places[heads], unit, starts, *columns)
+    columns = rows, _read_only(time), _read_only(value), origin
+    return Items(readings.file, targets, units, target[heads], unit, starts, *columns)
 
 
 def _cut(resolved: Resolved) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
-    """Return an order of the rows, None for that of the page, and where items begin in it.
+    """Return an order of the rows (None: that of the page), and where items start in that order.
 
-    Files sorted by signal need no sorting, and files sorted by time none but by signal, a small number.
+    Files sorted by signal need no sorting; files sorted by time are sorted by signal only, which is a small number.
     """
-    readings = resolved.readings
-    signal = np.array([target.number for target in resolved.targets], np.int64)[resolved.places]
+    readings, signal = resolved.readings, resolved.signals
     if not len(signal):
         return None, signal
     unit = None if readings.unit is None else readings.unit.codes
@@ -147,13 +146,13 @@ def _cut(resolved: Resolved) -> tuple[NDArray[np.int64] | None, NDArray[np.int64
     signal, unit = signal[order], np.zeros(len(signal), np.int64) if unit is None else unit[order]
     same = ~_changes(signal, readings.time[order], readings.origin[order])
     turns = np.cumsum(_changes(unit) & same)
-    turn = turns - turns[~same][np.cumsum(~same) - 1]  # how often the unit of this reading has changed before
+    turn = turns - turns[~same][np.cumsum(~same) - 1]  # number of unit changes before this row of a reading
     by_turn = np.lexsort((unit, turn, signal))
     return order[by_turn], run_starts(signal[by_turn], turn[by_turn], unit[by_turn])
 
 
 def _starts(signal: NDArray[np.int64], unit: NDArray[np.int64] | None, time: NDArray[Any]) -> NDArray[np.int64] | None:
-    """Where items begin, if each signal is in one place, in one unit, and by time without repeats; else None."""
+    """Where items start, if the rows of each signal are adjacent, in one unit, and ascend in time; else None."""
     if np.count_nonzero(signal[1:] != signal[:-1]) > int(signal.max()):  # more runs than signals
         return None
     starts = run_starts(signal) if unit is None else run_starts(signal, unit)
@@ -165,7 +164,7 @@ def _starts(signal: NDArray[np.int64], unit: NDArray[np.int64] | None, time: NDA
 
 
 def _order(signal: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sort, stably, by halves of 16 bits: what has so few bits numpy sorts without comparing."""
+    """Sort stably by halves of 16 bits, for which numpy uses a radix sort."""
     low, high = signal.astype(np.uint16), (signal >> 16).astype(np.uint16)
     order = np.argsort(low, kind="stable")
     return order[np.argsort(high[order], kind="stable")] if high.any() else order
@@ -175,13 +174,13 @@ def _one_or_all(origin: NDArray[np.int64]) -> int | NDArray[np.int64]:
     return int(origin[0]) if len(origin) and (origin == origin[0]).all() else origin
 
 
-def _unchanging(column: NDArray[Any]) -> NDArray[Any]:
-    """A view that cannot be written to, and neither can slices of it."""
+def _read_only(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only view; slices of it are read-only, too."""
     view = column.view()
     view.flags.writeable = False
     return view
 
 
 def _changes(*columns: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell where a row differs from the one before it; the first does."""
+    """Return where a row differs from the row before it; the first row does."""
     return np.append(True, np.any([column[1:] != column[:-1] for column in columns], axis=0))

@@ -1,20 +1,12 @@
-"""What an ingest needs of a client.
-
-Which signals got readings, and how many: what a report needs where the readings themselves are not kept.
-
-What a job is told not to exceed: readings a second, and rejects.
-
-Pages to the writer, and what became of them: stored, refused row by row, or lost with the whole job.
-"""
+"""Pages to the writer, and the outcome of each reading: stored, refused, or lost with the whole job."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import math
-import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, Self
+from typing import Protocol
 
 import attrs
 import numpy as np
@@ -37,18 +29,20 @@ from besmart_async.batching.verdicts import Verdict, verdict
 from besmart_async.batching.write.dead_letters import OnReject
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import ApiError, BesmartError, WriterTimeoutError
-from besmart_async.ingest.checkpoint.committer import Recorder
-from besmart_async.ingest.checkpoint.resume import Start
+from besmart_async.ingest.checkpoint.committer import Committer
+from besmart_async.ingest.checkpoint.resume import ResumePoint
 from besmart_async.ingest.mapping.signals import Target
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.send.in_flight import Ledger, Sheet
+from besmart_async.ingest.send.in_flight import InFlight, InFlightPage
 from besmart_async.ingest.send.items import Items
 from besmart_async.ingest.sources.columns import Chunk
-from besmart_async.ingest.verify.archive import Archive
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
 from besmart_async.models.signal_types import SignalType
+
+OnSettled = Callable[[int, Items, NDArray[np.bool_]], object]
+"""Called with the source, the items of a page, and which of their readings were stored."""
 
 
 class SignalService(Protocol):
@@ -59,12 +53,12 @@ class SignalService(Protocol):
         ...
 
     async def read_bulk(self, queries: Sequence[SignalQuery]) -> list[SignalData]:
-        """Read several signals: one answer per query, in their order."""
+        """Read several signals: one answer per query, in order."""
         ...
 
 
 class OpenWriter(Protocol):
-    """Makes the writer of an ingest: `BesmartClient.writer`."""
+    """Creates the writer of an ingest: `BesmartClient.writer`."""
 
     def __call__(self, policy: BatchPolicy, *, on_reject: OnReject, hooks: Sequence[WriterHook]) -> Writer:
         """Return a new writer."""
@@ -72,15 +66,15 @@ class OpenWriter(Protocol):
 
 
 @attrs.frozen
-class SignalTally:
-    """What one signal got.
+class SignalSummary:
+    """The readings that one signal got.
 
     Attributes:
         key: the signal.
         meter: its meter's name in the files.
         readings: readings that were stored, repeats included.
-        first: the earliest, UTC unix milliseconds.
-        last: the latest.
+        first: time of the earliest, UTC unix milliseconds.
+        last: time of the latest.
     """
 
     key: SignalKey
@@ -90,8 +84,12 @@ class SignalTally:
     last: float
 
 
-class Tally:
-    """What every signal got, by its number."""
+SignalTally = SignalSummary
+"""The former name of `SignalSummary`."""
+
+
+class SignalCounts:
+    """Counts the readings that each signal got, by its number."""
 
     def __init__(self) -> None:
         self._targets: dict[int, Target] = {}
@@ -101,31 +99,31 @@ class Tally:
 
     @property
     def signals(self) -> int:
-        """How many signals got readings."""
+        """The number of signals that got readings."""
         return int(np.count_nonzero(self._readings))
 
     @property
     def meters(self) -> int:
-        """How many meters got readings."""
+        """The number of meters that got readings."""
         keys = [self._targets[number].key for number in np.flatnonzero(self._readings).tolist()]
         return len({(key.client_cid, key.sensor_mid) for key in keys})
 
     @property
-    def largest(self) -> SignalTally | None:
-        """The signal that got the most."""
+    def largest(self) -> SignalSummary | None:
+        """The signal that got the most readings."""
         number = int(self._readings.argmax()) if len(self._readings) else 0
         if not self.signals:
             return None
         target = self._targets[number]
         first, last = float(self._first[number]), float(self._last[number])
-        return SignalTally(target.key, target.meter, int(self._readings[number]), first, last)
+        return SignalSummary(target.key, target.meter, int(self._readings[number]), first, last)
 
     def add(self, items: Items, arrived: NDArray[np.bool_]) -> None:
         """Count the readings of a page.
 
         Args:
-            items: what was written of it.
-            arrived: which of its readings were stored, shape (all of them,).
+            items: what was written.
+            arrived: which of the readings were stored, shape (n,).
         """
         for target in items.targets:
             self._targets.setdefault(target.number, target)
@@ -149,66 +147,12 @@ class Tally:
             self._last = np.append(self._last, np.full(missing, -np.inf))
 
 
-JUDGED_FROM_ROWS = 1_000
-"""A share of rejects is judged once so many rows were read, and at the end."""
-
-_LIMIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
-
-
-class TooManyRejectsError(BesmartError):
-    """More rows were rejected than the job was told to accept; it has ended."""
-
-
-@attrs.frozen
-class RejectLimit:
-    """How many rows may be rejected.
-
-    Attributes:
-        most: rows; or percent of the rows read.
-        percent: `most` is a percentage.
-    """
-
-    most: float
-    percent: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `100` or `0.5%`.
-
-        Raises:
-            ValueError: it is neither.
-        """
-        found = _LIMIT.fullmatch(text.strip())
-        if found is None or (not found[2] and "." in found[1]) or (found[2] and float(found[1]) > 100):
-            raise ValueError(f"{text!r} is neither a number of rows, such as 100, nor a share, such as 0.5%")
-        return cls(float(found[1]), bool(found[2]))
-
-    def check(self, rejected: int, rows: int, *, end: bool = False) -> None:
-        """Judge the rows so far.
-
-        Args:
-            rejected: rows rejected.
-            rows: rows read.
-            end: there are no more.
-
-        Raises:
-            TooManyRejectsError: it is exceeded.
-        """
-        if self.percent:
-            exceeded = (end or rows >= JUDGED_FROM_ROWS) and rejected * 100 > self.most * rows
-        else:
-            exceeded = rejected > self.most
-        if exceeded:
-            limit = f"{self.most:g}{' %' if self.percent else ''}"
-            raise TooManyRejectsError(f"{rejected:,} of {rows:,} rows were rejected, more than the {limit} allowed")
-
-
 class RateLimit:
-    """Lets so many readings a second pass, evenly; what was not used up is saved for a quarter of a second at most.
+    """Lets a number of readings per second pass, evenly; at most a quarter of a second of unused time is saved.
 
     Args:
-        readings_per_s: how many.
-        clock: seconds that only go forward.
+        readings_per_s: the rate.
+        clock: monotonic seconds.
         sleep: waits for seconds.
     """
 
@@ -224,7 +168,7 @@ class RateLimit:
 
     @property
     def at_once(self) -> int:
-        """So many readings should be let pass at a time at most, so that they come evenly."""
+        """The most readings to pass at a time, so that they are spread evenly."""
         return max(1, int(self._per_s * self.SAVED_S))
 
     async def take(self, readings: int) -> None:
@@ -235,28 +179,25 @@ class RateLimit:
             await self._sleep(wait_s)
 
 
-Report = Callable[[Reject, Start], object]
-
-
-class Sender:
-    """Sends items, and books their outcomes.
+class PageSender:
+    """Writes pages, and records the outcome of their readings.
 
     Args:
-        open_writer: makes the writer.
-        policy: its limits and durations; it never gives up waiting for room, though.
-        starts: what is known of each source.
-        recorder: where rows that are done are noted.
-        archive: where readings that were stored are kept; None to keep none.
-        rate: bounds the readings a second.
-        max_under_way: readings under way at which no more are written.
-        on_reject: told of every reading that the service refuses.
-        on_failure: told of what must end the job.
+        open_writer: creates the writer.
+        policy: its limits and durations; its admission timeout is not used.
+        resume_points: what earlier runs have done of each source.
+        committer: records rows that are done, and rejects.
+        rate: bounds the readings per second.
+        max_under_way: readings under way at which writing waits.
+        on_reject: called for every reading that the service refuses.
+        on_settled: called for every page that has its outcome.
+        on_failure: called with an error that must end the job.
         on_change: called when counts have changed.
 
     Attributes:
-        tally: which signals got readings.
-        in_doubt: readings of which nobody knows whether they were stored.
-        paused: why nothing is sent at present.
+        counts: the readings that each signal got.
+        in_doubt: readings that the service may have stored.
+        paused: why sending is paused; None if it is not.
         stopped: nothing more is sent; what is lost from now on counts as not sent.
     """
 
@@ -264,51 +205,51 @@ class Sender:
         self,
         open_writer: OpenWriter,
         policy: BatchPolicy,
-        starts: Sequence[Start],
-        recorder: Recorder,
-        archive: Archive | None,
+        resume_points: Sequence[ResumePoint],
+        committer: Committer,
         rate: RateLimit | None,
         max_under_way: int,
-        on_reject: Report,
+        on_reject: Callable[[Reject], object],
+        on_settled: OnSettled | None,
         on_failure: Callable[[Exception], object],
         on_change: Callable[[], object],
     ) -> None:
-        # A service that does not answer ends the job by `delivery_timeout_s`, not by a write that finds no room.
+        # If the service does not answer, `delivery_timeout_s` ends the job, not a write that waits for room.
         self._close_timeout_s = policy.close_timeout_s
         self._writer = open_writer(
-            attrs.evolve(policy, admission_timeout_s=math.inf), on_reject=self._lost, hooks=[self._noted]
+            attrs.evolve(policy, admission_timeout_s=math.inf), on_reject=self._handle_rejection, hooks=[self._handle]
         )
-        self._starts = starts
-        self._recorder = recorder
-        self._archive = archive
+        self._resume_points = resume_points
+        self._committer = committer
         self._rate = rate
         self._on_reject = on_reject
+        self._on_settled = on_settled
         self._on_failure = on_failure
         self._on_change = on_change
-        self._ledger = Ledger(max_under_way)
+        self._in_flight = InFlight(max_under_way)
         self._stored: list[NDArray[np.int64]] = []
-        self.tally = Tally()
+        self.counts = SignalCounts()
         self.in_doubt = 0
         self.paused: str | None = None
         self.stopped = False
 
     @property
     def report(self) -> DeliveryReport:
-        """The writer's numbers."""
+        """The writer's report."""
         return self._writer.report
 
     async def send(self, source: int, chunk: Chunk, items: Items) -> None:
         """Write the items of a page, waiting while too much is under way.
 
-        Cancelled, the rest of them is not written.
+        If this is cancelled, the remaining items are not written.
         """
         if not len(items):
             return
-        ledger, write = self._ledger, self._writer.write_data
-        for data, labels in ledger.add(source, chunk, items).writes:
-            if ledger.full:
-                await ledger.room()
-            ledger.begin(len(labels))
+        in_flight, write = self._in_flight, self._writer.write_data
+        for data, labels in in_flight.add(source, chunk, items).writes:
+            if in_flight.full:
+                await in_flight.wait_for_room()
+            in_flight.start(len(labels))
             if self._rate is None:
                 await write(data, labels=labels)
             else:
@@ -325,27 +266,26 @@ class Sender:
         await self._writer.flush()
 
     async def drain(self) -> None:
-        """Deliver what was written for as long as closing may take; at once give up on a service that is away."""
+        """Deliver what was written for up to `close_timeout_s`; give up at once if the service is away."""
         if self._writer.report.state == "open":
-            with contextlib.suppress(BesmartError, WriterTimeoutError):  # whoever lost readings has been told
+            with contextlib.suppress(BesmartError, WriterTimeoutError):  # `on_reject` has reported what was lost
                 await self._writer.flush(self._close_timeout_s)
 
     async def end(self) -> None:
-        """Send nothing more, let what is under way have its outcome, and book everything.
+        """Send nothing more, wait for the outcome of what is under way, and record everything.
 
-        Cancelled, what is under way is given up, and all is booked the same.
+        If this is cancelled, what is under way is given up, and everything is recorded all the same.
         """
         self.stopped = True
         try:
             self._writer.stop(BesmartError("the ingest has ended"))
             await self._writer.aclose()
         finally:
-            self._book()
-            for sheet in self._ledger.clear():
-                self._file(sheet)
+            self._record_stored()
+            self._settle(self._in_flight.take_all())
 
     async def abandon(self) -> None:
-        """End at once; what is under way is given up."""
+        """End at once, giving up what is under way."""
         self.stopped = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0):
@@ -353,43 +293,43 @@ class Sender:
 
     # -- outcomes ----------------------------------------------------------------------------------------------------
 
-    def _noted(self, event: WriterEvent) -> None:
+    def _handle(self, event: WriterEvent) -> None:
         if isinstance(event, LabelsStored):
             if not self._stored:
-                asyncio.get_running_loop().call_soon(self._book)  # once for all items of a batch
+                asyncio.get_running_loop().call_soon(self._record_stored)  # once for all items of a batch
             self._stored.append(event.labels)
             return
         if isinstance(event, SendingPaused):
             self.paused = str(event.error)
         elif isinstance(event, SendingResumed | BatchAcknowledged):
             self.paused = None
-        elif isinstance(event, BatchRetried) and self._locked_out(event.error):
+        elif isinstance(event, BatchRetried) and self._is_locked_out(event.error):
             self._on_failure(event.error)
         if isinstance(event, BatchSent | BatchAcknowledged | BatchRetried | SendingPaused | SendingResumed):
             self._on_change()
 
-    def _locked_out(self, error: BesmartError) -> bool:
-        """Whether the writer would wait, for ever, until the service accepts the credentials again."""
+    def _is_locked_out(self, error: BesmartError) -> bool:
+        """Whether the writer would wait forever for the service to accept the credentials again."""
         return verdict(error) is Verdict.FORBIDDEN and self._writer.report.state == "paused"
 
-    def _book(self) -> None:
+    def _record_stored(self) -> None:
         stored, self._stored = self._stored, []
-        for sheet, rows in self._ledger.stored(stored):
-            self._recorder.done(self._starts[sheet.source], rows)
-        for sheet in self._ledger.let_go():
-            self._file(sheet)
+        for page, rows in self._in_flight.stored(stored):
+            self._committer.done(self._resume_points[page.source], rows)
+        self._settle(self._in_flight.take_finished())
 
-    def _file(self, sheet: Sheet) -> None:
-        self.tally.add(sheet.items, sheet.arrived)
-        if self._archive is not None:
-            self._archive.add(sheet.source, sheet.items, sheet.arrived)
+    def _settle(self, pages: Sequence[InFlightPage]) -> None:
+        for page in pages:
+            self.counts.add(page.items, page.arrived)
+            if self._on_settled is not None:
+                self._on_settled(page.source, page.items, page.arrived)
 
-    def _lost(self, rejection: Rejection) -> None:
+    def _handle_rejection(self, rejection: Rejection) -> None:
         error = rejection.error
         if rejection.outcome == "in_doubt":
             self.in_doubt += rejection.readings
         if self.stopped or rejection.outcome != "rejected" or not isinstance(error, ApiError):
-            self._on_failure(error)  # what was not searched to the end counts as not sent
+            self._on_failure(error)  # if the search for refused readings did not finish, they count as not sent
             return
         reason = f"refused by the service: {error.message or f'status {error.status}'}"
         try:
@@ -398,11 +338,12 @@ class Sender:
             self._on_failure(failed)
 
     def _refuse(self, rejection: Rejection, reason: str) -> None:
-        for sheet, numbers, rows in self._ledger.refused(rejection.refs):
-            start = self._starts[sheet.source]
+        for page, numbers, rows in self._in_flight.refused(rejection.refs):
+            resume = self._resume_points[page.source]
             for number in numbers.tolist():
-                item, place = sheet.find(number)
-                self._on_reject(sheet.places.recorded(item.reject(place, reason)), start)
-            self._recorder.done(start, rows)
-        for sheet in self._ledger.let_go():
-            self._file(sheet)
+                item, index = page.find(number)
+                reject = page.records.add_to(item.reject(index, reason))
+                self._committer.reject(resume, reject)
+                self._on_reject(reject)
+            self._committer.done(resume, rows)
+        self._settle(self._in_flight.take_finished())

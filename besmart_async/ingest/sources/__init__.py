@@ -1,7 +1,7 @@
-"""Where readings come from: CSV, Parquet and P1 telegrams, and the formats that other packages add.
+"""Sources of readings: CSV, Parquet and P1 telegrams, and formats that other packages add.
 
-A source gives chunks of uninterpreted columns with row numbers; what the columns mean is decided behind it (`parsing`,
-`mapping`). A package adds a format with an entry point of the group `besmart_async.sources`, see `Format`.
+A source yields chunks: columns with row numbers, not yet parsed. A package adds a format with an entry point of the
+group `besmart_async.sources`; see `Format`.
 """
 
 from besmart_async.ingest.sources.base import CHUNK_ROWS, Format, Page, Source, SourceError

@@ -1,4 +1,4 @@
-"""What a source of readings is, and how others add theirs."""
+"""Sources of readings and file formats: the protocols that other packages implement as well."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from besmart_async.ingest.sources.columns import Chunk
 from besmart_async.ingest.sources.layout import FileForm
 
 CHUNK_ROWS = 200_000
-"""Readings parsed at a time: large enough for numpy to pay, small enough for a steady progress bar."""
+"""Readings parsed at a time: enough for numpy to pay off, few enough for a smooth progress bar."""
 
 
 class SourceError(BesmartError):
-    """A file that cannot be read, or cannot be read on.
+    """A file cannot be opened, or reading it failed halfway.
 
     Attributes:
         file: the file's name.
@@ -34,11 +34,11 @@ class SourceError(BesmartError):
 
 @attrs.frozen
 class Page:
-    """What a source gives at a time: readings in columns, and rows that are none.
+    """A piece of a source: readings in columns, and the rows that could not be split into columns.
 
     Attributes:
         chunk: the readings.
-        rejects: rows of the wrong shape.
+        rejects: malformed rows.
         position: bytes of the file consumed so far.
     """
 
@@ -48,60 +48,60 @@ class Page:
 
     @property
     def rows(self) -> int:
-        """How many readings this is, those of the wrong shape included."""
+        """The number of readings, with malformed rows counted as one each."""
         return len(self.chunk) + len(self.rejects)
 
 
 class Source(Protocol):
-    """Something that readings can be read from, page by page; iterated in a worker thread.
+    """Yields readings page by page; iterated in a worker thread.
 
-    Rows have the same numbers whenever it is read. None is in two pages, and none is of two meters: so a resumed job
-    tells them apart by their numbers, and workers by their meters. A row may hold many readings. A source that is a
-    file has it as an attribute `path`; without one nothing is recorded of it.
+    A row has the same number on every read, is in one page only, and belongs to one meter: a resumed job identifies
+    rows by number, and workers divide them by meter. A row may hold many readings. A source that is a file has an
+    attribute `path`; without it the checkpoint records nothing.
     """
 
     @property
     def name(self) -> str:
-        """What to call it to people."""
+        """The name in messages."""
         ...
 
     @property
     def size_bytes(self) -> int | None:
-        """How large it is, where that is known."""
+        """The size in bytes; None if unknown."""
         ...
 
     def check(self) -> tuple[str, ...]:
-        """Look at the header; return the titles of columns that will not be used.
+        """Check the header; return the titles of unused columns.
 
         Raises:
-            SourceError: it cannot be opened, or its header lacks a column.
+            SourceError: the file cannot be opened, or its header lacks a column.
         """
         ...
 
     def pages(self) -> Generator[Page, None, None]:
-        """Read it from the start.
+        """Read from the start.
 
         Raises:
-            SourceError: it cannot be read on.
+            SourceError: reading failed; the pages before are valid.
         """
         ...
 
 
 class Format(Protocol):
-    """A file format: what an entry point of the group `besmart_async.sources` names.
+    """A file format, registered by an entry point of the group `besmart_async.sources`.
 
     The entry point's name is the format's: `--format NAME` and `format = "NAME"` in a mapping file choose it.
     """
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """Endings of the names of its files, such as `.csv`; without `.gz` and `.zst`, which are looked through."""
+        """File name suffixes such as `.csv`; a following `.gz` or `.zst` is ignored."""
         ...
 
     def source(self, path: Path | None, form: FileForm) -> Source:
-        """Make a source of a file, or of standard input for None.
+        """Create a source for a file; None means standard input.
 
         Raises:
-            SourceError: it cannot be read so.
+            SourceError: this format cannot read it.
         """
         ...

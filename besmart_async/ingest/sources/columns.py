@@ -1,10 +1,7 @@
-"""Arrow, which reads the files; imported here alone, so that its absence is told in one place.
+"""Columns of a file as arrow and numpy arrays, with the numbers of the rows they came from.
 
-It has no type information, and its functions are made when it is imported: to a type checker it is anything.
-
-Columns of a file on their way to the service: arrow and numpy arrays with the numbers of the rows they came from.
-
-Rows of a file in arrow columns to chunks of readings, long or wide.
+pyarrow is imported here only, so that one place says how to install it. It has no type information and creates its
+functions at import time: a type checker sees `Any`.
 """
 
 from __future__ import annotations
@@ -19,7 +16,7 @@ from numpy.typing import NDArray
 from besmart_async.ingest.sources.layout import Layout, Slots
 
 try:
-    import pyarrow  # noqa: ICN001 - the short name is the one without types, below
+    import pyarrow  # noqa: ICN001 - the short name is the untyped one, below
     import pyarrow.compute
     import pyarrow.csv
 except ModuleNotFoundError as error:
@@ -32,33 +29,30 @@ pa: Any = pyarrow
 pc: Any = pyarrow.compute
 pa_csv: Any = pyarrow.csv
 
-__all__ = ["as_numpy", "pa", "pa_csv", "pc"]
+Column: TypeAlias = Any
+"""An arrow array, or a numpy array that arrow accepts."""
+
+_SHORT_RUN = 4
+"""Average length of runs of equal rows up to which looking only at the first row of each run does not pay."""
 
 
 def as_numpy(column: Any) -> NDArray[Any]:
-    """Return an arrow array of numbers or booleans, without nulls, as a numpy array; it must not be written to.
+    """Return an arrow array of numbers or booleans, without nulls, as a read-only numpy array.
 
-    Arrow's own `to_numpy` imports pandas where that is installed, which takes longer than reading a million rows.
+    Arrow's own `to_numpy` imports pandas if it is installed, which takes longer than reading a million rows.
     """
     if pa.types.is_boolean(column.type):
         return np.from_dlpack(column.cast(pa.uint8())).view(np.bool_)
     return np.from_dlpack(column)
 
 
-Column: TypeAlias = Any
-"""An arrow array, or a numpy array that arrow can take: pyarrow has no type information."""
-
-_SHORT_RUN = 4
-"""Equal rows in a row, on average, for which it does not pay to look at the first of them alone."""
-
-
 @attrs.frozen(eq=False)
 class Coded:
-    """A column of few distinct texts, as arrow's dictionary arrays: row i holds `names[codes[i]]`.
+    """A dictionary-encoded column of few distinct texts: row i holds `names[codes[i]]`.
 
     Attributes:
-        codes: shape (n,), int64; must not be written to.
-        names: the distinct texts. Shared by all chunks of a file: it only grows, so a code keeps its meaning.
+        codes: shape (n,), int64, read-only.
+        names: the distinct texts. All chunks of a file share this list; it only grows, so a code keeps its meaning.
     """
 
     codes: NDArray[np.int64]
@@ -72,43 +66,43 @@ class Coded:
         return self.names[int(self.codes[row])]
 
     def take(self, rows: NDArray[Any]) -> Coded:
-        """The column at these rows (a mask or numbers)."""
+        """The column at these rows (a mask or indexes)."""
         return Coded(self.codes[rows], self.names)
 
     def code(self, name: str) -> int:
-        """The code of a text, -1 if the column never held it."""
+        """The code of a text; -1 if the column never held it."""
         return self.names.index(name) if name in self.names else -1
 
 
 class Coder:
-    """Gives the distinct texts of a column their codes, in the order in which they appear."""
+    """Encodes the texts of a column; codes are numbered in the order in which the texts first appear."""
 
     def __init__(self) -> None:
         self._codes = _Codes()
         self.names: list[str] = self._codes.names
 
     def encode(self, texts: Iterable[str]) -> Coded:
-        """Return the column as codes."""
+        """Return texts as codes."""
         codes = self._codes
         return Coded(np.array([codes[text] for text in texts], np.int64), self.names)
 
     def encode_column(self, column: Column) -> Coded:
-        """Return an arrow array of anything as codes of its texts; a null is an empty text."""
-        if not pa.types.is_dictionary(column.type):  # a sorted file has long runs of a text
+        """Return an arrow array of any type as codes of its texts; a null counts as an empty text."""
+        if not pa.types.is_dictionary(column.type):  # a sorted file has long runs of one text
             runs = pc.run_end_encode(as_texts(column))
             lengths = np.diff(as_numpy(runs.run_ends), prepend=0)
             return Coded(_in_runs(self.encode_column(runs.values.dictionary_encode()).codes, lengths), self.names)
         names = as_texts(column.dictionary).to_pylist()
         meaning = self.encode([*names, ""] if column.null_count else names).codes
-        places = as_numpy(column.indices.fill_null(len(names)) if column.null_count else column.indices)
-        starts = run_starts(places) if len(places) else places
-        if len(starts) > len(places) // _SHORT_RUN:
-            return Coded(meaning.take(places), self.names)
-        return Coded(_in_runs(meaning[places[starts]], np.diff(starts, append=len(places))), self.names)
+        indices = as_numpy(column.indices.fill_null(len(names)) if column.null_count else column.indices)
+        starts = run_starts(indices) if len(indices) else indices
+        if len(starts) > len(indices) // _SHORT_RUN:
+            return Coded(meaning.take(indices), self.names)
+        return Coded(_in_runs(meaning[indices[starts]], np.diff(starts, append=len(indices))), self.names)
 
 
 class _Codes(dict[str, int]):
-    """A dict in which a missing text gets the next code; texts that differ in outer blanks are the same."""
+    """A dict that gives a missing text the next code; texts that differ only in outer blanks share a code."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,15 +120,15 @@ class _Codes(dict[str, int]):
 
 
 def _in_runs(values: NDArray[np.int64], lengths: NDArray[Any]) -> NDArray[np.int64]:
-    """A column of each value so many times; one that is the same everywhere takes no room."""
+    """Repeat each value by its length; a single value is broadcast and takes no memory."""
     return np.repeat(values, lengths) if len(values) != 1 else np.broadcast_to(values, int(lengths[0]))
 
 
 def run_starts(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Tell where runs of equal rows begin.
+    """Return the indexes at which runs of equal rows start.
 
     Args:
-        columns: of one length, at least one row.
+        columns: equally long, with at least one row.
     """
     first, *others = columns
     changes = first[1:] != first[:-1]
@@ -143,27 +137,27 @@ def run_starts(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.append(0, np.flatnonzero(changes) + 1)
 
 
-def distinct_codes(codes: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the distinct codes, ascending, and which of them each row has: `np.unique` without sorting.
+def distinct_codes(codes: NDArray[np.int64], limit: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct codes, ascending, and the index among them of each row: `np.unique` without sorting.
 
     Args:
-        codes: from 0 to `most` - 1.
-        most: how many there may be.
+        codes: from 0 to `limit` - 1.
+        limit: the number of possible codes.
     """
     starts = run_starts(codes) if len(codes) else codes
-    if len(starts) < len(codes) // _SHORT_RUN:  # a sorted file: one row of each run will do
-        distinct, places = distinct_codes(codes[starts], most)
-        return distinct, np.repeat(places, np.diff(starts, append=len(codes)))
-    if most > 4 * len(codes) + 1000:  # a table of all would be larger than the column
-        distinct, places = np.unique(codes, return_inverse=True)
-        return distinct, places
-    present = np.zeros(most, np.bool_)
+    if len(starts) < len(codes) // _SHORT_RUN:  # a sorted file: look at one row of each run
+        distinct, which = distinct_codes(codes[starts], limit)
+        return distinct, np.repeat(which, np.diff(starts, append=len(codes)))
+    if limit > 4 * len(codes) + 1000:  # a table of all codes would be larger than the column
+        distinct, which = np.unique(codes, return_inverse=True)
+        return distinct, which
+    present = np.zeros(limit, np.bool_)
     present[codes] = True
     return np.flatnonzero(present), (np.cumsum(present) - 1)[codes]
 
 
 def as_column(values: Any) -> Column:
-    """Return what a source gave (arrow, numpy, a list) as one arrow array."""
+    """Return what a source passed (arrow, numpy, a list) as one arrow array."""
     if isinstance(values, pa.ChunkedArray):
         whole = values.combine_chunks()
         return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
@@ -183,19 +177,19 @@ def _shown(value: Any) -> str:
         return str(value)
     try:
         found = value.as_py()
-    except (OverflowError, ValueError):  # a time that no calendar has, or of nanoseconds
+    except (OverflowError, ValueError):  # a time outside the calendar, or with nanoseconds
         found = value.value
     return "" if found is None else str(found)
 
 
 @attrs.frozen(eq=False)
 class DaySlots:
-    """Times of a wide file: every value stands in a column of its own in the row of a day.
+    """Times of a wide file: a row is a day, and each of its values has a column (a slot).
 
     Attributes:
         day: the day of each value, as written, shape (n,).
-        slot: in which of `slots` it stands, shape (n,), ascending.
-        slots: the columns of values.
+        slot: index into `slots` of each value, shape (n,), ascending.
+        slots: the value columns.
     """
 
     day: Coded
@@ -208,20 +202,20 @@ class DaySlots:
 
 @attrs.frozen(eq=False)
 class Chunk:
-    """Some readings of a file, not yet interpreted. Columns of one length.
+    """Some readings of a file, not yet parsed: columns of equal length.
 
     Attributes:
-        file: the file's name for people.
-        rows: the row each reading stands in; with a header, that is row 1. A wide row has many readings.
-        meter: names of the meters.
-        time: an arrow or numpy array: texts, moments (timestamps with a zone), times on a clock (timestamps without
-            one), or numbers, which are UTC unix milliseconds; or the slots of days.
-        value: an arrow or numpy array: texts or numbers. A null or an empty text is a missing value.
-        signal: OBIS code, symbol or id of the signal types; None without such a column.
+        file: the file's name in messages.
+        rows: row number of each reading; a header is row 1. A wide row has many readings.
+        meter: meter names.
+        time: an arrow or numpy array of texts, timestamps with a zone (moments), timestamps without one (local
+            times) or numbers (UTC unix milliseconds); or the slots of days.
+        value: an arrow or numpy array of texts or numbers. A null or an empty text is a missing value.
+        signal: OBIS codes, symbols or ids of signal types; None without such a column.
         unit: unit symbols; None without such a column.
         origin: origins as texts; None without such a column.
-        zone: names of the time zones; None without such a column.
-        titles: what the file calls each column.
+        zone: time zone names; None without such a column.
+        titles: the file's own column titles, by role.
     """
 
     file: str
@@ -238,30 +232,30 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def title(self, role: str, place: int) -> str:
-        """What the file calls the column at fault for a reading, by its role."""
+    def title(self, role: str, index: int) -> str:
+        """The file's title of the column that has this role for a reading."""
         if role in ("value", "slot") and isinstance(self.time, DaySlots):
-            return self.time.slots.titles[int(self.time.slot[place])]
+            return self.time.slots.titles[int(self.time.slot[index])]
         return self.titles.get(role, role)
 
-    def text(self, role: str, place: int) -> str:
-        """What that column holds there, as text."""
+    def text(self, role: str, index: int) -> str:
+        """What that column holds for a reading, as text."""
         if role == "slot":
-            return f"{self.text('time', place)} {self.title(role, place)}"
+            return f"{self.text('time', index)} {self.title(role, index)}"
         held = self.time.day if role == "time" and isinstance(self.time, DaySlots) else getattr(self, role)
         if held is None:
             return ""
         if isinstance(held, Coded):
-            return held.text(place)
-        return _shown(held[place])
+            return held.text(index)
+        return _shown(held[index])
 
 
-class Paging:
-    """Makes the chunks of one file.
+class ChunkBuilder:
+    """Builds the chunks of one file from its arrow columns.
 
     Args:
-        name: what to call the file to people.
-        layout: which column is what.
+        name: the file's name in messages.
+        layout: the role of each column.
     """
 
     def __init__(self, name: str, layout: Layout) -> None:
@@ -272,15 +266,15 @@ class Paging:
         self._coders = {role: Coder() for role in roles if role in layout.titles}
 
     def rows_at_a_time(self, readings: int) -> int:
-        """How many rows have about so many readings."""
+        """The number of rows that hold about this many readings."""
         return max(1, readings // len(self._layout.slots)) if self._layout.slots else readings
 
     def chunk(self, rows: NDArray[np.int64], columns: Mapping[int, Column]) -> Chunk:
         """Return the readings of some rows.
 
         Args:
-            rows: their numbers.
-            columns: their columns, by index. A wide row may have more slots than the header.
+            rows: row numbers.
+            columns: the columns by index. A wide row may have more slots than the header.
         """
         positions = self._layout.positions
         coded = {role: coder.encode_column(self._texts(role, columns)) for role, coder in self._coders.items()}
@@ -289,7 +283,7 @@ class Paging:
         time = columns[positions["time"]]
         if "date" in positions:
             time = pc.binary_join_element_wise(as_texts(columns[positions["date"]]), as_texts(time), " ")
-        return self._made(rows, time, columns[positions["value"]], coded)
+        return self._build(rows, time, columns[positions["value"]], coded)
 
     def _texts(self, role: str, columns: Mapping[int, Column]) -> Column:
         positions = self._layout.positions
@@ -300,7 +294,7 @@ class Paging:
 
     def _melted(self, rows: NDArray[np.int64], columns: Mapping[int, Column], coded: dict[str, Coded]) -> Chunk:
         slots = self._layout.slots
-        assert slots is not None  # noqa: S101 - asked before
+        assert slots is not None  # noqa: S101 - the caller checked
         if max(columns) > max(self._layout.used):
             slots = slots.reaching(max(columns) + 1 - slots.positions[0])
         values = as_column(pa.chunked_array([columns[position] for position in slots.positions]))
@@ -312,8 +306,8 @@ class Paging:
         slot, row = np.divmod(kept, len(rows))
         day = coded.pop("date").take(row)
         melted = {role: column.take(row) for role, column in coded.items()}
-        return self._made(rows[row], DaySlots(day, slot, slots), values, melted)
+        return self._build(rows[row], DaySlots(day, slot, slots), values, melted)
 
-    def _made(self, rows: NDArray[np.int64], time: Column, value: Column, coded: Mapping[str, Coded]) -> Chunk:
+    def _build(self, rows: NDArray[np.int64], time: Column, value: Column, coded: Mapping[str, Coded]) -> Chunk:
         signal, unit, origin, zone = (coded.get(role) for role in ("signal", "unit", "origin", "zone"))
         return Chunk(self._name, rows, coded["meter"], time, value, signal, unit, origin, zone, self._titles)

@@ -1,4 +1,4 @@
-"""Files as streams of plain bytes: gzip and zstd unpacked, and errors that say what to do."""
+"""Files as streams of bytes, with gzip and zstd decompressed."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import BinaryIO
 from besmart_async.ingest.sources.base import SourceError
 from besmart_async.ingest.sources.columns import pa
 
-PACKED = {".gz": "gzip", ".zst": "zstd"}
-"""Endings of packed files, and what they are packed with."""
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+"""Compression by file name suffix."""
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNPACKED_BYTES = 16 << 10
-"""Bytes unpacked at a time: so many before damage are lost at most."""
+"""Bytes decompressed at a time: at most this many before a damaged place are lost."""
 _READ_BYTES = 256 << 10
-"""Bytes of a plain file read at a time."""
+"""Bytes of an uncompressed file read at a time."""
 
 
 @contextmanager
 def opened(path: Path | None, name: str) -> Generator[BinaryIO, None, None]:
-    """Open a file as it is, or standard input.
+    """Open a file without decompressing it; None means standard input.
 
     Raises:
-        SourceError: it cannot be opened.
+        SourceError: the file cannot be opened.
     """
     try:
-        # Standard input gets an object of its own: the interpreter waits at exit for one that is being read.
+        # A duplicate of standard input: at exit the interpreter waits for a `sys.stdin` that is being read.
         raw = os.fdopen(os.dup(0), "rb") if path is None else path.open("rb")
     except FileNotFoundError:
         raise SourceError(name, "no such file") from None
@@ -42,22 +42,22 @@ def opened(path: Path | None, name: str) -> Generator[BinaryIO, None, None]:
 
 
 def packing(start: bytes) -> str | None:
-    """What a file is packed with, by its first bytes."""
+    """Return the compression of a file by its first bytes; None if it is not compressed."""
     return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
 
 
 def pieces(raw: BinaryIO, path: Path | None, name: str) -> Generator[bytes, None, None]:
-    """Yield the bytes of an open file, unpacked, some at a time.
+    """Yield the bytes of an open file, decompressed, piece by piece.
 
     Raises:
-        SourceError: they cannot be read or unpacked; what could be was yielded before.
+        SourceError: reading or decompressing failed; what came before was yielded.
     """
     kind = packing(raw.peek(4)[:4])  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-    named = PACKED.get(path.suffix.casefold()) if path is not None else None
+    named = COMPRESSIONS.get(path.suffix.casefold()) if path is not None else None
     if named is not None and kind is None and raw.peek(1):  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
         raise SourceError(name, f"is not {named} data, in spite of its name; rename it if it is plain text")
     try:
-        stream = pa.CompressedInputStream(pa.PythonFile(_Lent(raw), mode="r"), kind) if kind else raw
+        stream = pa.CompressedInputStream(pa.PythonFile(_Unclosed(raw), mode="r"), kind) if kind else raw
         while piece := stream.read(_UNPACKED_BYTES if kind else _READ_BYTES):
             yield piece
     except (OSError, EOFError, pa.ArrowInvalid) as error:
@@ -67,8 +67,8 @@ def pieces(raw: BinaryIO, path: Path | None, name: str) -> Generator[bytes, None
         raise SourceError(name, f"damaged or incomplete {kind} data; fetch it again") from None
 
 
-class _Lent:
-    """A file that arrow may read and not close: its owner wants to know how far it is."""
+class _Unclosed:
+    """A file that arrow may read but not close: its owner still asks for its position."""
 
     closed = False
 
@@ -79,4 +79,4 @@ class _Lent:
         return self._raw.read(size)
 
     def close(self) -> None:
-        """Nothing: the owner closes it."""
+        """Do nothing: the owner closes the file."""

@@ -1,7 +1,4 @@
-"""Blocks of CSV to arrow columns: as texts, a row at fault told with its number.
-
-CSV files: long or wide, plain, gzipped or packed with zstd, and standard input.
-"""
+"""CSV files: long or wide, plain or compressed with gzip or zstd, and standard input."""
 
 from __future__ import annotations
 
@@ -15,24 +12,26 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.rejects import TOLD, form_of_rejects
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
-from besmart_async.ingest.sources.blocks import BLOCK_BYTES, LONGEST_RECORD, Block, blocks, odd_lines
-from besmart_async.ingest.sources.columns import Column, Paging, as_column, pa, pa_csv
+from besmart_async.ingest.sources.blocks import BLOCK_BYTES, LONGEST_RECORD, TextBlock, blocks, odd_lines
+from besmart_async.ingest.sources.columns import ChunkBuilder, Column, as_column, pa, pa_csv
 from besmart_async.ingest.sources.compression import opened, pieces
-from besmart_async.ingest.sources.layout import FileForm, Layout, per_day
+from besmart_async.ingest.sources.layout import TOLD, FileForm, Layout, form_of_rejects, per_day
+
+DELIMITERS = ",;\t|"
+_HEADER_BYTES = 64 << 10
 
 
 @attrs.frozen(eq=False)
-class Table:
+class ParsedBlock:
     """The rows of a block.
 
     Attributes:
-        rows: their numbers, shape (n,).
-        columns: the columns that were asked for, by index.
-        misfits: rows with another number of fields, and their text; blank lines are none.
-        faults: rows that are no CSV, their text and why.
+        rows: row numbers, shape (n,).
+        columns: the requested columns, by index.
+        misfits: (row, text) of rows with another number of fields; blank lines are left out.
+        faults: (row, text, reason) of rows that are not valid CSV.
     """
 
     rows: NDArray[np.int64]
@@ -42,12 +41,12 @@ class Table:
 
 
 @attrs.frozen
-class TableReader:
-    """Reads blocks of one file.
+class BlockReader:
+    """Splits the blocks of one file into columns.
 
     Attributes:
         width: fields of a row.
-        delimiter: between them.
+        delimiter: field delimiter.
         used: indexes of the columns to read.
     """
 
@@ -55,20 +54,16 @@ class TableReader:
     delimiter: str
     used: tuple[int, ...]
 
-    def read(self, block: Block) -> Table:
-        """Read a block; rows that arrow would misread are read one by one."""
-        quoted = b'"' in block.text
-        if not quoted or not len(odd_lines(block.text)):
-            table = self._by_arrow(block)
-            if table is not None:
-                return table
-        return self._by_record(block)
+    def read(self, block: TextBlock) -> ParsedBlock:
+        """Read a block; blocks that arrow would misread are read record by record."""
+        found = None if b'"' in block.text and len(odd_lines(block.text)) else self._by_arrow(block)
+        return found if found is not None else self._by_record(block)
 
-    def _by_arrow(self, block: Block) -> Table | None:
-        """Read a block without records over several lines; None if that is not what it is."""
+    def _by_arrow(self, block: TextBlock) -> ParsedBlock | None:
+        """Read a block whose records are one line each; None if some span several."""
         text, lines = _without_blank_lines(block)
         if not len(lines):
-            return self._table(lines, [[] for _ in range(self.width)], [], [])
+            return self._of_lists(lines, [], [], [])
         misfits: list[tuple[int, str]] = []
 
         def misfit(row: Any) -> str:
@@ -91,12 +86,11 @@ class TableReader:
         )
         if found.num_rows + len(misfits) != len(lines):
             return None
-        rows = np.delete(lines, [place for place, _ in misfits]) if misfits else lines
-        columns = {int(name): found.column(name).combine_chunks() for name in used}
-        told = [(int(lines[place]), text) for place, text in misfits if text.strip()]
-        return Table(rows, {index: as_column(column) for index, column in columns.items()}, told, [])
+        rows = np.delete(lines, [line for line, _ in misfits]) if misfits else lines
+        columns = {int(name): as_column(found.column(name)) for name in used}
+        return ParsedBlock(rows, columns, [(int(lines[line]), text) for line, text in misfits if text.strip()], [])
 
-    def _by_record(self, block: Block) -> Table:
+    def _by_record(self, block: TextBlock) -> ParsedBlock:
         rows: list[int] = []
         records: list[list[str]] = []
         misfits: list[tuple[int, str]] = []
@@ -110,33 +104,33 @@ class TableReader:
                 records.append(found)
             elif text.strip():
                 misfits.append((row, text))
-        columns: list[list[str]] = [list(column) for column in zip(*records, strict=True)]
-        return self._table(np.array(rows, np.int64), columns or [[] for _ in range(self.width)], misfits, faults)
+        return self._of_lists(np.array(rows, np.int64), records, misfits, faults)
 
-    def _table(
+    def _of_lists(
         self,
         rows: NDArray[np.int64],
-        columns: Sequence[list[str]],
+        records: Sequence[Sequence[str]],
         misfits: list[tuple[int, str]],
         faults: list[tuple[int, str, str]],
-    ) -> Table:
-        return Table(rows, {index: pa.array(columns[index], pa.string()) for index in self.used}, misfits, faults)
+    ) -> ParsedBlock:
+        columns = {index: pa.array([fields[index] for fields in records], pa.string()) for index in self.used}
+        return ParsedBlock(rows, columns, misfits, faults)
 
     def _records(self, lines: Sequence[str], first_row: int) -> Iterator[tuple[int, str, list[str] | str]]:
-        """Yield (row, text, fields or what is wrong) of each record, over several lines where that makes it whole."""
-        place = 0
-        while place < len(lines):
-            found = self._parsed(lines[place : place + 1])
-            end = place + 1
-            if isinstance(found, str) and lines[place].count('"') % 2:
-                for closing in range(place + 1, min(place + LONGEST_RECORD, len(lines))):
+        """Yield (row, text, fields or what is wrong) of each record; a quoted record may span several lines."""
+        line = 0
+        while line < len(lines):
+            found = self._parsed(lines[line : line + 1])
+            end = line + 1
+            if isinstance(found, str) and lines[line].count('"') % 2:
+                for closing in range(line + 1, min(line + LONGEST_RECORD, len(lines))):
                     if lines[closing].count('"') % 2:
-                        longer = self._parsed(lines[place : closing + 1])
+                        longer = self._parsed(lines[line : closing + 1])
                         if not isinstance(longer, str) and len(longer) == self.width:
                             found, end = longer, closing + 1
                         break
-            yield first_row + place, lines[place], found
-            place = end
+            yield first_row + line, lines[line], found
+            line = end
 
     def _parsed(self, lines: Sequence[str]) -> list[str] | str:
         try:
@@ -147,36 +141,32 @@ class TableReader:
         return records[0] if len(records) == 1 else "is not CSV: several records"
 
     def fields(self, text: str) -> list[str]:
-        """The fields of a row of another width; none if it is no CSV."""
+        """The fields of a row of another width; none if it is not valid CSV."""
         found = self._parsed([text])
         return [] if isinstance(found, str) else found
 
 
-def _without_blank_lines(block: Block) -> tuple[bytes, NDArray[np.int64]]:
-    """Return a block's text without its empty lines, and the numbers of the others."""
+def _without_blank_lines(block: TextBlock) -> tuple[bytes, NDArray[np.int64]]:
+    """Return a block's text without empty lines, and the row numbers of the other lines."""
     rows = np.arange(block.first_row, block.first_row + block.lines, dtype=np.int64)
     if (np.diff(block.ends, prepend=-1) > 1).all():
         return block.text, rows
     lines = block.text.split(b"\n")[:-1]
-    kept = [place for place, line in enumerate(lines) if line]
-    return b"".join(lines[place] + b"\n" for place in kept), rows[kept]
-
-
-DELIMITERS = ",;\t|"
-_HEADER_BYTES = 64 << 10
+    kept = [index for index, line in enumerate(lines) if line]
+    return b"".join(lines[index] + b"\n" for index in kept), rows[kept]
 
 
 @attrs.frozen
 class CsvSource:
-    """A CSV file with a header; how it is packed is recognised by its first bytes.
+    """A CSV file; its compression is detected by its first bytes.
 
     Memory: a block of 2 MiB of text in arrow columns, and the readings of a page.
 
     Attributes:
         path: the file; None for standard input.
-        encoding: how its text is encoded. UTF-8, with or without a byte-order mark, unless told.
-        chunk_rows: readings per page, about.
-        form: what else is told of its form. Its `encoding` is not looked at here.
+        encoding: text encoding; the default is UTF-8 with or without a byte-order mark.
+        chunk_rows: approximate readings per page.
+        form: what the user said about the file. Its `encoding` is ignored here.
         block_bytes: text read at a time.
     """
 
@@ -188,7 +178,7 @@ class CsvSource:
 
     @classmethod
     def of(cls, text: str, encoding: str = "utf-8-sig") -> CsvSource:
-        """Make a source of a path, or of standard input for `-`."""
+        """Create a source for a path, or for standard input if the text is `-`."""
         return cls(None if text == "-" else Path(text), encoding)
 
     @property
@@ -198,11 +188,11 @@ class CsvSource:
 
     @property
     def size_bytes(self) -> int | None:
-        """Size of the file as it is on disk, packed or not."""
+        """Size of the file on disk, compressed or not."""
         return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
 
     def check(self) -> tuple[str, ...]:
-        """Read the header. Standard input is not looked at: it can be read once only."""
+        """Check the header; see `Source`. Standard input is not checked: it can be read only once."""
         if self.path is None:
             return ()
         with self._blocks(min(_HEADER_BYTES, self.block_bytes)) as (_, found):
@@ -211,21 +201,21 @@ class CsvSource:
     def pages(self) -> Generator[Page, None, None]:
         """Read the file from the start; see `Source`."""
         with self._blocks(self.block_bytes) as (raw, found):
-            block: Block | None
+            block: TextBlock | None
             layout, delimiter, block = self._headed(next(found, None))
-            reader = _Reader(self.name, layout, TableReader(layout.width, delimiter, layout.used))
+            builder = _PageBuilder(self.name, layout, delimiter)
             while block is not None:
-                yield from reader.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
+                yield from builder.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
                 block = next(found, None)
 
     @contextmanager
-    def _blocks(self, size: int) -> Generator[tuple[BinaryIO, Generator[Block, None, None]], None, None]:
+    def _blocks(self, size: int) -> Generator[tuple[BinaryIO, Generator[TextBlock, None, None]], None, None]:
         with opened(self.path, self.name) as raw:
             found = blocks(pieces(raw, self.path, self.name), self.encoding, self.name, size)
             yield raw, found
 
-    def _headed(self, block: Block | None) -> tuple[Layout, str, Block]:
-        """Return what the header tells, and the rest of the first block."""
+    def _headed(self, block: TextBlock | None) -> tuple[Layout, str, TextBlock]:
+        """Return the layout and delimiter by the header, and the rest of the first block."""
         rejects = block is not None and block.text.startswith(TOLD[0].encode())
         header_row = 1 if rejects else self.form.header_row
         lines = block.text.split(b"\n", max(1, header_row))[:-1] if block else []
@@ -244,28 +234,25 @@ class CsvSource:
             layout = Layout.of(header, form_of_rejects(self.form, len(header)) if rejects else self.form)
         except (ValueError, csv.Error) as error:
             raise SourceError(self.name, str(error)) from None
-        skipped = header_row
-        start = sum(len(line) + 1 for line in lines[:skipped])
-        broken = {row: text for row, text in block.broken.items() if row > skipped}
-        return layout, delimiter, Block(skipped + 1, block.text[start:], broken)
+        start = sum(len(line) + 1 for line in lines[:header_row])
+        broken = {row: text for row, text in block.broken.items() if row > header_row}
+        return layout, delimiter, TextBlock(header_row + 1, block.text[start:], broken)
 
 
-@attrs.frozen
-class _Reader:
-    """Makes pages of the blocks of one file."""
+class _PageBuilder:
+    """Builds pages of the blocks of one file."""
 
-    name: str
-    layout: Layout
-    tables: TableReader
-    paging: Paging = attrs.field(
-        default=attrs.Factory(lambda self: Paging(self.name, self.layout), takes_self=True), init=False
-    )
+    def __init__(self, name: str, layout: Layout, delimiter: str) -> None:
+        self._name = name
+        self._layout = layout
+        self._reader = BlockReader(layout.width, delimiter, layout.used)
+        self._chunks = ChunkBuilder(name, layout)
 
-    def pages(self, block: Block, readings: int, position: int) -> Generator[Page, None, None]:
-        """Read a block; every row and reject is in one page."""
-        table = self.tables.read(block)
-        ragged, rejects = self._judged(table, block)
-        size = self.paging.rows_at_a_time(readings)
+    def pages(self, block: TextBlock, readings: int, position: int) -> Generator[Page, None, None]:
+        """Read a block; each row and each reject is in exactly one page."""
+        table = self._reader.read(block)
+        ragged, rejects = self._sort_out(table, block)
+        size = self._chunks.rows_at_a_time(readings)
         starts = range(0, len(table.rows), size) or range(1)
         for start in starts:
             rows = table.rows[start : start + size]
@@ -274,20 +261,20 @@ class _Reader:
             own = tuple(reject for reject in rejects if reject.row <= last)
             rejects = [reject for reject in rejects if reject.row > last]
             if len(rows) or own:
-                yield Page(self.paging.chunk(rows, columns), own, position)
+                yield Page(self._chunks.chunk(rows, columns), own, position)
         if ragged:
-            yield Page(self.paging.chunk(*self._padded(ragged)), (), position)
+            yield Page(self._chunks.chunk(*self._padded(ragged)), (), position)
 
-    def _judged(self, table: Table, block: Block) -> tuple[list[tuple[int, list[str]]], list[Reject]]:
-        """Rows of a wide file that are shorter or longer by an hour, and rows that are none."""
+    def _sort_out(self, table: ParsedBlock, block: TextBlock) -> tuple[list[tuple[int, list[str]]], list[Reject]]:
+        """Return the rows of a wide file that are an hour shorter or longer, and the malformed rows."""
         ragged: list[tuple[int, list[str]]] = []
         rejects: list[Reject] = []
         for row, text in table.misfits:
-            fields = self.tables.fields(text)
+            fields = self._reader.fields(text)
             if self._fits(len(fields)):
                 ragged.append((row, fields))
             else:
-                reason = f"has {len(fields)} fields where the header has {self.layout.width}"
+                reason = f"has {len(fields)} fields where the header has {self._layout.width}"
                 rejects.append(self._misfit(row, text, reason))
         rejects += [self._misfit(row, text, reason) for row, text, reason in table.faults]
         for row, raw in block.broken.items():
@@ -296,28 +283,24 @@ class _Reader:
         return ragged, sorted(rejects, key=lambda reject: reject.row)
 
     def _misfit(self, row: int, text: str, reason: str) -> Reject:
-        return Reject(self.name, row, None, _short(text), reason, (("line", "", text),))
+        return Reject(self._name, row, None, _short(text), reason, (("line", "", text),))
 
     def _fits(self, fields: int) -> bool:
-        slots = self.layout.slots
-        if slots is None or slots.kind != "elapsed" or slots.positions[-1] != self.layout.width - 1:
+        slots = self._layout.slots
+        if slots is None or slots.kind != "elapsed" or slots.positions[-1] != self._layout.width - 1:
             return False
-        columns = fields - slots.positions[0]
-        return (
-            len(slots.positions) == slots.positions[-1] - slots.positions[0] + 1 and per_day(columns) == slots.per_day
-        )
+        consecutive = len(slots) == slots.positions[-1] - slots.positions[0] + 1
+        return consecutive and per_day(fields - slots.positions[0]) == slots.per_day
 
-    def _padded(
-        self, ragged: Iterable[tuple[int, list[str]]]
-    ) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], dict[int, object]]:
-        width = max(self.layout.width, *(len(fields) for _, fields in ragged))
+    def _padded(self, ragged: Iterable[tuple[int, list[str]]]) -> tuple[NDArray[np.int64], dict[int, object]]:
+        width = max(self._layout.width, *(len(fields) for _, fields in ragged))
         rows = np.array([row for row, _ in ragged], np.int64)
         padded = [fields + [""] * (width - len(fields)) for _, fields in ragged]
-        used = (*self.layout.used, *range(self.layout.width, width))
+        used = (*self._layout.used, *range(self._layout.width, width))
         return rows, {index: pa.array([fields[index] for fields in padded], pa.string()) for index in used}
 
 
-def _at(block: Block) -> str:
+def _at(block: TextBlock) -> str:
     row, raw = next(iter(block.broken.items()))
     try:
         raw.decode()

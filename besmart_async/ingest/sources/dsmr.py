@@ -1,8 +1,8 @@
-"""Logs of DSMR P1 telegrams, as Dutch, Belgian and other meters send them every second or ten.
+"""Logs of DSMR P1 telegrams, which Dutch, Belgian and other meters send every 1 to 10 seconds.
 
-The library `dsmr-parser` (extra `dsmr`) knows the lines of each version of the standard and the checksum. A telegram
-whose checksum is wrong, or that is cut off, is a reject as a whole. Times carry S or W for summer or winter time, which
-make them moments; those of old meters do not, and need a time zone like any time on a clock.
+The library `dsmr-parser` (extra `dsmr`) knows the checksum, and the lines of each version of the standard. A telegram
+that is cut off or has a wrong checksum is rejected as a whole. Times carry S or W for summer or winter time, which
+makes them moments; times of old meters do not, and need a time zone like any local time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _START, _END = "/", "!"
 _LONGEST = 500
-"""Lines of a telegram, at most: a damaged one does not swallow the file."""
+"""Most lines of a telegram: a damaged telegram does not swallow the rest of the file."""
 _STAMP = re.compile(r"\(([0-9]{12})([SW]?)\)")
 _CLOCK = "1.0.0"
 _OFFSETS = {"S": "+02:00", "W": "+01:00", "": ""}
@@ -54,14 +54,14 @@ class _Reading:
 
 @attrs.frozen
 class TelegramSource:
-    """A log of P1 telegrams, one after the other; lines are its rows.
+    """A log of P1 telegrams; its rows are lines.
 
-    A meter is named by its equipment identifier: the text it stands for where it is printable, else as it is sent.
-    Every line with a value and a unit is a reading.
+    A meter is named by its equipment identifier: decoded if that gives a printable text, else as sent. Every line
+    with a value and a unit is a reading.
 
     Attributes:
         path: the file; None for standard input.
-        chunk_rows: readings per page, about.
+        chunk_rows: approximate readings per page.
     """
 
     path: Path | None
@@ -74,11 +74,11 @@ class TelegramSource:
 
     @property
     def size_bytes(self) -> int | None:
-        """Size of the file as it is on disk, packed or not."""
+        """Size of the file on disk, compressed or not."""
         return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
 
     def check(self) -> tuple[str, ...]:
-        """See that the library is there and the file begins with a telegram."""
+        """Check that the library is installed and the file starts with a telegram; see `Source`."""
         self._lines()
         if self.path is None:
             return ()
@@ -106,7 +106,7 @@ class TelegramSource:
                     if len(readings) + len(rejects) >= self.chunk_rows:
                         yield self._page(readings, rejects, coders, raw.tell() if raw.seekable() else 0)
                         readings, rejects = [], []
-            except SourceError as error:  # what was read before the damage is not lost
+            except SourceError as error:  # raised after the page of what was read before the damage
                 failure = error
         yield self._page(readings, rejects, coders, self.size_bytes or 0)
         if failure is not None:
@@ -148,7 +148,8 @@ class TelegramSource:
             channel = obis[2:3] if obis.startswith("0-") and obis[2:3] in meters else _ELECTRICITY
             at = _iso(line) if own_time else time
             if not at:
-                yield Reject(self.name, row, "time", line, "its telegram tells no time: old meters have no clock line")
+                reason = "its telegram tells no time: old meters send no clock line"
+                yield Reject(self.name, row, "time", line, reason)
             else:
                 yield _Reading(row, meters.get(channel, ""), obis, at, str(value), unit)
 
@@ -169,7 +170,7 @@ class TelegramSource:
 
 
 def _telegrams(lines: Iterator[tuple[int, str]]) -> Iterator[_Telegram]:
-    """Gather the lines of each telegram; lines between telegrams are nothing."""
+    """Gather the lines of each telegram; lines between telegrams are ignored."""
     row, gathered = 0, list[str]()
     for number, line in lines:
         if line.startswith(_START):
@@ -186,7 +187,7 @@ def _telegrams(lines: Iterator[tuple[int, str]]) -> Iterator[_Telegram]:
 
 
 def _joined(telegram: _Telegram) -> Iterator[tuple[int, str]]:
-    """Yield (row, line), a line that goes on in the next one as one: old gas meters send two."""
+    """Yield (row, line), with continuation lines joined: old gas meters split a line in two."""
     held: tuple[int, str] | None = None
     for row, line in enumerate(telegram.lines, telegram.row):
         if held is not None and line.startswith("("):
@@ -200,7 +201,7 @@ def _joined(telegram: _Telegram) -> Iterator[tuple[int, str]]:
 
 
 def _meters_and_time(lines: Sequence[tuple[int, str]]) -> tuple[dict[str, str], str]:
-    """Return the meter of each channel, and the time of the telegram; empty if it tells none."""
+    """Return the meter of each channel, and the time of the telegram; empty if it has none."""
     meters: dict[str, str] = {}
     time = ""
     for _, line in lines:

@@ -1,4 +1,4 @@
-"""Single lines of P1 telegrams, by the library's tables of the standard."""
+"""Single lines of P1 telegrams, by the tables in `dsmr-parser`; a file of its own because that is an extra."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _UNIT = re.compile(r"\*[A-Za-z0-9]+\)|\([A-Za-z0-9]+\)\r\n\(")
 
 
 class TelegramLines:
-    """Reads values of lines; remembers which line is what."""
+    """Reads values of lines; caches the parser of each OBIS code."""
 
     def __init__(self) -> None:
         self._parsers: dict[str, Any] = {}
 
     def checksum_problem(self, telegram: str) -> str | None:
-        """Why a telegram is not as its meter sent it; None where the checksum is right, or there is none."""
+        """Return why a telegram is damaged; None if its checksum is right or it has none."""
         if not _CHECKSUM.search(telegram):
             return None
         try:
@@ -43,8 +43,8 @@ class TelegramLines:
         return None
 
     def value_of(self, line: str) -> tuple[Decimal, str, bool] | str | None:
-        """Return value, unit and whether the line has a time of its own; None for none, or why it cannot be read."""
-        if len(_UNIT.findall(line)) != 1:  # a line of many is a list, of peaks or power failures
+        """Return (value, unit, whether the line has a time of its own); None without a value; a text is an error."""
+        if len(_UNIT.findall(line)) != 1:  # several units make a list, of peaks or power failures
             return None
         parser = self._parser(line)
         if parser is None:
@@ -53,7 +53,7 @@ class TelegramLines:
             found = parser.parse(f"{line}\r\n")
             value, unit = found.value, found.unit
         except (ParseError, ArithmeticError, ValueError, IndexError, AttributeError, TypeError):
-            return "is no line as the standard has it"
+            return "is not a line of the standard"
         if not isinstance(found, CosemObject | MBusObject) or not isinstance(value, Decimal | int) or not unit:
             return None
         return Decimal(value), str(unit), isinstance(found, MBusObject)

@@ -1,7 +1,4 @@
-"""The value columns of a wide file, one row per meter and day: which time of the day each of them is.
-
-Which column of a file is what: one reading per row (long), or one meter and day per row (wide).
-"""
+"""The role of each column of a file: one reading per row (long), or one meter and day per row (wide)."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 SlotKind = Literal["clock", "elapsed"]
-"""What a slot tells: a time on the wall clock ("clock"), or how long the day has lasted ("elapsed")."""
+"""The meaning of a slot: a local time ("clock"), or the time elapsed since the day began ("elapsed")."""
 
 DAYS = (24, 48, 96, 144, 288, 1440)
-"""How many slots an ordinary day may have."""
+"""Numbers of slots that a day without a clock change may have."""
 
 _CLOCK = re.compile(
     r"([0-9]{1,2})([AB]?):([0-9]{2})(?::00)?\s*([AB*])?(?:\s*(?:-|\u2013|to)\s*[0-9]{1,2}[AB]?:[0-9]{2}.*)?"
@@ -34,12 +31,12 @@ class Slots:
 
     Attributes:
         positions: index of each column.
-        titles: what the file calls it.
-        kind: "clock": the titles are times on the wall clock; "elapsed": the columns are counted from the start of
-            the day, so that a day has fewer or more of them when clocks are changed.
-        starts_ms: milliseconds after midnight of each, on the clock or elapsed.
-        step_ms: length of a period.
-        passes: 0 for a title that is the first pass of an hour that comes twice, 1 for the second, -1 for any.
+        titles: title of each column in the file.
+        kind: "clock": the titles are local times; "elapsed": the columns are counted from the start of the day, so a
+            day on which the clock changes has fewer or more of them.
+        starts_ms: start of each slot in milliseconds after midnight, local or elapsed.
+        step_ms: length of a slot.
+        passes: 0 for a title that names the first pass of a repeated hour, 1 for the second pass, -1 for neither.
     """
 
     positions: tuple[int, ...]
@@ -54,11 +51,11 @@ class Slots:
 
     @property
     def per_day(self) -> int:
-        """Slots of a day without a change of the clock."""
+        """Slots of a day without a clock change."""
         return DAY_MS // self.step_ms
 
     def reaching(self, columns: int) -> Slots:
-        """The same with so many columns, for a row that is longer than the header; counted slots only."""
+        """Extend counted slots to this many columns, for a row that is longer than the header."""
         added = range(len(self), columns)
         found = _COUNTED.fullmatch(self.titles[-1].strip())
         prefix, last = (found[1], int(found[2])) if found else ("value ", len(self))
@@ -74,16 +71,16 @@ class Slots:
 def slots_of(
     titles: Sequence[str], positions: Sequence[int], kind: SlotKind | None = None, step_ms: int | None = None
 ) -> Slots:
-    """Make sense of the titles of value columns.
+    """Interpret the titles of value columns.
 
     Args:
-        titles: titles of the value columns, in their order.
-        positions: where they are.
-        kind: what they tell; from the titles unless given.
-        step_ms: length of a period; from the titles or their number unless given.
+        titles: titles of the value columns, in order.
+        positions: their indexes.
+        kind: the meaning of the slots; None: by the titles.
+        step_ms: length of a slot; None: by the titles or their number.
 
     Raises:
-        ValueError: saying which title makes no sense, or what has to be told.
+        ValueError: a title cannot be interpreted, or a setting is missing.
     """
     times = clock_times(titles)
     if times is not None and kind != "elapsed":
@@ -94,16 +91,17 @@ def slots_of(
             raise ValueError("the length of a period is not known; say wide.step, such as '15min'")
         return Slots(tuple(positions), tuple(titles), "clock", tuple(starts), step_ms, tuple(passes))
     if kind == "clock" and times is None and step_ms is None and per_day(len(titles)) != len(titles):
-        raise ValueError(f"{len(titles)} value columns that are no times of the day, such as 00:15")
+        raise ValueError(f"{len(titles)} value columns are not titled with times of the day, such as 00:15")
     step_ms = step_ms or _step_ms(len(titles))
     starts = [n * step_ms for n in range(len(titles))]
     return Slots(tuple(positions), tuple(titles), kind or "elapsed", tuple(starts), step_ms, (-1,) * len(titles))
 
 
 def clock_times(titles: Sequence[str]) -> tuple[list[int], list[int]] | None:
-    """Return (milliseconds after midnight, pass) of each title such as `02:15`, `2A:15`, `02:15B`; None if one is none.
+    """Return (milliseconds after midnight, passes) of titles such as `02:15`, `2A:15` or `02:15B`.
 
-    A title that comes twice is first the one pass, then the other. `00:00` after other times is the end of the day.
+    None if one of them is not a time. A repeated title means the first pass, then the second. `00:00` after other
+    times is the end of the day.
     """
     starts: list[int] = []
     passes: list[int] = []
@@ -127,7 +125,7 @@ def clock_times(titles: Sequence[str]) -> tuple[list[int], list[int]] | None:
 
 
 def counted(titles: Sequence[str]) -> bool:
-    """Tell whether titles are numbers in a row, with one prefix: `1, 2, …`, `Q01, Q02, …`."""
+    """Return whether titles count up from 0 or 1 with a common prefix: `1, 2, …`, `Q01, Q02, …`."""
     found = [_COUNTED.fullmatch(title.strip()) for title in titles]
     if not found or None in found:
         return False
@@ -137,7 +135,7 @@ def counted(titles: Sequence[str]) -> bool:
 
 
 def per_day(columns: int) -> int | None:
-    """Slots of an ordinary day if there are so many columns: 92, 96 and 100 are quarters of an hour."""
+    """Slots of an ordinary day for this many columns: 92, 96 and 100 columns are quarters of an hour."""
     for slots in DAYS:
         if columns == slots:
             return slots
@@ -166,36 +164,45 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "zone": ("zone", "timezone", "time_zone", "tz"),
     }
 )
-"""The names a header may use, by what the column holds. Case, spaces and hyphens do not matter.
+"""Titles that a header may use, by the role of the column. Case, spaces and hyphens do not matter.
 
-The ids of a sensor in two columns are a meter's name: `12` and `122` are `12.122`.
+The two ids of a sensor make a meter's name: `12` and `122` are `12.122`.
 """
 
 CODED = ("meter", "client_cid", "sensor_mid", "signal", "unit", "origin", "zone")
-"""What has few distinct texts."""
+"""Roles of columns that have few distinct texts."""
+
+ROLES = ("meter", "signal", "time", "value", "unit", "origin", "zone")
+"""Columns of a reject's record, in order. In a row of a day, `time` is the day, and `slot`s follow."""
+
+DAY_ROLES = tuple(role for role in ROLES if role != "value")
+"""The same for a row of a day, without its slots."""
+
+TOLD = tuple(f"rejected_{name}" for name in ("file", "row", "column", "value", "reason", "line"))
+"""First columns of a file of rejects: what was wrong and where. `ROLES` follow, then the slots of a row of a day."""
 
 _IDS = ("client_cid", "sensor_mid")
 
 LayoutKind = Literal["long", "wide"]
 _FEWEST_TIMES, _FEWEST_COUNTED = 2, 12
-"""Fewer columns titled like times, or counted, are taken for something else, unless the form says what they are."""
+"""With fewer columns titled like times, or counted, they are not slots, unless the form says so."""
 
 
 @attrs.frozen(kw_only=True)
 class FileForm:
-    """What a file looks like, as far as that is told and not to be found out.
+    """What a file looks like, as far as the user says so; the rest is detected.
 
     Attributes:
         format: name of the format; None: by the file's name and first bytes.
-        encoding: of texts. UTF-8, with or without a byte-order mark, unless told.
-        delimiter: between fields; None: the one its header has most of.
-        header_row: row of the header, counted from 1; 0 where there is none, so that columns have numbers only.
+        encoding: text encoding; the default is UTF-8 with or without a byte-order mark.
+        delimiter: field delimiter; None: the candidate that is most frequent in the header.
+        header_row: row of the header, counted from 1; 0 for a file without a header, whose columns have numbers only.
         kind: long or wide; None: by the header.
-        columns: titles that a column may have, or its number counted from 1, by what it holds (`COLUMN_NAMES`).
-        first_slot: title or number of the first value column of a wide file; None: by their titles.
-        last_slot: the last one.
-        slots: what the value columns tell; None: by their titles.
-        step_ms: length of a period of a wide file; None: by their titles or number.
+        columns: titles that a column may have, or its number counted from 1, by role (`COLUMN_NAMES`).
+        first_slot: title or number of the first value column of a wide file; None: by the titles.
+        last_slot: the same for the last one.
+        slots: the meaning of the value columns; None: by the titles.
+        step_ms: length of a period of a wide file; None: by the titles or their number.
     """
 
     format: str | None = None
@@ -212,13 +219,13 @@ class FileForm:
 
 @attrs.frozen
 class Layout:
-    """Where each column of a file is.
+    """The role of each column of a file.
 
     Attributes:
-        width: how many columns it has.
-        positions: index of the column by what it holds (`COLUMN_NAMES`).
-        titles: what the file calls that column.
-        unused: columns that mean nothing here.
+        width: number of columns.
+        positions: index of the column by role (`COLUMN_NAMES`).
+        titles: title of the column by role.
+        unused: titles of columns without a role.
         slots: the value columns of a wide file; None for a long one.
     """
 
@@ -230,10 +237,10 @@ class Layout:
 
     @classmethod
     def of(cls, header: Sequence[str], form: FileForm | None = None) -> Self:
-        """Find the columns by their names.
+        """Find the columns by their titles.
 
         Raises:
-            ValueError: saying which column is missing or there twice, and which names it may have.
+            ValueError: a column is missing or ambiguous; the text says which titles it may have.
         """
         form = form or FileForm()
         positions = _positions(header, form)
@@ -267,6 +274,24 @@ class Layout:
         return tuple(sorted({*self.positions.values(), *(self.slots.positions if self.slots else ())}))
 
 
+def form_of_rejects(form: FileForm, columns: int) -> FileForm:
+    """Return the form of a file of rejects.
+
+    Args:
+        form: the form of the files whose rejects it holds.
+        columns: its number of columns.
+    """
+    wide = columns != len(TOLD) + len(ROLES)
+    roles = [("date" if role == "time" else role) for role in DAY_ROLES] if wide else ROLES
+    return attrs.evolve(
+        form,
+        kind="wide" if wide else "long",
+        columns={role: (number,) for number, role in enumerate(roles, start=len(TOLD) + 1)},
+        first_slot=len(TOLD) + len(roles) + 1 if wide else None,
+        last_slot=columns if wide else None,
+    )
+
+
 def _positions(header: Sequence[str], form: FileForm) -> dict[str, int]:
     roles = {
         _plain(name): role
@@ -274,7 +299,7 @@ def _positions(header: Sequence[str], form: FileForm) -> dict[str, int]:
         for name in names
         if isinstance(name, str)
     }
-    # A title that the form names goes before the same title as a general name.
+    # A title that the form names overrides the same title in COLUMN_NAMES.
     roles |= {_plain(name): role for role, names in form.columns.items() for name in names if isinstance(name, str)}
     positions = _numbered(header, form)
     for index, title in enumerate(header):
@@ -322,13 +347,13 @@ def _slots(header: Sequence[str], positions: dict[str, int], free: Sequence[int]
             chosen = []
     if not chosen:
         if form.kind == "wide":
-            raise ValueError("no value columns: they are titled 00:15, 00:30, … or 1, 2, …, else say wide.first")
+            raise ValueError("no value columns titled 00:15, 00:30, … or 1, 2, …; say wide.first")
         return None
     return slots_of([header[index].strip() for index in chosen], chosen, form.slots, form.step_ms)
 
 
 def _slot_columns(header: Sequence[str], free: Sequence[int]) -> list[int]:
-    """The longest run of columns that are titled like slots."""
+    """Return all columns that are titled with times; else the longest run of columns that count up."""
     times = [index for index in free if _are_times(header, [index])]
     if times:
         return times

@@ -1,4 +1,4 @@
-"""Parquet files: row group by row group, long or wide."""
+"""Parquet files, long or wide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
-from besmart_async.ingest.sources.columns import Paging, as_column, as_texts, pa
+from besmart_async.ingest.sources.columns import ChunkBuilder, as_column, as_texts, pa
 from besmart_async.ingest.sources.layout import CODED, FileForm, Layout
 
 _BUFFER_BYTES = 128 << 10
@@ -21,12 +21,12 @@ _BUFFER_BYTES = 128 << 10
 class ParquetSource:
     """A Parquet file. Its rows are counted from 1.
 
-    Memory: the pages of a batch of rows, not a whole row group: each column is read through a buffer of 128 KiB.
+    Memory: one page, not a whole row group: each column is read through a buffer of 128 KiB.
 
     Attributes:
         path: the file.
-        chunk_rows: readings per page, about.
-        form: which columns mean what, where their names do not tell.
+        chunk_rows: approximate readings per page.
+        form: roles of columns that their names do not show.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class ParquetSource:
         return self.path.stat().st_size if self.path.is_file() else None
 
     def check(self) -> tuple[str, ...]:
-        """Read the schema."""
+        """Check the schema; see `Source`."""
         with self._opened() as file:
             return self._layout(file).unused
 
@@ -54,16 +54,16 @@ class ParquetSource:
             layout = self._layout(file)
         names = [file.schema_arrow.names[index] for index in layout.used]
         dictionaries = [file.schema_arrow.names[layout.positions[role]] for role in CODED if role in layout.positions]
-        paging = Paging(self.name, layout)
+        chunks = ChunkBuilder(self.name, layout)
         size, total = self.size_bytes or 0, max(1, file.metadata.num_rows)
         row = 1
         with self._opened(dictionaries) as file:
-            batches = file.iter_batches(paging.rows_at_a_time(self.chunk_rows), columns=names, use_threads=False)
+            batches = file.iter_batches(chunks.rows_at_a_time(self.chunk_rows), columns=names, use_threads=False)
             for batch in batches:
                 rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
                 row += batch.num_rows
                 columns = {index: _plain(batch.column(name)) for index, name in zip(layout.used, names, strict=True)}
-                yield Page(paging.chunk(rows, columns), (), size * (row - 1) // total)
+                yield Page(chunks.chunk(rows, columns), (), size * (row - 1) // total)
 
     def _layout(self, file: Any) -> Layout:
         try:
@@ -73,7 +73,7 @@ class ParquetSource:
 
     @contextmanager
     def _opened(self, dictionaries: list[str] | None = None) -> Generator[Any, None, None]:
-        import pyarrow.parquet as pq  # noqa: PLC0415 - CSV does not need it
+        import pyarrow.parquet as pq  # noqa: PLC0415 - slow to import, and CSV does not need it
 
         try:
             with pq.ParquetFile(
@@ -88,7 +88,7 @@ class ParquetSource:
 
 
 def _plain(column: Any) -> Any:
-    """Take decimals, times of day and large texts as what everything behind can work with."""
+    """Convert decimals to doubles, and times of day and large texts to plain texts."""
     column = as_column(column)
     kind = column.type
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_time(kind):

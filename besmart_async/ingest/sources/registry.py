@@ -1,4 +1,4 @@
-"""Which format a file has, and which files a command line names."""
+"""Formats by name, file name or content; and the files that command line arguments stand for."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 import attrs
 
 from besmart_async.ingest.sources.base import Format, Source, SourceError
-from besmart_async.ingest.sources.compression import PACKED
+from besmart_async.ingest.sources.compression import COMPRESSIONS
 from besmart_async.ingest.sources.csv import CsvSource
 from besmart_async.ingest.sources.dsmr import TelegramSource
 from besmart_async.ingest.sources.layout import FileForm
 from besmart_async.ingest.sources.parquet import ParquetSource
 
 GROUP = "besmart_async.sources"
-"""Entry points of this group are formats: a `Format`, or a class or function without parameters that makes one."""
+"""Entry points of this group are formats: a `Format`, or a class or function without parameters that returns one."""
 
 STANDARD_INPUT = "-"
 _PARQUET = b"PAR1"
@@ -54,18 +54,18 @@ _BUILT_IN: Mapping[str, Format] = {"csv": _Csv(), "parquet": _Parquet(), "dsmr":
 
 
 def format_names() -> tuple[str, ...]:
-    """Names of all formats: those of this package, and those installed beside it."""
+    """Names of all formats: built in, and installed by other packages."""
     return (*_BUILT_IN, *_installed())
 
 
 def sources_of(names: Iterable[str], form: FileForm | None = None) -> list[Source]:
-    """Make sources of what a command line names: files, folders, patterns such as `data/*.csv.gz`, and `-`.
+    """Create sources for command line arguments: files, folders, patterns such as `data/*.csv.gz`, and `-`.
 
-    A folder stands for all files in it, and in the folders in it, whose names end like those of a known format. Files
-    are in the order of their names; one that is named twice is read once.
+    A folder stands for all files in it and its subfolders that have a suffix of a known format, in the order of their
+    names. A file that is named twice is read once.
 
     Raises:
-        SourceError: there is no such file or format, or a pattern or folder has no files.
+        SourceError: the file or format does not exist, or a pattern or folder matches no files.
     """
     form = form or FileForm()
     found: dict[Path | None, Source] = {}
@@ -79,10 +79,10 @@ def sources_of(names: Iterable[str], form: FileForm | None = None) -> list[Sourc
 
 
 def format_of(path: Path | None, form: FileForm) -> Format:
-    """Find the format of a file: as told, else by the end of its name, else by its first bytes; CSV if nothing tells.
+    """Find the format of a file: as given, else by its suffix, else by its first bytes; by default CSV.
 
     Raises:
-        SourceError: the format that was told is unknown, or its package fails.
+        SourceError: the given format is unknown, or its package fails.
     """
     if form.format is not None:
         return _named(form.format)
@@ -118,7 +118,7 @@ def _loaded(entry: EntryPoint) -> Format:
     except Exception as error:
         raise SourceError(entry.name, f"the package of this format fails: {type(error).__name__}: {error}") from error
     if not isinstance(suffixes, tuple) or not callable(getattr(found, "source", None)):
-        raise SourceError(entry.name, f"{entry.value} is no format: it needs suffixes, a tuple, and source(path, form)")
+        raise SourceError(entry.name, f"{entry.value} is no format: it needs suffixes (a tuple) and source(path, form)")
     return found  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
@@ -145,7 +145,7 @@ def _paths(name: str) -> list[Path]:
 
 
 def _suffix(path: Path) -> str:
-    plain = path.with_suffix("") if path.suffix.casefold() in PACKED else path
+    plain = path.with_suffix("") if path.suffix.casefold() in COMPRESSIONS else path
     return plain.suffix.casefold()
 
 

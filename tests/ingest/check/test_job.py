@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from besmart_async import SignalType
-from besmart_async.ingest import KnownMeters, Reading, Reject, SourceError
+from besmart_async.ingest import KnownMeters, ParseOptions, Reject, SourceError
 from besmart_async.ingest.check.job import CheckJob
 from besmart_async.ingest.check.report import distance, iso
 from besmart_async.ingest.mapping.signals import Mapper, SignalTypes
@@ -58,7 +58,7 @@ async def test_each_kind_of_finding_is_counted_and_named_with_its_row(csv_file: 
 async def test_only_registers_can_fall(csv_file: Callable[..., Path]) -> None:
     path = csv_file(*(row(minute, 9 - minute, obis=obis) for obis in ("1.29.0", "1.8.0", "A+") for minute in (0, 1)))
     assert (await CheckJob([CsvSource(path)]).run()).falling == 1
-    named = Reading(signals={"A+": "1.8.0"})
+    named = ParseOptions(signals={"A+": "1.8.0"})
     report = await CheckJob([CsvSource(path)], reading=named).run()
     assert (report.signals, report.repeats_equal, report.falling) == (2, 2, 1)
 
@@ -92,7 +92,7 @@ async def test_a_file_that_cannot_be_read_on_is_an_error_beside_what_was_read(tm
 
 async def test_missing_values_and_ignored_signals_are_counted_as_left_out(csv_file: Callable[..., Path]) -> None:
     path = csv_file(row(0, 1), "1.1,1.8.0,1704067200000,-,kWh", row(0, 1, obis="0-0:96.14.0"))
-    reading = Reading(missing=("-",), ignored=frozenset({"0-0:96.14.0"}))
+    reading = ParseOptions(missing=("-",), ignored=frozenset({"0-0:96.14.0"}))
     report = await CheckJob([CsvSource(path)], reading=reading).run()
     assert (report.rows, report.left_out, report.rejected) == (1, 2, 0)
 
@@ -122,13 +122,13 @@ async def test_gz_of_long_and_wide_files_together_is_one_report(tmp_path: Path) 
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"meter,time,value\n1.1,1704067200000,1\n"))
     hours = ",".join(f"{hour:02}:00" for hour in range(24))
     (tmp_path / "b.csv").write_text(f"meter,date,{hours}\n1.1,2024-01-02{',1' * 24}\n", encoding="utf-8")
-    report = await CheckJob(sources_of([str(tmp_path)]), reading=Reading(time_zone="UTC")).run()
+    report = await CheckJob(sources_of([str(tmp_path)]), reading=ParseOptions(time_zone="UTC")).run()
     assert (report.readings, report.signals, report.gaps, report.missing) == (25, 1, 1, 23)
 
 
 async def test_the_order_of_a_wide_file_is_that_of_its_rows(csv_file: Callable[..., Path]) -> None:
     header = "meter,date," + ",".join(map(str, range(1, 25)))
     days = [f"1.1,2024-01-0{day}" + f",{day}" * 24 for day in (1, 2, 4, 3)]
-    report = await CheckJob([CsvSource(csv_file(*days, header=header))], reading=Reading(time_zone="UTC")).run()
+    report = await CheckJob([CsvSource(csv_file(*days, header=header))], reading=ParseOptions(time_zone="UTC")).run()
     assert (report.readings, report.out_of_order, report.gaps) == (96, 24, 0)
     assert {finding.row for finding in report.findings} == {5}

@@ -85,7 +85,7 @@ def test_counts_are_those_of_a_plain_look_in_memory_and_on_disk(rows: list[Row],
 
 def test_places_name_the_row_that_shows_it() -> None:
     rows: list[Row] = [(0, 1, 0, 1.0), (0, 1, 1, 2.0), (0, 1, 2, 1.5), (0, 1, 5, 3.0), (0, 1, 4, 2.5), (0, 1, 5, 4.0)]
-    found = {place.kind: place for place in surveyed(rows, 100, 100).places}
+    found = {place.kind: place for place in surveyed(rows, 100, 100).spots}
     assert {kind: place.row for kind, place in found.items()} == {
         "out of order": 6,
         "conflict": 7,

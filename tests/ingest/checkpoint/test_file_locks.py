@@ -1,4 +1,4 @@
-"""Claims: one process at a time may send a file."""
+"""File locks: one process at a time may send a file."""
 
 import subprocess
 import sys
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from besmart_async.ingest.checkpoint.store import Claims
+from besmart_async.ingest.checkpoint.store import FileLocks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nobody is kept apart there")
 
 OTHER = """
 import sys
 from pathlib import Path
-from besmart_async.ingest.checkpoint.store import Claims
-claims = Claims(Path(sys.argv[1]))
-print([claims.take(number) for number in (0, 1)], flush=True)
+from besmart_async.ingest.checkpoint.store import FileLocks
+locks = FileLocks(Path(sys.argv[1]))
+print([locks.acquire(number) for number in (0, 1)], flush=True)
 sys.stdin.read()
 """
 
@@ -32,9 +32,9 @@ def said(process: subprocess.Popen[str]) -> str:
 
 
 def test_what_one_process_has_no_other_gets_until_it_lets_go(tmp_path: Path) -> None:
-    path = tmp_path / "claims"
-    mine = Claims(path)
-    assert mine.take(0)
+    path = tmp_path / "locks"
+    mine = FileLocks(path)
+    assert mine.acquire(0)
     with other(path) as process:
         assert said(process) == "[False, True]"
         process.communicate()
@@ -45,12 +45,12 @@ def test_what_one_process_has_no_other_gets_until_it_lets_go(tmp_path: Path) -> 
     assert path.stat().st_size == 0
 
 
-def test_a_killed_process_claims_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "claims"
+def test_a_killed_process_locks_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "locks"
     with other(path) as process:
         assert said(process) == "[True, True]"
-        mine = Claims(path)
-        assert not mine.take(0)
+        mine = FileLocks(path)
+        assert not mine.acquire(0)
         process.kill()
-    assert mine.take(0)
+    assert mine.acquire(0)
     mine.close()

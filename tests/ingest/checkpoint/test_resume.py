@@ -1,29 +1,30 @@
-"""Starts: what is known of each source before it is sent."""
+"""Spans of what is sent: what must be sent again because an earlier row of the same reading is."""
 
-from pathlib import Path
+import numpy as np
 
-import pytest
-
-from besmart_async.ingest import CsvSource, SourceError
-from besmart_async.ingest.checkpoint.resume import Start, look_up
-
-
-class Memory:
-    """Knows of every file that ten rows were sent, if it can be read."""
-
-    def begin(self, path: Path, name: str) -> Start:
-        path.stat()
-        return Start(name, "resumed", rows=10)
+from besmart_async import SignalKey
+from besmart_async.ingest.checkpoint.resume import SentSpans
+from besmart_async.ingest.mapping.signals import Resolved, Target
+from besmart_async.ingest.parse.parser import ParsedReadings
+from besmart_async.ingest.sources.columns import Coded
 
 
-def test_files_are_looked_up_and_standard_input_never_is(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.touch()
-    sources = [CsvSource(path), CsvSource(None)]
-    assert [(start.known, start.rows) for start in look_up(Memory(), sources)] == [("resumed", 10), ("new", 0)]
-    assert [start.known for start in look_up(None, sources)] == ["new", "new"]
+def page(signals: list[int], times: list[int]) -> Resolved:
+    size = len(times)
+    meter = Coded(np.zeros(size, np.int64), ["M"])
+    readings = ParsedReadings(
+        "f", np.arange(size), meter, None, np.array(times), np.zeros(size), np.ones(size, np.int64), None, None, {}
+    )
+    targets = [Target("M", SignalKey(1, number, 32), number) for number in range(max(signals) + 1)]
+    return Resolved(readings, targets, np.array(signals))
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"gone\.csv.*cannot be read: No such file"):
-        look_up(Memory(), [CsvSource(tmp_path / "gone.csv")])
+def test_only_what_is_not_done_is_sent_and_done_rows_within_its_span_on_later_pages() -> None:
+    spans = SentSpans()
+    first = spans.widen(page([0, 0, 1], [10, 20, 10]), np.array([False, True, True]))
+    assert first.tolist() == [True, False, False]
+    second = spans.widen(page([0, 0, 0, 1], [9, 10, 11, 10]), np.array([True] * 4))
+    assert second.tolist() == [False, True, False, False]
+    third = spans.widen(page([2, 0], [30, 30]), np.array([True, False]))
+    assert third.tolist() == [False, True]
+    assert spans.widen(page([0, 2], [25, 30]), np.array([True, True])).tolist() == [True, False]

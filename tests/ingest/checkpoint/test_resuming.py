@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from besmart_async import BatchPolicy, BesmartClient, ConnectError, Response, UnprocessableError
-from besmart_async.ingest import Checkpoint, CsvSource, IngestJob, IngestReport, Progress, Reject, Start
+from besmart_async.ingest import Checkpoint, CsvSource, IngestJob, IngestReport, Progress, Reject, ResumePoint
 from besmart_async.simulator import Simulator
 from tests.ingest.service import Service
 
@@ -26,7 +26,7 @@ class Runs:
     """Jobs with one checkpoint."""
 
     path: Path
-    starts: list[Start] = attrs.field(factory=list[Start])
+    starts: list[ResumePoint] = attrs.field(factory=list[ResumePoint])
     rejects: list[Reject] = attrs.field(factory=list[Reject])
 
     async def run(self, service: Any, *files: Path, chunk_rows: int = 6, **settings: Any) -> IngestReport:

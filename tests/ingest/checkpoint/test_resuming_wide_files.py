@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from besmart_async import BatchPolicy, ConnectError
-from besmart_async.ingest import Checkpoint, CsvSource, IngestJob, IngestReport, Reading, Reject
+from besmart_async.ingest import Checkpoint, CsvSource, IngestJob, IngestReport, ParseOptions, Reject
 from tests.ingest.service import Service
 
 DAYS = 6
@@ -24,14 +24,14 @@ def wide(path: Path, *, bad: dict[tuple[int, int], str] | None = None) -> Path:
 
 
 async def run(
-    service: Service, file: Path, told: list[Reject] | None = None, how: Reading | None = None
+    service: Service, file: Path, told: list[Reject] | None = None, how: ParseOptions | None = None
 ) -> IngestReport:
     with Checkpoint(file.with_suffix(".sqlite3")) as checkpoint:
         job = IngestJob(
             service,
             service.writer,
             [CsvSource(file, chunk_rows=72)],
-            reading=how or Reading(time_zone="UTC"),
+            reading=how or ParseOptions(time_zone="UTC"),
             policy=SMALL,
             checkpoint=checkpoint,
             on_reject=None if told is None else told.append,
@@ -91,7 +91,7 @@ async def test_rejects_of_a_row_that_is_not_done_are_told_once(tmp_path: Path, c
 
 async def test_values_that_are_missing_count_as_nothing_in_each_run(tmp_path: Path) -> None:
     file = wide(tmp_path / "wide.csv", bad={(1, 5): "-", (4, 0): ""})
-    how = Reading(time_zone="UTC", missing=("-",))
+    how = ParseOptions(time_zone="UTC", missing=("-",))
     first = await run(works(), file, how=how)
     second = await run(works(), file, how=how)
     assert (first.rows_read, first.accepted) == (DAYS * 24 - 2, DAYS * 24 - 2)

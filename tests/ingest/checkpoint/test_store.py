@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from besmart_async.ingest import Checkpoint, CheckpointError, Reject
-from besmart_async.ingest.checkpoint.resume import Start
-from besmart_async.ingest.checkpoint.store import Marks
+from besmart_async.ingest.checkpoint.resume import ResumePoint
+from besmart_async.ingest.checkpoint.store import PendingCommit
 
 
 def rows(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.array(numbers, np.int64)
 
 
-def mark(checkpoint: Checkpoint, start: Start, *numbers: int, rejects: tuple[Reject, ...] = ()) -> None:
+def mark(checkpoint: Checkpoint, start: ResumePoint, *numbers: int, rejects: tuple[Reject, ...] = ()) -> None:
     assert start.number is not None
-    checkpoint.commit(Marks([(start.number, rows(*numbers))], [(start.number, reject) for reject in rejects]))
+    checkpoint.commit(PendingCommit([(start.number, rows(*numbers))], [(start.number, reject) for reject in rejects]))
 
 
-def done(start: Start, upto: int = 20) -> list[int]:
+def done(start: ResumePoint, upto: int = 20) -> list[int]:
     return np.flatnonzero(start.done.holds(np.arange(upto))).tolist()
 
 

@@ -8,7 +8,7 @@ import pytest
 from besmart_async import SensorKey, SignalKey, SignalType
 from besmart_async.ingest.mapping.meters import KnownMeters, Meter
 from besmart_async.ingest.mapping.signals import Mapper, Resolved, SignalTypes, unit_symbol
-from besmart_async.ingest.parse.parser import Parser, Reading
+from besmart_async.ingest.parse.parser import ParseOptions, Parser
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources import CsvSource
 
@@ -60,7 +60,7 @@ def test_units_are_written_as_the_service_writes_them(text: str, symbol: str | N
 
 async def resolve(path: Path, mapper: Mapper) -> tuple[Resolved, list[Reject]]:
     [page] = CsvSource(path).pages()
-    readings, rejects = Parser(Reading()).parse(page.chunk)
+    readings, rejects = Parser(ParseOptions()).parse(page.chunk)
     assert rejects == []
     return await mapper.resolve(readings)
 
@@ -70,7 +70,7 @@ async def test_rows_go_to_their_signal_and_the_others_are_rejected(csv_file: Cal
         "1.1,A+,1704067200000,1", "X,A+,1704067200000,1", "1.1,?,1704067200000,1", header="meter,obis,time,value"
     )
     resolved, rejects = await resolve(path, Mapper(KnownMeters(), TYPES))
-    assert [resolved.targets[place].key for place in resolved.places] == [SignalKey(1, 1, 32)]
+    assert [resolved.targets[place].key for place in resolved.target] == [SignalKey(1, 1, 32)]
     assert [(reject.row, reject.column, reject.value) for reject in rejects] == [(3, "meter", "X"), (4, "obis", "?")]
 
 
@@ -79,7 +79,7 @@ async def test_the_row_decides_the_type_then_the_meter_then_the_option(csv_file:
     path = csv_file("A,32,1704067200000,1", "A,,1704067200000,1", "B,,1704067200000,1", header="meter,obis,time,value")
     resolved, rejects = await resolve(path, Mapper(meters, TYPES, "T1"))
     assert rejects == []
-    assert [str(resolved.targets[place].key) for place in resolved.places] == ["1.1.32", "1.1.34", "1.2.40"]
+    assert [str(resolved.targets[place].key) for place in resolved.target] == ["1.1.32", "1.1.34", "1.2.40"]
 
 
 async def test_without_any_type_rows_are_rejected(csv_file: Callable[..., Path]) -> None:
@@ -104,7 +104,7 @@ REGISTER = SignalTypes(
 )
 
 
-async def resolved_of(path: Path, how: Reading) -> tuple[Resolved, list[Reject]]:
+async def resolved_of(path: Path, how: ParseOptions) -> tuple[Resolved, list[Reject]]:
     [page] = CsvSource(path).pages()
     readings, rejects = Parser(how).parse(page.chunk)
     assert rejects == []
@@ -115,7 +115,7 @@ async def test_periods_are_moved_from_their_end_to_their_start_and_registers_sta
     csv_file: Callable[..., Path],
 ) -> None:
     path = csv_file("1.1,1.29.0,1704067200000,1", "1.1,1.8.0,1704067200000,1", header="meter,obis,time,value")
-    resolved, _ = await resolved_of(path, Reading(interval="end", resolution_ms=900_000))
+    resolved, _ = await resolved_of(path, ParseOptions(interval="end", resolution_ms=900_000))
     assert resolved.readings.time.tolist() == [1704066300000, 1704067200000]
 
 
@@ -124,7 +124,7 @@ async def test_values_are_converted_to_the_unit_of_their_signal_type_and_what_ca
 ) -> None:
     units = ("Wh", "kWh", "", "MWh", "kW", "furlong")
     path = csv_file(*(f"1.1,1.8.0,1704067200000,1500,{unit}" for unit in units), "1.1,96.1.0,1704067200000,7,xyz")
-    resolved, rejects = await resolved_of(path, Reading())
+    resolved, rejects = await resolved_of(path, ParseOptions())
     readings = resolved.readings
     assert readings.value.tolist() == [1.5, 1500.0, 1500.0, 1_500_000.0, 7.0]
     assert readings.unit is not None
@@ -137,16 +137,16 @@ async def test_values_are_converted_to_the_unit_of_their_signal_type_and_what_ca
 
 async def test_a_unit_for_all_rows_holds_where_the_row_has_none(csv_file: Callable[..., Path]) -> None:
     path = csv_file("1.1,1.8.0,1704067200000,1500,", "1.1,1.8.0,1704067200000,1,kWh")
-    resolved, _ = await resolved_of(path, Reading(unit="Wh"))
+    resolved, _ = await resolved_of(path, ParseOptions(unit="Wh"))
     assert resolved.readings.value.tolist() == [1.5, 1.0]
     path = csv_file("1.1,1.8.0,1704067200000,1500", header="meter,obis,time,value")
-    resolved, rejects = await resolved_of(path, Reading(unit="W"))
+    resolved, rejects = await resolved_of(path, ParseOptions(unit="W"))
     assert len(resolved.readings) == 0
     assert str(rejects[0]) == f"{path} row 2: unit='W' cannot be converted to the signal type's kW.h"
 
 
 async def test_the_files_own_names_of_signal_types_are_translated(csv_file: Callable[..., Path]) -> None:
     path = csv_file("1.1,Pobór,1704067200000,1", "1.1,x,1704067200000,1", header="meter,obis,time,value")
-    resolved, rejects = await resolved_of(path, Reading(signals={"Pobór": "1.29.0", "x": "nothing"}))
-    assert [str(resolved.targets[place].key) for place in resolved.places] == ["1.1.34"]
+    resolved, rejects = await resolved_of(path, ParseOptions(signals={"Pobór": "1.29.0", "x": "nothing"}))
+    assert [str(resolved.targets[place].key) for place in resolved.target] == ["1.1.34"]
     assert [(reject.value, reject.reason[:31]) for reject in rejects] == [("x", "is no signal type of the servic")]

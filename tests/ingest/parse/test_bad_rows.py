@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from besmart_async import BesmartClient
-from besmart_async.ingest import CsvSource, IngestJob, Reading, Reject
+from besmart_async.ingest import CsvSource, IngestJob, ParseOptions, Reject
 from besmart_async.simulator import Simulator
 
 HEADER = "meter,obis,time,value,unit,origin,zone"
@@ -93,7 +93,7 @@ async def test_wide_rows_are_refused_as_a_whole_where_their_day_is_not_sure(
         header="meter,date," + ",".join(f"Q{n}" for n in range(1, 97)),
     )
     seen: list[Reject] = []
-    reading = Reading(time_zone="Europe/Warsaw", unit="kWh")
+    reading = ParseOptions(time_zone="Europe/Warsaw", unit="kWh")
     report = await IngestJob(
         client.signals, client.writer, [CsvSource(path)], reading=reading, signal_type="1.29.0", on_reject=seen.append
     ).run()

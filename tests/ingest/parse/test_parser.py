@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from besmart_async.ingest.parse.parser import Parser, Reading, Readings
+from besmart_async.ingest.parse.parser import ParsedReadings, ParseOptions, Parser
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources import CsvSource
 
@@ -13,15 +13,15 @@ HEADER = "meter,OBIS,Time,value,unit,origin,zone"
 
 
 @pytest.fixture
-def parse(csv_file: Callable[..., Path]) -> Callable[..., tuple[Readings, list[Reject]]]:
-    def run(*rows: str, header: str = HEADER, how: Reading | None = None) -> tuple[Readings, list[Reject]]:
+def parse(csv_file: Callable[..., Path]) -> Callable[..., tuple[ParsedReadings, list[Reject]]]:
+    def run(*rows: str, header: str = HEADER, how: ParseOptions | None = None) -> tuple[ParsedReadings, list[Reject]]:
         [page] = CsvSource(csv_file(*rows, header=header)).pages()
-        return Parser(how or Reading()).parse(page.chunk)
+        return Parser(how or ParseOptions()).parse(page.chunk)
 
     return run
 
 
-def test_good_rows_become_numbers(parse: Callable[..., tuple[Readings, list[Reject]]]) -> None:
+def test_good_rows_become_numbers(parse: Callable[..., tuple[ParsedReadings, list[Reject]]]) -> None:
     readings, rejects = parse(
         "1.1,A+,1704067200000,1.5,kWh,2,",
         "1.1,A+,2024-01-01T01:00,-2,kWh,Estimated,Europe/Warsaw",
@@ -34,7 +34,7 @@ def test_good_rows_become_numbers(parse: Callable[..., tuple[Readings, list[Reje
 
 
 def test_a_bad_row_is_one_reject_with_its_title_value_and_reason(
-    parse: Callable[..., tuple[Readings, list[Reject]]],
+    parse: Callable[..., tuple[ParsedReadings, list[Reject]]],
 ) -> None:
     readings, rejects = parse(
         "1.1,A+,1704067200000,1.5,kWh,,",
@@ -55,9 +55,9 @@ def test_a_bad_row_is_one_reject_with_its_title_value_and_reason(
 
 
 def test_the_order_of_rows_decides_a_repeated_hour_for_each_signal_alone(
-    parse: Callable[..., tuple[Readings, list[Reject]]],
+    parse: Callable[..., tuple[ParsedReadings, list[Reject]]],
 ) -> None:
-    how = Reading(time_zone="Europe/Warsaw", dst="infer")
+    how = ParseOptions(time_zone="Europe/Warsaw", dst="infer")
     rows = [f"{meter},{signal},2024-10-27T02:30,1,,," for signal in ("A+", "A-") for meter in ("1.1", "1.2")]
     readings, rejects = parse(*rows, *rows, how=how)
     assert rejects == []
@@ -65,7 +65,7 @@ def test_the_order_of_rows_decides_a_repeated_hour_for_each_signal_alone(
     assert (readings.time[4:] - readings.time[:4]).tolist() == [3_600_000] * 4
 
 
-def test_optional_columns_may_be_missing(parse: Callable[..., tuple[Readings, list[Reject]]]) -> None:
+def test_optional_columns_may_be_missing(parse: Callable[..., tuple[ParsedReadings, list[Reject]]]) -> None:
     readings, rejects = parse("1.1,1704067200000,1", header="meter,time,value")
     assert rejects == []
     assert (readings.signal, readings.unit, readings.zone) == (None, None, None)
@@ -73,9 +73,9 @@ def test_optional_columns_may_be_missing(parse: Callable[..., tuple[Readings, li
 
 
 def test_missing_values_and_ignored_signals_are_left_out_and_own_names_of_origins_are_known(
-    parse: Callable[..., tuple[Readings, list[Reject]]],
+    parse: Callable[..., tuple[ParsedReadings, list[Reject]]],
 ) -> None:
-    how = Reading(missing=("-", "brak"), ignored=frozenset({"status"}), origins={"S": 4, "measured": 5})
+    how = ParseOptions(missing=("-", "brak"), ignored=frozenset({"status"}), origins={"S": 4, "measured": 5})
     readings, rejects = parse(
         "1.1,A+,1704067200000,-,kWh,,",
         "1.1,A+,never,brak,kWh,,",
@@ -89,8 +89,10 @@ def test_missing_values_and_ignored_signals_are_left_out_and_own_names_of_origin
     assert [(reject.row, reject.reason) for reject in rejects] == [(7, "is empty")]
 
 
-def test_times_are_read_as_they_are_said_to_be_written(parse: Callable[..., tuple[Readings, list[Reject]]]) -> None:
-    how = Reading(time_zone="Europe/Warsaw", time_format="%d.%m.%Y %H:%M")
+def test_times_are_read_as_they_are_said_to_be_written(
+    parse: Callable[..., tuple[ParsedReadings, list[Reject]]],
+) -> None:
+    how = ParseOptions(time_zone="Europe/Warsaw", time_format="%d.%m.%Y %H:%M")
     rows = [f"1.1,A+,{time},1,,," for time in ("01.01.2024 01:00", "1.1.2024 1:00", "2024-01-01T00:00Z", "")]
     readings, rejects = parse(*rows, how=how)
     assert readings.time.tolist() == [1704067200000] * 2
@@ -98,3 +100,10 @@ def test_times_are_read_as_they_are_said_to_be_written(parse: Callable[..., tupl
         ("2024-01-01T00:00Z", "is not written as %d.%m.%Y %H:%M"),
         ("", "is empty"),
     ]
+
+
+def test_options_are_written_as_earlier_versions_did_since_that_identifies_a_checkpoint() -> None:
+    assert repr(ParseOptions(time_zone="UTC", missing=("-",), origins={"est": 4})) == (
+        "Reading(time_zone='UTC', dst=None, time_format=None, interval='start', resolution_ms=None,"
+        " decimal_comma=False, missing=('-',), unit=None, origins={'est': 4}, signals={}, ignored=frozenset())"
+    )

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from besmart_async import BesmartClient, SensorKey, SignalKey, SignalQuery
-from besmart_async.ingest import IngestJob, KnownMeters, Meter, Reading
+from besmart_async.ingest import IngestJob, KnownMeters, Meter, ParseOptions
 from besmart_async.ingest.sources import sources_of
 from besmart_async.ingest.sources.layout import FileForm
 
@@ -160,17 +160,17 @@ GERMAN = FileForm(
     delimiter=";",
     columns={"meter": ("Zähler",), "date": ("Datum",), "time": ("Uhrzeit",), "value": ("Wert",)},
 )
-ZONED = Reading(time_zone="America/Chicago", unit="kWh")
-INFERRED = Reading(time_zone="America/Chicago", dst="infer", unit="kWh")
+ZONED = ParseOptions(time_zone="America/Chicago", unit="kWh")
+INFERRED = ParseOptions(time_zone="America/Chicago", dst="infer", unit="kWh")
 
 
 @pytest.mark.parametrize(
     ("write", "reading", "form"),
     [
-        (long_moments, Reading(), FileForm()),
+        (long_moments, ParseOptions(), FileForm()),
         (
             long_clock,
-            Reading(
+            ParseOptions(
                 time_zone="America/Chicago", dst="infer", time_format="%d.%m.%Y %H:%M", decimal_comma=True, unit="kWh"
             ),
             GERMAN,
@@ -184,7 +184,7 @@ INFERRED = Reading(time_zone="America/Chicago", dst="infer", unit="kWh")
     ],
 )
 async def test_the_same_readings_arrive_from_every_layout_and_format(
-    client: BesmartClient, tmp_path: Path, sample: Moments, write: Write, reading: Reading, form: FileForm
+    client: BesmartClient, tmp_path: Path, sample: Moments, write: Write, reading: ParseOptions, form: FileForm
 ) -> None:
     source = sources_of([str(write(tmp_path, sample))], form)
     meters = KnownMeters({METER: Meter(SensorKey(1, 1))})
@@ -203,7 +203,7 @@ async def test_periods_named_by_their_end_are_stored_at_their_start(
     client: BesmartClient, tmp_path: Path, sample: Moments
 ) -> None:
     source = sources_of([str(wide_clock_ends(tmp_path, sample))])
-    reading = Reading(time_zone="America/Chicago", unit="kWh", interval="end")
+    reading = ParseOptions(time_zone="America/Chicago", unit="kWh", interval="end")
     meters = KnownMeters({METER: Meter(SensorKey(1, 1))})
     report = await IngestJob(
         client.signals, client.writer, source, meters=meters, reading=reading, signal_type=OBIS

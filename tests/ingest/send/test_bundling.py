@@ -11,9 +11,18 @@ import orjson
 import pytest
 
 from besmart_async import BatchPolicy, Response, UnprocessableError
-from besmart_async.ingest import Checkpoint, CsvSource, IngestJob, IngestReport, Reading, Reject, RejectLimit, Source
-from besmart_async.ingest.checkpoint.resume import Start
-from besmart_async.ingest.pages import Pages, Step
+from besmart_async.ingest import (
+    Checkpoint,
+    CsvSource,
+    IngestJob,
+    IngestReport,
+    ParseOptions,
+    Reject,
+    RejectLimit,
+    Source,
+)
+from besmart_async.ingest.checkpoint.resume import ResumePoint
+from besmart_async.ingest.pages import PageReader, ParsedPage
 from besmart_async.ingest.send.bundling import MANY_SIGNALS, Bundler
 from tests.ingest.service import Service
 
@@ -49,23 +58,25 @@ class Stream:
         return self.held.pages()
 
 
-def steps(*sources: Source, most_rows: int = 1_000_000) -> list[Step]:
-    pages = Pages(sources, [Start(source.name) for source in sources], Reading(), None, all_parsed=False)
+def bundled(*sources: Source, most_rows: int = 1_000_000) -> list[ParsedPage]:
+    pages = PageReader(
+        sources, [ResumePoint(source.name) for source in sources], ParseOptions(), None, all_parsed=False
+    )
     bundler = Bundler(most_rows)
-    return [*(step for page in pages.steps() for step in bundler.take(page)), *bundler.rest()]
+    return [*(joined for page in pages.pages() for joined in bundler.take(page)), *bundler.rest()]
 
 
-def sizes(found: Sequence[Step]) -> list[int]:
-    return [len(step.chunk) for step in found]
+def sizes(found: Sequence[ParsedPage]) -> list[int]:
+    return [len(page.chunk) for page in found]
 
 
 def test_pages_of_a_file_sorted_by_time_are_joined(csv_file: Callable[..., Path]) -> None:
     source = CsvSource(csv_file(*by_time(5)), chunk_rows=METERS)
-    [whole], parts = steps(source), steps(source, most_rows=0)
+    [whole], parts = bundled(source), bundled(source, most_rows=0)
     assert sizes(parts) == [METERS] * 5
     assert (len(whole.chunk), whole.rows, whole.bytes_read) == (5 * METERS, 5 * METERS, parts[-1].bytes_read)
     for name in ("rows", "time", "value", "origin"):
-        columns = [getattr(step.readings, name) for step in parts]
+        columns = [getattr(page.readings, name) for page in parts]
         assert getattr(whole.readings, name).tolist() == np.concatenate(columns).tolist()
     for place in (0, METERS, 3 * METERS + 7):
         held = parts[place // METERS].chunk
@@ -75,49 +86,49 @@ def test_pages_of_a_file_sorted_by_time_are_joined(csv_file: Callable[..., Path]
 
 def test_no_more_rows_are_joined_than_may_be(csv_file: Callable[..., Path]) -> None:
     source = CsvSource(csv_file(*by_time(5)), chunk_rows=METERS)
-    assert sizes(steps(source, most_rows=2 * METERS + 1)) == [2 * METERS, 2 * METERS, METERS]
+    assert sizes(bundled(source, most_rows=2 * METERS + 1)) == [2 * METERS, 2 * METERS, METERS]
 
 
 def test_pages_in_which_signals_have_many_rows_stay_as_they_are(csv_file: Callable[..., Path]) -> None:
     source = CsvSource(csv_file(*by_meter(30)), chunk_rows=12_000)
-    assert sizes(steps(source)) == [12_000] * 3
+    assert sizes(bundled(source)) == [12_000] * 3
     few_meters = [line(meter, time) for time in range(24) for meter in range(500)]
-    assert sizes(steps(CsvSource(csv_file(*few_meters), chunk_rows=2_000))) == [2_000] * 6
+    assert sizes(bundled(CsvSource(csv_file(*few_meters), chunk_rows=2_000))) == [2_000] * 6
 
 
 def test_a_thin_page_is_not_joined_with_one_that_is_not(csv_file: Callable[..., Path]) -> None:
     thick = [line(7, time) for time in range(METERS)]
     lines = [*by_time(2), *thick, *by_time(2)]
-    assert sizes(steps(CsvSource(csv_file(*lines), chunk_rows=METERS))) == [2 * METERS, METERS, 2 * METERS]
+    assert sizes(bundled(CsvSource(csv_file(*lines), chunk_rows=METERS))) == [2 * METERS, METERS, 2 * METERS]
 
 
 def test_pages_of_two_files_are_not_joined(csv_file: Callable[..., Path]) -> None:
     files = [csv_file(*by_time(2), name=name) for name in ("a.csv", "b.csv")]
-    found = steps(*(CsvSource(file, chunk_rows=METERS) for file in files))
-    assert [(step.source, len(step.chunk)) for step in found] == [(0, 2 * METERS), (1, 2 * METERS)]
+    found = bundled(*(CsvSource(file, chunk_rows=METERS) for file in files))
+    assert [(page.source, len(page.chunk)) for page in found] == [(0, 2 * METERS), (1, 2 * METERS)]
 
 
 def test_rows_of_a_stream_wait_for_no_others(csv_file: Callable[..., Path]) -> None:
     stream = Stream(CsvSource(csv_file(*by_time(3)), chunk_rows=METERS))
-    assert sizes(steps(stream)) == [METERS] * 3  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert sizes(bundled(stream)) == [METERS] * 3  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_wide_files_are_not_joined(csv_file: Callable[..., Path]) -> None:
     hours = [f"{hour:02}:00" for hour in range(24)]
     days = [f"1.{meter},1.8.0,2024-01-01,{','.join('1' * 24)}" for meter in range(METERS)]
     file = csv_file(*days, header=f"meter,obis,date,{','.join(hours)}")
-    reading = Reading(time_zone="UTC")
+    reading = ParseOptions(time_zone="UTC")
     source = CsvSource(file, chunk_rows=24 * METERS // 2)
-    pages = Pages([source], [Start("f")], reading, None, all_parsed=False)
+    pages = PageReader([source], [ResumePoint("f")], reading, None, all_parsed=False)
     bundler = Bundler()
-    assert len([step for page in pages.steps() for step in bundler.take(page)]) == 2
+    assert len([joined for page in pages.pages() for joined in bundler.take(page)]) == 2
 
 
 def test_rejects_and_rows_left_out_keep_their_places(csv_file: Callable[..., Path]) -> None:
     lines = by_time(3)
     lines[METERS + 3] = "1.3,1.8.0,never,1,kWh"
     lines[2 * METERS + 5] = "1.5,1.8.0"
-    [whole] = steps(CsvSource(csv_file(*lines), chunk_rows=METERS))
+    [whole] = bundled(CsvSource(csv_file(*lines), chunk_rows=METERS))
     assert sorted(reject.row for reject in whole.rejects) == [METERS + 5, 2 * METERS + 7]
     assert whole.readings is not None
     assert (whole.rows, len(whole.readings)) == (3 * METERS, 3 * METERS - 2)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from besmart_async import SignalKey
 from besmart_async.ingest.mapping.signals import Resolved, Target
-from besmart_async.ingest.parse.parser import Readings
+from besmart_async.ingest.parse.parser import ParsedReadings
 from besmart_async.ingest.send.items import Item, items_of
 from besmart_async.ingest.sources.columns import Coder
 
@@ -21,7 +21,7 @@ KEYS = [SignalKey(1, mid, 32) for mid in range(4)]
 
 def resolved(rows: Sequence[Row]) -> Resolved:
     places = np.array([row[0] for row in rows], np.int64)
-    readings = Readings(
+    readings = ParsedReadings(
         "f.csv",
         np.arange(2, len(rows) + 2, dtype=np.int64),
         Coder().encode([str(row[0]) for row in rows]),

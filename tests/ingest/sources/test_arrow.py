@@ -13,11 +13,11 @@ from besmart_async.ingest.sources.columns import as_numpy
 
 READ = """
 import sys
-from besmart_async.ingest.parse.parser import Parser, Reading
+from besmart_async.ingest.parse.parser import Parser, ParseOptions
 from besmart_async.ingest.sources import sources_of
 read = 0
 for source in sources_of(sys.argv[1:]):
-    parser = Parser(Reading())
+    parser = Parser(ParseOptions())
     for page in source.pages():
         readings, rejects = parser.parse(page.chunk)
         assert not rejects, rejects

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besmart_async.ingest.parse.parser import Parser, Reading
+from besmart_async.ingest.parse.parser import ParseOptions, Parser
 from besmart_async.ingest.sources import CsvSource, Page, SourceError
 
 ROW = "1.1,1.8.0,2024-01-01T00:00Z,1.5,kWh"
@@ -160,7 +160,7 @@ def test_every_line_is_a_reading_or_a_reject_or_blank_whatever_is_in_it(
 ) -> None:
     path = tmp_path_factory.mktemp("csv") / "f.csv"
     path.write_bytes("\n".join(["meter,time,value,unit", *lines, ""]).encode("latin-1" if latin else "utf-8"))
-    parser, seen = Parser(Reading(time_zone="Europe/Warsaw")), list[int]()
+    parser, seen = Parser(ParseOptions(time_zone="Europe/Warsaw")), list[int]()
     for page in CsvSource(path, chunk_rows=chunk_rows, block_bytes=block_bytes).pages():
         readings, rejects = parser.parse(page.chunk)
         seen += readings.rows.tolist()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from besmart_async.ingest.parse.parser import Parser, Reading
+from besmart_async.ingest.parse.parser import ParseOptions, Parser
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources import Page, SourceError, TelegramSource, sources_of
 
@@ -56,9 +56,9 @@ def test_old_meters_tell_no_time_except_that_of_the_gas_meter() -> None:
 
 def test_a_clock_without_summer_or_winter_mark_needs_a_zone_like_any_other() -> None:
     chunk = read(SAMPLE).chunk
-    refused = Parser(Reading()).parse(chunk)[1]
+    refused = Parser(ParseOptions()).parse(chunk)[1]
     assert [(reject.row, reject.reason[:17]) for reject in refused] == [(173, "has no UTC offset")]
-    taken, rejects = Parser(Reading(time_zone="Europe/Amsterdam")).parse(chunk)
+    taken, rejects = Parser(ParseOptions(time_zone="Europe/Amsterdam")).parse(chunk)
     assert rejects == []
     assert len(taken) == len(chunk)
     assert taken.time[-1] == 1234450800000

@@ -11,15 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from besmart_async.ingest.parse.parser import Parser, Reading, Readings
+from besmart_async.ingest.parse.parser import ParsedReadings, ParseOptions, Parser
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources import ParquetSource, SourceError
 
 START = 1704067200000
 
 
-def parsed(path: Path, how: Reading | None = None, chunk_rows: int = 50_000) -> tuple[list[Readings], list[Reject]]:
-    parser = Parser(how or Reading())
+def parsed(
+    path: Path, how: ParseOptions | None = None, chunk_rows: int = 50_000
+) -> tuple[list[ParsedReadings], list[Reject]]:
+    parser = Parser(how or ParseOptions())
     found = [parser.parse(page.chunk) for page in ParquetSource(path, chunk_rows).pages()]
     return [readings for readings, _ in found], [reject for _, rejects in found for reject in rejects]
 
@@ -46,7 +48,7 @@ def write(folder: Path, **columns: object) -> Path:
 )
 def test_times_of_any_type_are_moments(tmp_path: Path, time: pa.Array) -> None:
     path = write(tmp_path, meter=["1.1"], time=time, value=[1.5])
-    [readings], rejects = parsed(path, Reading(time_zone="Europe/Warsaw"))
+    [readings], rejects = parsed(path, ParseOptions(time_zone="Europe/Warsaw"))
     assert rejects == []
     assert readings.time.tolist() == [START]
 
@@ -100,7 +102,7 @@ def test_numbers_as_meters_and_a_date_beside_a_time_are_taken(tmp_path: Path) ->
         value=[1],
         note=["x"],
     )
-    [readings], rejects = parsed(path, Reading(time_zone="Europe/Warsaw"))
+    [readings], rejects = parsed(path, ParseOptions(time_zone="Europe/Warsaw"))
     assert rejects == []
     assert (readings.meter.text(0), readings.time.tolist()) == ("590543570101234567", [START])
     assert ParquetSource(path).check() == ("note",)
@@ -141,10 +143,10 @@ def test_one_row_group_of_many_readings_takes_little_memory(tmp_path: Path) -> N
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from besmart_async.ingest.parse.parser import Parser, Reading\n"
+        "from besmart_async.ingest.parse.parser import Parser, ParseOptions\n"
         "from besmart_async.ingest.sources import ParquetSource\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
-        "parser, before, rows = Parser(Reading()), None, 0\n"
+        "parser, before, rows = Parser(ParseOptions()), None, 0\n"
         "for page in ParquetSource(Path(sys.argv[1])).pages():\n"
         "    rows += len(parser.parse(page.chunk)[0])\n"
         "    before = before or peak()\n"
@@ -160,7 +162,7 @@ def test_one_row_group_of_many_readings_takes_little_memory(tmp_path: Path) -> N
 def test_times_that_no_calendar_has_are_rejects(tmp_path: Path, zone: str | None) -> None:
     time = pa.array([10**17, -(10**17), START], pa.timestamp("ms", zone))
     path = write(tmp_path, meter=["1.1"] * 3, time=time, value=[1, 2, 3])
-    [readings], rejects = parsed(path, Reading(time_zone="Europe/Warsaw"))
+    [readings], rejects = parsed(path, ParseOptions(time_zone="Europe/Warsaw"))
     assert len(readings) == 1
     assert [(reject.row, reject.reason[:17]) for reject in rejects] == [
         (1, "is outside the ye"),

@@ -27,8 +27,7 @@ PLUGIN = '''
 import attrs
 import numpy as np
 
-from besmart_async.ingest.sources.columns import Chunk, Coder
-from besmart_async.ingest.sources import Page
+from besmart_async.ingest import Chunk, Coder, Page
 
 
 @attrs.frozen

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besmart_async.ingest.parse.times import ISO, pattern_of, read_stamps
+from besmart_async.ingest.parse.times import TimeShape, parse_texts
 from besmart_async.ingest.parse.zones import parse_time
 
 
 def read(*texts: str) -> list[int | None]:
-    stamps = read_stamps(pa.array(texts, pa.string()), ISO, unix=True)
-    return [int(ms) if known else None for ms, known in zip(stamps.ms, stamps.known, strict=True)]
+    parsed = parse_texts(pa.array(texts, pa.string()))
+    return [int(ms) if known else None for ms, known in zip(parsed.ms, parsed.known, strict=True)]
 
 
 MOMENTS = st.datetimes(
@@ -80,16 +80,53 @@ def test_dates_and_times_that_do_not_exist_are_left(text: str) -> None:
     assert read(text) == [None]
 
 
-def test_a_pattern_is_made_of_formats_with_a_fixed_width_only() -> None:
-    pattern = pattern_of("%d.%m.%Y %H:%M")
-    assert pattern is not None
-    stamps = read_stamps(pa.array(["31.12.2024 23:45", "31.12.2024 2:45"]), {pattern.width: pattern}, unix=False)
-    assert (stamps.known.tolist(), stamps.moment.tolist()) == ([True, False], [False, False])
-    assert stamps.ms[0] == datetime(2024, 12, 31, 23, 45, tzinfo=UTC).timestamp() * 1000
-    assert [pattern_of(written) for written in ("%d %b %Y", "%H:%M", "%Y-%m-%d %I:%M %p", "%Y%j")] == [None] * 4
-    assert pattern_of("%Y%m%d%H%M") is not None
+def test_only_formats_with_a_fixed_width_are_read_many_at_a_time() -> None:
+    parsed = parse_texts(pa.array(["31.12.2024 23:45", "31.12.2024 2:45"]), "%d.%m.%Y %H:%M")
+    assert (parsed.known.tolist(), parsed.moment.tolist()) == ([True, False], [False, False])
+    assert parsed.ms[0] == datetime(2024, 12, 31, 23, 45, tzinfo=UTC).timestamp() * 1000
+    assert [TimeShape.of(written) for written in ("%d %b %Y", "%H:%M", "%Y-%m-%d %I:%M %p", "%Y%j")] == [None] * 4
+    assert TimeShape.of("%Y%m%d%H%M") is not None
+
+
+GERMAN = "%d.%m.%Y %H:%M:%S"
+WRITTEN = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(
+    lambda time: f"{time:%d.%m.}{time.year:04}{time: %H:%M:%S}"
+)
+CHANGED = st.builds(
+    lambda text, place, character: text[:place] + character + text[place + 1 :],
+    WRITTEN,
+    st.integers(0, 19),
+    st.sampled_from("0123456789-:. x"),
+)
+
+
+@given(st.lists(WRITTEN | CHANGED, max_size=20))
+def test_texts_in_a_format_of_the_user_are_read_as_alone_or_not_at_all(texts: list[str]) -> None:
+    parsed = parse_texts(pa.array(texts, pa.string()), GERMAN)
+    for text, ms, known in zip(texts, parsed.ms.tolist(), parsed.known.tolist(), strict=True):
+        assert not known or ms == parse_time(text, "UTC", GERMAN)
+
+
+@given(WRITTEN)
+def test_every_text_in_a_format_of_the_user_is_read_many_at_a_time(text: str) -> None:
+    assert parse_texts(pa.array([text]), GERMAN).known.tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    "text", ["30.02.2024 00:00:00", "29.02.2023 00:00:00", "01.01.2024 24:00:00", "01.01.2024 23:59:60"]
+)
+def test_dates_that_do_not_exist_are_left_in_a_format_of_the_user(text: str) -> None:
+    assert parse_texts(pa.array([text]), GERMAN).known.tolist() == [False]
+
+
+def test_one_date_that_does_not_exist_leaves_no_other_text_of_a_long_column_far_from_it() -> None:
+    texts = ["2024-01-01T00:00Z"] * 1000
+    texts[500] = "2023-02-29T00:00Z"
+    known = parse_texts(pa.array(texts)).known
+    assert not known[500]
+    assert known.sum() > 900
 
 
 def test_a_slice_of_a_column_is_read_as_such() -> None:
     column = pa.array(["x", "2024-01-01T00:00Z", "y"]).slice(1, 1)
-    assert read_stamps(column, ISO, unix=True).ms.tolist() == [1704067200000]
+    assert parse_texts(column).ms.tolist() == [1704067200000]
