@@ -12,6 +12,7 @@ arrow parses most texts. A text that it cannot parse, or would parse less strict
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Hashable
 from functools import partial
@@ -47,23 +48,13 @@ _NEVER = "does not exist in {zone}, where the clock is set forward; add the offs
 _THRICE = "a third {zone} reading of an hour that comes twice; add the offset"
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
-_DIGITS = {
-    "Y": "[0-9]{4}",
-    "m": "[01][0-9]",
-    "d": "[0-3][0-9]",
-    "H": "[0-2][0-9]",
-    "M": "[0-5][0-9]",
-    "S": "[0-5][0-9]",
-}
-"""Texts of strptime directives that have a fixed width."""
+_LARGEST_DIGITS = {"Y": (9, 9, 9, 9), "m": (1, 9), "d": (3, 9), "H": (2, 9), "M": (5, 9), "S": (5, 9)}
+"""strptime directives of a fixed width: the largest digit at each of their places."""
 _ISO = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}(?::[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?)?"
-_ISO_SHAPES = {False: f"^{_ISO}$", True: f"^{_ISO}(?:Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)$"}
-"""ISO 8601 as arrow reads it, without and with an offset."""
-_UNIX = "^[1-9][0-9]{12}$"
-"""Unix milliseconds from 2001 to 2286."""
 _SMALLEST_PART = 64
 """Texts that are no longer halved to find the one that arrow cannot parse."""
 
+_Parse = Callable[[Column], tuple[NDArray[np.int64], NDArray[np.bool_]]]
 SeriesOf = Callable[[int], Hashable]
 """Returns the signal of a row, in any form."""
 
@@ -74,31 +65,53 @@ class TimeShape:
 
     Attributes:
         written: the format.
-        regex: matches its texts.
-        day: position of the day of the month.
+        width: bytes of a text.
+        digits: (index, largest digit) of each digit.
+        day: index of the day of the month.
     """
 
     written: str
-    regex: str
+    width: int
+    digits: tuple[tuple[int, int], ...]
     day: int
 
     @classmethod
     def of(cls, written: str) -> TimeShape | None:
         """Return the shape of a format; None if its texts differ in width, or have no date."""
-        regex, width, positions = "", 0, dict[str, int]()
+        width, digits, starts = 0, list[tuple[int, int]](), dict[str, int]()
         letters = iter(written)
         for letter in letters:
-            if letter != "%":
-                if not letter.isascii():
+            if letter == "%":
+                directive = next(letters, "")
+                if directive not in _LARGEST_DIGITS or directive in starts:
                     return None
-                regex, width = regex + re.escape(letter), width + 1
-                continue
-            directive = next(letters, "")
-            if directive not in _DIGITS or directive in positions:
+                starts[directive] = width
+                digits += enumerate(_LARGEST_DIGITS[directive], start=width)
+                width = len(_LARGEST_DIGITS[directive]) + width
+            elif not letter.isascii():
                 return None
-            positions[directive] = width
-            regex, width = regex + _DIGITS[directive], width + (4 if directive == "Y" else 2)
-        return cls(written, f"^{regex}$", positions["d"]) if {"Y", "m", "d"} <= positions.keys() else None
+            else:
+                width += 1
+        return cls(written, width, tuple(digits), starts["d"]) if {"Y", "m", "d"} <= starts.keys() else None
+
+    def parse(self, texts: Column) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Parse texts of this width. Return unix milliseconds as if they were in UTC, and which are known.
+
+        arrow's strptime is less strict than Python's: it skips blanks, and moves a 30th of February into March. So
+        the digits are checked, and the day.
+        """
+        _, offsets, content = texts.buffers()
+        start = int(np.frombuffer(offsets, np.int32)[texts.offset])
+        end = start + len(texts) * self.width
+        digits = np.frombuffer(content, np.uint8)[start:end].reshape(len(texts), self.width) - ord("0")
+        moments = pc.strptime(texts, self.written, "s", error_is_null=True)
+        known = as_numpy(pc.is_valid(moments)).copy()
+        for index, largest in self.digits:
+            known &= digits[:, index] <= largest
+        moments = _filled(moments.cast(pa.int64())).cast(pa.timestamp("s"))
+        known &= as_numpy(pc.day(moments)) == digits[:, self.day] * 10 + digits[:, self.day + 1]
+        ms = as_numpy(moments.cast(pa.int64())) * 1000
+        return ms, known & (ms >= MIN_MS) & (ms <= MAX_MS)
 
 
 @attrs.frozen(eq=False)
@@ -115,6 +128,13 @@ class ParsedTexts:
     known: NDArray[np.bool_]
     moment: NDArray[np.bool_]
 
+    def fill(self, texts: Column, chosen: Column, parse: _Parse, *, moment: bool) -> None:
+        """Parse the chosen texts."""
+        rows = np.flatnonzero(as_numpy(chosen))
+        if len(rows):
+            self.ms[rows], self.known[rows] = parse(texts if len(rows) == len(texts) else texts.filter(chosen))
+            self.moment[rows] = moment
+
 
 def parse_texts(texts: Column, written: str | None = None) -> ParsedTexts:
     """Parse a column of texts.
@@ -130,69 +150,48 @@ def parse_texts(texts: Column, written: str | None = None) -> ParsedTexts:
     if written is not None:
         shape = TimeShape.of(written)
         if shape is not None:
-            _fill(parsed, texts, shape.regex, partial(_strptime, shape=shape), moment=False)
+            parsed.fill(texts, pc.equal(pc.binary_length(texts), shape.width), shape.parse, moment=False)
         return parsed
-    for moment in (False, True):
-        try:
-            us = _cast(texts, moment=moment)
-        except pa.ArrowInvalid:
-            continue
-        ms, known = _in_ms(us)
-        return ParsedTexts(ms, known, np.full(rows, moment))
-    for moment, regex in _ISO_SHAPES.items():
-        _fill(parsed, texts, regex, partial(_iso, moment=moment), moment=moment)
-    _fill(parsed, texts, _UNIX, _unix, moment=True)
+    first = texts[0].as_py()
+    shapes = sorted(_SHAPES, key=lambda shape: not re.fullmatch(shape[0], first))
+    regex, parse, moment = shapes[0]
+    if re.fullmatch(regex, first):
+        with contextlib.suppress(pa.ArrowInvalid):  # usually all texts are like the first one
+            return ParsedTexts(*parse(texts), np.full(rows, moment))
+    for regex, parse, moment in shapes:
+        parsed.fill(texts, pc.match_substring_regex(texts, regex), partial(_halving, parse), moment=moment)
     return parsed
 
 
-def _fill(
-    parsed: ParsedTexts,
-    texts: Column,
-    regex: str,
-    parse: Callable[[Column], tuple[NDArray[np.int64], NDArray[np.bool_]]],
-    *,
-    moment: bool,
-) -> None:
-    """Parse the texts that match a regular expression."""
-    matches = pc.match_substring_regex(texts, regex)
-    rows = np.flatnonzero(as_numpy(matches))
-    if len(rows):
-        parsed.ms[rows], parsed.known[rows] = parse(texts if len(rows) == len(texts) else texts.filter(matches))
-        parsed.moment[rows] = moment
-
-
-def _cast(texts: Column, *, moment: bool) -> NDArray[np.int64]:
-    return as_numpy(pc.cast(texts, pa.timestamp("us", "UTC" if moment else None)).cast(pa.int64()))
-
-
-def _iso(texts: Column, *, moment: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Parse ISO 8601. A cast refuses a whole column for one date that does not exist: halve it to find that."""
+def _halving(parse: _Parse, texts: Column) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Parse texts of the right shape. arrow refuses all of them for one impossible date: halve them to find it."""
     try:
-        return _in_ms(_cast(texts, moment=moment))
+        return parse(texts)
     except pa.ArrowInvalid:
         rows = len(texts)
     if rows <= _SMALLEST_PART:
         return np.zeros(rows, np.int64), np.zeros(rows, np.bool_)
-    halves = [_iso(texts.slice(start, rows // 2 + 1), moment=moment) for start in (0, rows // 2 + 1)]
+    halves = [_halving(parse, texts.slice(start, rows // 2 + 1)) for start in (0, rows // 2 + 1)]
     return np.concatenate([ms for ms, _ in halves]), np.concatenate([known for _, known in halves])
 
 
-def _unix(texts: Column) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    return as_numpy(pc.cast(texts, pa.int64())), np.ones(len(texts), np.bool_)
-
-
-def _in_ms(us: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _iso(texts: Column, zone: str | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    us = as_numpy(pc.cast(texts, pa.timestamp("us", zone)).cast(pa.int64()))
     ms = us // 1000
     return ms, (ms * 1000 == us) & (ms >= MIN_MS) & (ms <= MAX_MS)
 
 
-def _strptime(texts: Column, shape: TimeShape) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Parse texts of a fixed width. arrow moves the 30th of February into March, which the day then shows."""
-    found = pc.strptime(texts, shape.written, "s", error_is_null=True)
-    day = pc.cast(pc.utf8_slice_codeunits(texts, shape.day, shape.day + 2), pa.int64())
-    ms = as_numpy(pc.fill_null(found.cast(pa.int64()), 0)) * 1000
-    known = as_numpy(pc.fill_null(pc.equal(pc.day(found), day), False))
-    return ms, known & (ms >= MIN_MS) & (ms <= MAX_MS)
+def _unix(texts: Column) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    numbers = as_numpy(pc.cast(texts, pa.int64()))
+    return numbers, (numbers >= 10**12) & (as_numpy(pc.binary_length(texts)) == 13)
+
+
+_SHAPES: tuple[tuple[str, _Parse, bool], ...] = (
+    (f"^{_ISO}$", partial(_iso, zone=None), False),
+    (f"^{_ISO}(?:Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)$", partial(_iso, zone="UTC"), True),
+    ("^[1-9][0-9]{12}$", _unix, True),  # from 2001 to 2286
+)
+"""ISO 8601 without and with an offset, and unix milliseconds: regular expression, parser, whether it is a moment."""
 
 
 class TimeParser:

@@ -1,7 +1,7 @@
-"""What was delivered, kept on disk until it is read back and compared: memory does not grow with the files.
+"""Delivered readings on disk, until they are read back and compared: memory does not grow with the files.
 
-Readings are scattered over files by their signal. At the end one file after the other is sorted; so of equal readings
-(signal, time, origin) the last in the order of the files is found, and repeats are counted.
+Readings are partitioned into temporary files by their signal. In the end these are sorted one after the other. So of
+repeated readings (signal, time, origin) the last in the order of the sources is found, and repeats are counted.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from besmart_async.ingest.spill import Spill
 from besmart_async.models.keys import SignalKey
 
 FILES = 64
-"""Files the readings are scattered over: of ten million readings one holds 5 MB, of a thousand million 500 MB."""
+"""Number of temporary files: one holds 5 MB of ten million readings, and 500 MB of a thousand million."""
 IN_MEMORY = 50_000
 """Readings gathered before they are written: 2 MB."""
 SAMPLE = 100
-"""A sample is one in so many days of a signal."""
+"""A sample is one in this many days of a signal."""
 
 _ROW = np.dtype([("signal", "i4"), ("unit", "i4"), ("origin", "i8"), ("time", "f8"), ("value", "f8"), ("turn", "i8")])
 _DAY_MS = 86_400_000
 _SOURCE = 1 << 40
-"""Rows a source may have: turns are source and row."""
+"""The most rows of a source: a turn is `source * _SOURCE + row`."""
 
 
 @attrs.frozen(eq=False)
 class Delivered:
-    """The distinct readings of one signal that were delivered; the last value of each.
+    """The distinct delivered readings of one signal, with the last value of each.
 
     Attributes:
         key: the signal.
         time: UTC unix milliseconds, ascending within an origin, shape (n,).
         origin: shape (n,), ascending.
         value: doubles, shape (n,).
-        unit: shape (n,), which of `units` a value is in.
-        units: unit symbols; None where none was sent.
-        repeats_equal: repeats of a reading with the same value as the one before.
-        repeats_conflicting: the same with another value.
+        unit: index into `units` of each value, shape (n,).
+        units: unit symbols; None for no unit.
+        repeats_equal: repeats with the same value as the reading before.
+        repeats_conflicting: repeats with another value.
     """
 
     key: SignalKey
@@ -60,17 +60,17 @@ class Delivered:
 
 
 class Archive:
-    """Files in a temporary folder; use it as a context manager, which removes them.
+    """Readings in a temporary folder; use it as a context manager, which removes the folder.
 
     Args:
         sample: keep a sample only.
         in_memory: readings gathered before they are written.
 
     Attributes:
-        readings: how many it holds.
-        distinct: how many distinct ones `signals` has found.
+        readings: the number of readings held.
+        distinct: distinct readings that `signals` has found.
         repeats_equal: repeats with the same value that `signals` has found.
-        repeats_conflicting: the same with another value.
+        repeats_conflicting: repeats with another value that `signals` has found.
     """
 
     def __init__(self, *, sample: bool = False, in_memory: int = IN_MEMORY) -> None:
@@ -85,9 +85,9 @@ class Archive:
         """Keep the readings of a page.
 
         Args:
-            source: which source they are of: the last one holds.
-            items: what was written of it.
-            arrived: which of their readings; None for all.
+            source: index of their source: the last source wins.
+            items: what was written.
+            arrived: which of the readings were stored; None for all.
         """
         self._keys |= {target.number: target.key for target in items.targets}
         sizes = items.sizes
@@ -105,7 +105,7 @@ class Archive:
         self._spill.add(rows)
 
     def signals(self) -> Iterator[Delivered]:
-        """Yield what was delivered, signal by signal, in no order."""
+        """Yield what was delivered, signal by signal, in any order."""
         units = tuple(self._units)
         for part in self._spill.parts():
             rows = part[np.lexsort((part["turn"], part["time"], part["origin"], part["signal"]))]
@@ -127,7 +127,7 @@ class Archive:
         self._spill.__exit__(kind, error, trace)
 
     def _sampled(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
-        """One in `SAMPLE` days of a signal, and the first that was seen: equal readings are in or out together."""
+        """Choose one in `SAMPLE` days of a signal, and the first day seen; repeats are chosen or left out together."""
         day = (rows["time"] // _DAY_MS).astype(np.int64)
         signal = rows["signal"].astype(np.int64)
         if self._first is None and len(rows):

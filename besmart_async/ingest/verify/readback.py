@@ -1,7 +1,7 @@
 """Reading everything back and comparing it with what was delivered.
 
-Every signal is asked for the window of its delivered readings, one millisecond longer, so that it does not matter
-whether the service counts the end in. Readings the service holds beside them are nobody's fault and are not looked at.
+The window of a signal's delivered readings is read, one millisecond longer, so that it does not matter whether the
+service includes the end. Other readings that the service holds in the window are ignored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_QUERIES = 200
 MAX_READINGS = 50_000
 """Readings expected from one bulk read: about 2 MB."""
 SHOWN = 10
-"""Differences that are listed."""
+"""Differences that are kept in the report."""
 
 _IN_FLIGHT = 4
 _PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
@@ -36,7 +36,7 @@ ReadBulk = Callable[[Sequence[SignalQuery]], Awaitable[list[SignalData]]]
 
 @attrs.frozen(eq=False)
 class Window:
-    """Readings of one signal and origin that are asked for together."""
+    """Readings of one signal and origin that are read back together."""
 
     delivered: Delivered
     rows: slice
@@ -44,7 +44,7 @@ class Window:
 
     @property
     def query(self) -> SignalQuery:
-        """What to ask the service."""
+        """The query for them."""
         time = self.delivered.time[self.rows]
         return SignalQuery(
             self.delivered.key,
@@ -73,9 +73,9 @@ async def verify(
     """Read back and compare.
 
     Args:
-        read_bulk: one bulk read, with one answer per query in the order of the queries.
-        delivered: what was delivered; taken as the reads go on.
-        on_compared: told of how many readings were compared, batch by batch.
+        read_bulk: a bulk read, with one answer per query, in order.
+        delivered: what was delivered; consumed while reading.
+        on_compared: called with the number of readings compared, batch by batch.
 
     Raises:
         BesmartError: a read failed.
@@ -110,7 +110,7 @@ async def verify(
 
 
 async def _first_done(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-    """Wait for one of them; what it failed with is raised."""
+    """Wait for one of the tasks, and raise its error if it failed."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
@@ -118,17 +118,17 @@ async def _first_done(tasks: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]
 
 
 def windows(delivered: Delivered, max_readings: int = MAX_READINGS) -> Iterator[Window]:
-    """Cut the readings of one signal into windows of one origin and at most so many readings."""
+    """Cut the readings of one signal into windows of one origin and at most `max_readings`."""
     starts = [0, *(np.flatnonzero(np.diff(delivered.origin)) + 1).tolist(), len(delivered)]
     for start, stop in pairwise(starts):
-        # Asking for an origin is only needed where a signal has several: not every service may know the filter.
+        # The query names the origin only if a signal has several: not every service may know that filter.
         origin = int(delivered.origin[start]) if len(starts) > 2 else None
         for first in range(start, stop, max_readings):
             yield Window(delivered, slice(first, min(first + max_readings, stop)), origin)
 
 
 def _batches(every: Iterable[Window]) -> Iterator[list[Window]]:
-    """Gather windows into bulk reads that ask for a signal only once."""
+    """Gather windows into bulk reads that query each signal only once."""
     batch: list[Window] = []
     keys: set[SignalKey] = set()
     readings = 0
@@ -167,7 +167,7 @@ def _compare(window: Window, answer: SignalData, counts: _Counts) -> None:
 
 
 def _found(answer: SignalData, time: NDArray[np.int64], origin: int | None) -> NDArray[np.float64]:
-    """The value the service gave for each time, NaN where it gave none."""
+    """Return the value that the service returned for each time; NaN if none."""
     if answer.absent or not len(answer):
         return np.full(len(time), np.nan)
     if origin is not None and answer.origin is not None:
@@ -177,14 +177,14 @@ def _found(answer: SignalData, time: NDArray[np.int64], origin: int | None) -> N
     if value.dtype == object:
         numbers = [one if type(one) in (int, float) else np.nan for one in value.tolist()]
         value = np.array(numbers, np.float64)
-    # The last of equal times: where the service does not know `get_last`, the newest comes last.
+    # The last of equal times: if the service does not know `get_last`, the newest comes last.
     place = np.searchsorted(answer.time, time, side="right") - 1
     hit = (place >= 0) & (answer.time[np.maximum(place, 0)] == time) if len(answer) else np.zeros(len(time), np.bool_)
     return np.where(hit, value[np.maximum(place, 0)] if len(answer) else np.nan, np.nan).astype(np.float64)
 
 
 def _factor(sent: str | None, found: str | None) -> float:
-    """What a value is multiplied with when its unit changes; NaN for units that have nothing to do with each other."""
+    """Return the factor between two units; NaN if they measure different things."""
     if sent is None or found is None or sent == found:
         return 1.0
     sent_prefix, sent_base = _split(sent)
