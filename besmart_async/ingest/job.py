@@ -458,7 +458,9 @@ class Router:
         if readings is None:
             return page.rows
         resolved, unresolved = await self._mapper.resolve(readings)
-        rejects = [*page.rejects, *map(RowRecords(page.chunk).add_to, not_done(unresolved, page.resume))]
+        rejects = [*page.rejects]
+        if unresolved:
+            rejects += map(RowRecords(page.chunk).add_to, not_done(unresolved, page.resume))
         for reject in sorted(rejects, key=lambda reject: reject.row):
             self._committer.reject(page.resume, reject)
             self._state.reject(reject)

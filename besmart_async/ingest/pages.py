@@ -49,10 +49,6 @@ class Partition:
     _names: list[str] = attrs.field(init=False, factory=list[str])
     _owned: NDArray[np.bool_] = attrs.field(init=False, factory=lambda: np.empty(0, np.bool_))
 
-    def other(self, number: int) -> Partition:
-        """The partition of another worker."""
-        return Partition(number, self.count, self.table)
-
     def owned(self, meters: Coded) -> NDArray[np.bool_]:
         """Whether each name of a column belongs to this worker, shape (len(meters.names),)."""
         if meters.names is not self._names:
@@ -165,13 +161,17 @@ class PageReader:
             return ParsedPage(number, resume, chunk, None, (), rows, bytes_read, urgent)
         readings, rejects = parser.parse(chunk)
         left_out = len(chunk) - len(readings) - len(rejects)
-        records = RowRecords(chunk)
+        if rejects or misfits:
+            records = RowRecords(chunk)
+            if owned is not None:
+                rejects = [one for one in rejects if owned[chunk.meter.codes[records.index_of(one)]]]
+            rejects = [*map(records.add_to_misfit, misfits), *map(records.add_to, rejects)]
         if owned is not None:
             readings = readings.take(owned[readings.meter.codes])
-            rejects = [one for one in rejects if owned[chunk.meter.codes[records.index_of(one)]]]
-        rows = len(readings) + len(rejects) + len(misfits)
-        found = not_done([*map(records.add_to_misfit, misfits), *map(records.add_to, rejects)], resume)
-        return ParsedPage(number, resume, chunk, readings, found, rows, bytes_read, urgent, left_out)
+        rows = len(readings) + len(rejects)
+        return ParsedPage(
+            number, resume, chunk, readings, not_done(rejects, resume), rows, bytes_read, urgent, left_out
+        )
 
 
 def not_done(rejects: Sequence[Reject], resume: ResumePoint) -> list[Reject]:

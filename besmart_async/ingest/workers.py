@@ -47,23 +47,21 @@ PROGRESS_EVERY_S = 0.1
 """How often a worker reports its progress."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class WorkerOrder:
-    """What one worker does; it is sent to the worker's process."""
+    """What one worker does; it is sent to the worker's process.
+
+    Attributes:
+        connect: opens the client.
+        job: creates the job, given the client, the checkpoint and what to call.
+        checkpoint: path and scope of the checkpoint; None to keep none.
+        name: the worker's name in messages.
+    """
 
     connect: Connect
-    sources: Sequence[Source]
-    partition: Partition
-    resume_points: Sequence[ResumePoint]
-    meters: KnownMeters
-    reading: ParseOptions
-    signal_type: str | None
-    policy: BatchPolicy | None
-    verify: bool | Literal["sample"]
-    checkpoint: Path | None
-    scope: str
-    dry_run: bool
-    rate_limit: float | None
+    job: partial[IngestJob]
+    checkpoint: tuple[Path, str] | None
+    name: str
 
 
 @attrs.frozen
@@ -113,25 +111,23 @@ class WorkerPool:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         known = meters or KnownMeters()
-        self._workers = workers
+        self._connect = connect
+        self._sources = sources
+        self._partitions = [Partition(number, workers, known.table) for number in range(workers)]
         self._checkpoint = checkpoint
         self._max_rejects = max_rejects
         self._on_start = on_start
         self._on_progress = on_progress
         self._on_reject = on_reject
         self._clock = clock
-        self._order = WorkerOrder(
-            connect=connect,
+        self._job = partial(
+            IngestJob,
             sources=sources,
-            partition=Partition(0, workers, known.table),
-            resume_points=(),
             meters=known,
-            reading=reading or ParseOptions(),
+            reading=reading,
             signal_type=signal_type,
             policy=policy,
             verify=verify,
-            checkpoint=None if checkpoint is None else checkpoint.path,
-            scope="" if checkpoint is None else checkpoint.scope,
             dry_run=dry_run,
             rate_limit=None if rate_limit is None else rate_limit / workers,
         )
@@ -167,9 +163,12 @@ class WorkerPool:
             for point in resume_points:
                 self._on_start(point)
         began = self._clock()
-        order = attrs.evolve(self._order, resume_points=resume_points)
-        partitions = (order.partition.other(number) for number in range(self._workers))
-        self._team = [_Worker(attrs.evolve(order, partition=partition)) for partition in partitions]
+        record = None if self._checkpoint is None else (self._checkpoint.path, self._checkpoint.scope)
+        jobs = [partial(self._job, resume_points=resume_points, partition=one) for one in self._partitions]
+        names = [f"besmart-worker-{one.number}" for one in self._partitions]
+        self._team = [
+            _Worker(WorkerOrder(self._connect, job, record, name)) for job, name in zip(jobs, names, strict=True)
+        ]
         try:
             await asyncio.gather(*(self._follow(worker) for worker in self._team))
         finally:
@@ -177,9 +176,9 @@ class WorkerPool:
         return self._result(self._clock() - began)
 
     def _begin(self) -> Sequence[ResumePoint]:
-        for source in self._order.sources:
+        for source in self._sources:
             source.check()
-        return look_up(self._checkpoint, self._order.sources)
+        return look_up(self._checkpoint, self._sources)
 
     async def _follow(self, worker: _Worker) -> None:
         """Handle the messages of a worker until it ends."""
@@ -237,9 +236,8 @@ class _Worker:
         self.progress = Progress()
         self.result: WorkerResult | None = None
         self._pipe, theirs = multiprocessing.Pipe()
-        name = f"besmart-worker-{order.partition.number}"
         self._process = multiprocessing.get_context("spawn").Process(
-            target=work, args=(theirs, order), name=name, daemon=True
+            target=work, args=(theirs, order), name=order.name, daemon=True
         )
         self._process.start()
         theirs.close()
@@ -299,24 +297,10 @@ async def _work(pipe: Connection, order: WorkerOrder) -> WorkerResult:
         with contextlib.suppress(OSError):  # the parent has died, as `_obey` finds out
             pipe.send(message)
 
-    with nullcontext() if order.checkpoint is None else Checkpoint(order.checkpoint, order.scope) as checkpoint:
+    with nullcontext() if order.checkpoint is None else Checkpoint(*order.checkpoint) as checkpoint:
         async with order.connect() as client:
-            job = IngestJob(
-                client.signals,
-                client.writer,
-                order.sources,
-                meters=order.meters,
-                reading=order.reading,
-                signal_type=order.signal_type,
-                policy=order.policy,
-                verify=order.verify,
-                checkpoint=checkpoint,
-                resume_points=order.resume_points,
-                dry_run=order.dry_run,
-                rate_limit=order.rate_limit,
-                partition=order.partition,
-                on_progress=on_progress,
-                on_reject=send,
+            job = order.job(
+                client.signals, client.writer, checkpoint=checkpoint, on_progress=on_progress, on_reject=send
             )
             listener = threading.Thread(target=_obey, args=(pipe, job, asyncio.get_running_loop()), daemon=True)
             listener.start()

@@ -27,10 +27,11 @@ def test_imports_point_back_to_where_data_comes_from(name: str) -> None:
     files = [INGEST / f"{name}.py"] if (INGEST / f"{name}.py").exists() else [*(INGEST / name).glob("*.py")]
     assert files
     for file in files:
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            parts = node.module.split(".") if isinstance(node, ast.ImportFrom) and node.module else []
+        nodes = ast.walk(ast.parse(file.read_text("utf-8")))
+        modules = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+        for parts in (module.split(".") for module in modules):
             if parts[:2] == ["besmart_async", "ingest"] and len(parts) > 2:
-                assert parts[2] == name or ORDER.index(parts[2]) < ORDER.index(name), f"{file}: {node.module}"
+                assert parts[2] == name or ORDER.index(parts[2]) < ORDER.index(name), f"{file}: {'.'.join(parts)}"
 
 
 def test_every_part_has_its_place() -> None:

@@ -9,7 +9,7 @@ from besmart_async.ingest.sources.columns import Coded
 
 
 def test_every_meter_and_every_row_without_one_is_of_exactly_one_worker() -> None:
-    partitions = [Partition(0, 3).other(number) for number in range(3)]
+    partitions = [Partition(number, 3) for number in range(3)]
     names = [f"meter {number}" for number in range(300)]
     assert all(sum(partition.owns(name) for partition in partitions) == 1 for name in names)
     assert all(50 < sum(map(partition.owns, names)) < 150 for partition in partitions)

@@ -1,4 +1,4 @@
-"""What is done of which file, kept on disk, so that a second run sends only the rest."""
+"""The acknowledged rows of each file, on disk: a second run sends only the rest."""
 
 from besmart_async.ingest.checkpoint.store import Checkpoint, CheckpointError
 

@@ -1,4 +1,4 @@
-"""What of which file has been acknowledged, on disk: a second run sends only the rest.
+"""The acknowledged rows of each file, on disk: a second run sends only the rest.
 
 Rules
 -----

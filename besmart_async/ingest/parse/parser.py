@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import attrs
@@ -233,7 +234,6 @@ class Parser:
     def __init__(self, options: ParseOptions) -> None:
         self._options = options
         self._times = TimeParser(options.time_zone, options.dst, options.time_format)
-        self._days = DayParser(self._times, options.time_format)
         self._origins = ORIGINS | {name.casefold(): origin for name, origin in options.origins.items()}
 
     def parse(self, chunk: Chunk) -> tuple[ParsedReadings, list[Reject]]:
@@ -275,6 +275,10 @@ class Parser:
         wrong = [row for row in sorted(problems) if good[row]]
         good[wrong] = False
         return readings.take(good), [_reject(chunk, row, *problems[row]) for row in wrong]
+
+    @cached_property
+    def _days(self) -> DayParser:
+        return DayParser(self._times, self._options.time_format)
 
     def _parse_times(self, chunk: Chunk, absent: NDArray[np.bool_]) -> tuple[NDArray[Any], dict[int, Problem]]:
         series = _series(chunk)

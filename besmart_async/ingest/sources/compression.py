@@ -62,8 +62,8 @@ def pieces(raw: BinaryIO, path: Path | None, name: str) -> Generator[bytes, None
             yield piece
     except (OSError, EOFError, pa.ArrowInvalid) as error:
         if kind is None:
-            told = getattr(error, "strerror", None) or error
-            raise SourceError(name, f"cannot be read: {told}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise SourceError(name, f"cannot be read: {reason}") from None
         raise SourceError(name, f"damaged or incomplete {kind} data; fetch it again") from None
 
 

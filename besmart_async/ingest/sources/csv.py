@@ -136,8 +136,8 @@ class BlockReader:
         try:
             records = list(csv.reader([f"{line}\n" for line in lines], delimiter=self.delimiter, strict=True))
         except csv.Error as error:
-            told = "a quote is not closed" if "unexpected end" in str(error) else str(error)
-            return f"is not CSV: {told}"
+            reason = "a quote is not closed" if "unexpected end" in str(error) else str(error)
+            return f"is not CSV: {reason}"
         return records[0] if len(records) == 1 else "is not CSV: several records"
 
     def fields(self, text: str) -> list[str]:

@@ -83,8 +83,8 @@ class ParquetSource:
         except FileNotFoundError:
             raise SourceError(self.name, "no such file") from None
         except (OSError, pa.ArrowException) as error:
-            told = str(error).splitlines()[0].rstrip(".")
-            raise SourceError(self.name, f"cannot be read as Parquet: {told}") from None
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise SourceError(self.name, f"cannot be read as Parquet: {reason}") from None
 
 
 def _plain(column: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from glob import glob, has_magic
 from importlib.metadata import EntryPoint, entry_points
@@ -25,32 +25,25 @@ _PARQUET = b"PAR1"
 
 
 @attrs.frozen
-class _Csv:
-    suffixes: tuple[str, ...] = (".csv", ".txt", ".tsv")
+class _BuiltIn:
+    suffixes: tuple[str, ...]
+    create: Callable[[Path | None, FileForm], Source]
 
     def source(self, path: Path | None, form: FileForm) -> Source:
-        return CsvSource(path, form.encoding, form=form)
+        return self.create(path, form)
 
 
-@attrs.frozen
-class _Parquet:
-    suffixes: tuple[str, ...] = (".parquet", ".pq")
-
-    def source(self, path: Path | None, form: FileForm) -> Source:
-        if path is None:
-            raise SourceError("standard input", "cannot be Parquet, which is read from its end; name a file")
-        return ParquetSource(path, form=form)
+def _parquet(path: Path | None, form: FileForm) -> Source:
+    if path is None:
+        raise SourceError("standard input", "cannot be Parquet, which is read from its end; name a file")
+    return ParquetSource(path, form=form)
 
 
-@attrs.frozen
-class _Telegrams:
-    suffixes: tuple[str, ...] = (".p1", ".dsmr")
-
-    def source(self, path: Path | None, form: FileForm) -> Source:
-        return TelegramSource(path)
-
-
-_BUILT_IN: Mapping[str, Format] = {"csv": _Csv(), "parquet": _Parquet(), "dsmr": _Telegrams()}
+_BUILT_IN: Mapping[str, Format] = {
+    "csv": _BuiltIn((".csv", ".txt", ".tsv"), lambda path, form: CsvSource(path, form.encoding, form=form)),
+    "parquet": _BuiltIn((".parquet", ".pq"), _parquet),
+    "dsmr": _BuiltIn((".p1", ".dsmr"), lambda path, _form: TelegramSource(path)),
+}
 
 
 def format_names() -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from besmart_async.ingest.spill import Spill
 from besmart_async.models.keys import SignalKey
 
 FILES = 64
-"""Number of temporary files: one holds 5 MB of ten million readings, and 500 MB of a thousand million."""
+"""Number of temporary files: one holds 5 MB of ten million readings, and 500 MB of a billion."""
 IN_MEMORY = 50_000
 """Readings gathered before they are written: 2 MB."""
 SAMPLE = 100
