@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.measuring import Row, compare
-from besmart_async.ingest.parsing import Parser, Reading
+from besmart_async.ingest.parse.parser import ParseOptions, Parser
 from besmart_async.ingest.sources import sources_of
 
 _PER_DAY = 96
 _START = np.datetime64("2024-04-05")
-_CLOCK = Reading(time_zone="Europe/Warsaw", dst="infer")
+_CLOCK = ParseOptions(time_zone="Europe/Warsaw", dst="infer")
 
 
 def rows(*, readings: int, rounds: int) -> list[Row]:

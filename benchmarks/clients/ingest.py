@@ -59,7 +59,7 @@ def floor(url: str, file: str) -> None:
         row = Path(folder) / "row.csv"
         row.write_text(_ONE_ROW)
         _command(url, str(row), "--dry-run", "--no-checkpoint")
-    from besmart_async.ingest.arrow import as_numpy  # noqa: PLC0415 - the command decides itself how numpy starts
+    from besmart_async.ingest.sources.columns import as_numpy  # noqa: PLC0415 - the command decides itself how numpy starts
 
     asyncio.run(_by_hand(url, file, _RESUMABLE, as_numpy))
 

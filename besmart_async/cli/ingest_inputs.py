@@ -16,13 +16,19 @@ from besmart_async.cli.exits import NoCredentialsError, UsageError
 from besmart_async.cli.options import Flag, Zone
 from besmart_async.config import DEFAULT_BASE_URL
 from besmart_async.ingest import Checkpoint, RejectLimit
-from besmart_async.ingest.layout import FileForm
-from besmart_async.ingest.mapping_file import FileMapping, MeterRules, encoding_of, read_mapping
-from besmart_async.ingest.meters import CreatedMeters, EidMeters, KnownMeters, Meters, SensorService, read_meter_table
-from besmart_async.ingest.parsing import Reading
+from besmart_async.ingest.mapping.file import FileMapping, MappingError, MeterRules, encoding_of, read_mapping
+from besmart_async.ingest.mapping.meters import (
+    CreatedMeters,
+    EidMeters,
+    KnownMeters,
+    Meters,
+    SensorService,
+    read_meter_table,
+)
+from besmart_async.ingest.parse.parser import Reading
+from besmart_async.ingest.parse.zones import DstRule, UnknownZoneError, zone_of
 from besmart_async.ingest.sources import Source, SourceError, sources_of
-from besmart_async.ingest.toml_tables import MappingError
-from besmart_async.ingest.zones import DstRule, UnknownZoneError, zone_of
+from besmart_async.ingest.sources.layout import FileForm
 
 
 @Parameter(name="*")

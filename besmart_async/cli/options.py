@@ -17,8 +17,7 @@ from besmart_async.cli.terminal.output import error_line
 from besmart_async.client import BesmartClient
 from besmart_async.errors import InvalidInputError, NotFoundError
 from besmart_async.export import SensorSignals, signals_of
-from besmart_async.ingest.time_texts import Problem, parse_time
-from besmart_async.ingest.zones import Local
+from besmart_async.ingest.parse.zones import Local, Problem, parse_time
 from besmart_async.models.keys import SensorKey, SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.signal_types import SignalType

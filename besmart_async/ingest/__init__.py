@@ -1,17 +1,16 @@
-"""Files of readings to the service: reading, mapping, checking, sending in bulk, comparing afterwards, reporting.
+"""Files of readings to the service: read, parse, map, send in bulk, verify and report.
 
-`await IngestJob(client.signals, client.writer, sources_of(["readings.csv.gz"])).run()` is all of it. Needs pyarrow
+`await IngestJob(client.signals, client.writer, sources_of(["readings.csv.gz"])).run()` does all of it. Needs pyarrow
 (extra `files`).
 """
 
-from besmart_async.ingest.check import CheckJob
-from besmart_async.ingest.checkpoint import Checkpoint, CheckpointError
-from besmart_async.ingest.findings import CheckReport, Finding
+from besmart_async.ingest.check.job import CheckJob
+from besmart_async.ingest.check.report import CheckReport, Finding
+from besmart_async.ingest.checkpoint.resume import ResumePoint, Start
+from besmart_async.ingest.checkpoint.store import Checkpoint, CheckpointError
 from besmart_async.ingest.job import IngestJob
-from besmart_async.ingest.layout import FileForm
-from besmart_async.ingest.limits import RejectLimit, TooManyRejectsError
-from besmart_async.ingest.mapping_file import FileMapping, MeterRules, read_mapping
-from besmart_async.ingest.meters import (
+from besmart_async.ingest.mapping.file import FileMapping, MappingError, MeterRules, read_mapping
+from besmart_async.ingest.mapping.meters import (
     CreatedMeters,
     EidMeters,
     KnownMeters,
@@ -22,11 +21,18 @@ from besmart_async.ingest.meters import (
     SensorService,
     read_meter_table,
 )
-from besmart_async.ingest.parsing import Reading
-from besmart_async.ingest.progress import Progress
-from besmart_async.ingest.rejected_rows import ROLES, TOLD
-from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification
-from besmart_async.ingest.service import OpenWriter, SignalService
+from besmart_async.ingest.parse.parser import ParseOptions, Reading
+from besmart_async.ingest.parse.zones import DstRule
+from besmart_async.ingest.report import (
+    Difference,
+    IngestReport,
+    Progress,
+    Reject,
+    RejectLimit,
+    TooManyRejectsError,
+    Verification,
+)
+from besmart_async.ingest.send.sender import OpenWriter, SignalService, SignalSummary, SignalTally
 from besmart_async.ingest.sources import (
     CsvSource,
     Format,
@@ -37,11 +43,9 @@ from besmart_async.ingest.sources import (
     TelegramSource,
     sources_of,
 )
-from besmart_async.ingest.starts import Start
-from besmart_async.ingest.tally import SignalTally
-from besmart_async.ingest.toml_tables import MappingError
+from besmart_async.ingest.sources.columns import Chunk, Coder
+from besmart_async.ingest.sources.layout import ROLES, TOLD, FileForm
 from besmart_async.ingest.workers import WorkerPool
-from besmart_async.ingest.zones import DstRule
 
 __all__ = [
     "ROLES",
@@ -50,6 +54,8 @@ __all__ = [
     "CheckReport",
     "Checkpoint",
     "CheckpointError",
+    "Chunk",
+    "Coder",
     "CreatedMeters",
     "CsvSource",
     "Difference",
@@ -71,12 +77,15 @@ __all__ = [
     "OpenWriter",
     "Page",
     "ParquetSource",
+    "ParseOptions",
     "Progress",
     "Reading",
     "Reject",
     "RejectLimit",
+    "ResumePoint",
     "SensorService",
     "SignalService",
+    "SignalSummary",
     "SignalTally",
     "Source",
     "SourceError",

@@ -1,34 +1,33 @@
-"""What an ingest did: typed, and as plain values for JSON."""
+"""What an ingest reports: rejected rows, its progress, and its outcome, typed and as plain values for JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Literal, Self, cast
 
 import attrs
 
+from besmart_async.errors import BesmartError
+
+Phase = Literal["checking", "sending", "draining", "verifying"]
+PHASES: tuple[Phase, ...] = ("checking", "sending", "draining", "verifying")
 State = Literal["completed", "interrupted", "failed"]
+_STATES: tuple[State, ...] = ("completed", "interrupted", "failed")
 
 LISTED_REJECTS = 20
-"""Rejects kept in a report; all are told as they come."""
+"""Rejects kept in a report; `on_reject` gets all of them."""
+JUDGED_FROM_ROWS = 1_000
+"""A percentage of rejects is checked once this many rows were read, and at the end."""
 
-_STATES: tuple[State, ...] = ("completed", "interrupted", "failed")
-_ADDED = (
-    "rows_read",
-    "skipped",
-    "accepted",
-    "rejected",
-    "rejected_before",
-    "in_doubt",
-    "not_sent",
-    "meters",
-    "signals",
-    "requests",
-    "retries",
-    "body_bytes",
+_LIMIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)(%?)")
+_SUMMED_PROGRESS = ("rows_read", "skipped", "accepted", "rejected", "in_flight", "requests", "retries", "verified")
+_SUMMED = (
+    *("rows_read", "skipped", "accepted", "rejected", "rejected_before", "in_doubt", "not_sent"),
+    *("meters", "signals", "requests", "retries", "body_bytes"),
 )
-_COUNTED = ("distinct", "repeats_equal", "repeats_conflicting")
+_SUMMED_IF_KNOWN = ("distinct", "repeats_equal", "repeats_conflicting")
 
 
 @attrs.frozen
@@ -37,11 +36,11 @@ class Reject:
 
     Attributes:
         file: the file's name.
-        row: the row's number, counted from 1 with the header.
-        column: the title of the column at fault; None where the whole row or the service's answer is the reason.
-        value: what that column holds; the reading itself where there is no column.
-        reason: what is wrong, and where it helps what to do.
-        record: what the row holds, for whoever mends it: for each column what it is, its title, and its text.
+        row: the row's number; the header is row 1.
+        column: title of the column at fault; None if the whole row or the service's answer is the reason.
+        value: what that column holds; without a column, the reading itself.
+        reason: what is wrong, and if it helps, what to do.
+        record: (role, title, text) of each column of the row, for mending it.
     """
 
     file: str
@@ -53,7 +52,7 @@ class Reject:
 
     @classmethod
     def of(cls, plain: Sequence[Any]) -> Self:
-        """Make one from its fields as JSON has them."""
+        """Create a reject from its fields as JSON holds them."""
         *fields, record = plain
         file, row, column, value, reason = fields
         return cls(
@@ -63,6 +62,100 @@ class Reject:
     def __str__(self) -> str:
         where = f" {self.column}={self.value!r}" if self.column else f" {self.value}"
         return f"{self.file} row {self.row}:{where if self.value or self.column else ''} {self.reason}"
+
+
+class TooManyRejectsError(BesmartError):
+    """More rows were rejected than allowed; the job has ended."""
+
+
+@attrs.frozen
+class RejectLimit:
+    """How many rows may be rejected.
+
+    Attributes:
+        most: a number of rows, or a percentage of the rows read.
+        percent: `most` is a percentage.
+    """
+
+    most: float
+    percent: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse `100` or `0.5%`.
+
+        Raises:
+            ValueError: the text is neither.
+        """
+        found = _LIMIT.fullmatch(text.strip())
+        if found is None or (not found[2] and "." in found[1]) or (found[2] and float(found[1]) > 100):
+            raise ValueError(f"{text!r} is neither a number of rows, such as 100, nor a share, such as 0.5%")
+        return cls(float(found[1]), bool(found[2]))
+
+    def check(self, rejected: int, rows: int, *, end: bool = False) -> None:
+        """Check the rows so far.
+
+        Args:
+            rejected: rows rejected.
+            rows: rows read.
+            end: all rows were read.
+
+        Raises:
+            TooManyRejectsError: the limit is exceeded.
+        """
+        if self.percent:
+            exceeded = (end or rows >= JUDGED_FROM_ROWS) and rejected * 100 > self.most * rows
+        else:
+            exceeded = rejected > self.most
+        if exceeded:
+            limit = f"{self.most:g}{' %' if self.percent else ''}"
+            raise TooManyRejectsError(f"{rejected:,} of {rows:,} rows were rejected, more than the {limit} allowed")
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """How far a running ingest is.
+
+    Attributes:
+        phase: "checking" while files are compared with the checkpoint, "sending" while they are read and sent,
+            "draining" while what was read before a stop is sent, "verifying" while everything is read back.
+        file: the file being read.
+        bytes_read: bytes of the files consumed so far.
+        bytes_total: bytes of all files; None if unknown (standard input).
+        rows_read: rows read so far.
+        skipped: rows that an earlier run has done.
+        accepted: rows acknowledged so far.
+        rejected: rows rejected so far.
+        in_flight: requests under way.
+        requests: requests sent so far.
+        retries: requests among them that repeated an earlier one.
+        paused: why sending is paused; None if it is not.
+        verified: distinct readings compared so far.
+        to_verify: distinct readings to compare; 0 before that phase.
+    """
+
+    phase: Phase = "sending"
+    file: str = ""
+    bytes_read: int = 0
+    bytes_total: int | None = None
+    rows_read: int = 0
+    skipped: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    in_flight: int = 0
+    requests: int = 0
+    retries: int = 0
+    paused: str | None = None
+    verified: int = 0
+    to_verify: int = 0
+
+
+OnProgress = Callable[[Progress], None]
+"""Called often, from the event loop: it must be quick and must not raise."""
+
+
+def unobserved(_: Progress) -> None:
+    """Show nothing."""
 
 
 @attrs.frozen
@@ -90,15 +183,15 @@ class Difference:
 
 @attrs.frozen(kw_only=True)
 class Verification:
-    """What reading everything back showed.
+    """The outcome of reading back and comparing.
 
     Attributes:
         expected: distinct readings that were delivered, or a sample of them.
         sample: only a sample was read back.
-        verified: how many of them came back with the value that was sent.
-        converted: how many of the verified were compared in the unit they were sent in, to 12 digits, because the
-            service stores another unit.
-        requests: bulk reads it took.
+        verified: readings that came back with the value that was sent.
+        converted: verified readings that were compared to 12 digits after a conversion, because the service stores
+            them in another unit.
+        requests: number of bulk reads.
         differences: the first readings that differ.
     """
 
@@ -124,18 +217,18 @@ class IngestReport:
     Attributes:
         state: "completed": every row was read and has its outcome; "interrupted": stopped by the user; "failed":
             ended by `error`.
-        dry: nothing was to be sent.
+        dry: it was a dry run.
         files: the files' names.
-        rows_read: rows read, headers and blank lines not counted.
+        rows_read: rows read, without headers and blank lines.
         skipped: rows that an earlier run has done, which were not sent again.
-        accepted: rows the service acknowledged, repeated ones included.
-        distinct: distinct readings (signal, time, origin) that were delivered; None unless all were verified: only then
-            they are kept until the end. So are the next two.
+        accepted: rows the service acknowledged, repeats included.
+        distinct: distinct readings (signal, time, origin) that were delivered. None unless all were verified: only
+            then are they kept until the end. The same holds for the next two.
         repeats_equal: rows that repeat an earlier reading with the same value.
-        repeats_conflicting: rows that repeat an earlier reading with another value; the last one holds.
+        repeats_conflicting: rows that repeat an earlier reading with another value; the last row wins.
         rejected: rows refused here or by the service.
-        rejected_before: rows among the skipped ones that the earlier run rejected.
-        in_doubt: rows of a request that failed so that nobody knows whether it was applied.
+        rejected_before: rows among the skipped ones that an earlier run rejected.
+        in_doubt: rows of failed requests that the service may have applied.
         not_sent: rows read but not sent, because the run ended early.
         meters: meters with delivered readings.
         signals: signals with delivered readings.
@@ -145,8 +238,8 @@ class IngestReport:
         seconds: duration of reading and sending, without the verification.
         rejects: the first rejected rows.
         unused_columns: columns of the files that were not used.
-        verification: the outcome of reading back; None if not asked for.
-        error: why it failed; None if it did not.
+        verification: the outcome of reading back; None if it was not asked for or did not finish.
+        error: why the run failed; None if it did not.
     """
 
     state: State
@@ -179,7 +272,7 @@ class IngestReport:
         return self.accepted / self.seconds if self.seconds > 0 else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as values that JSON can hold."""
+        """The report as plain values for JSON."""
         plain = attrs.asdict(self, filter=lambda field, _: field.name not in ("error", "record"))
         plain["seconds"] = round(self.seconds, 3)
         plain["readings_per_s"] = round(self.readings_per_s)
@@ -189,46 +282,48 @@ class IngestReport:
         return plain
 
 
-def merged(parts: Sequence[IngestReport], seconds: float) -> IngestReport:
-    """The reports of workers that read the same files and share no meter, as one.
+def merged_progress(parts: Sequence[Progress]) -> Progress:
+    """Merge the progress of workers that read the same files; phase and file are those of the slowest worker."""
+    slowest = min(parts, key=lambda one: one.bytes_read)
+    return attrs.evolve(
+        slowest,
+        phase=PHASES[min(PHASES.index(one.phase) for one in parts)],
+        paused=next((one.paused for one in parts if one.paused is not None), None),
+        to_verify=sum(one.to_verify for one in parts),
+        **_sums(parts, _SUMMED_PROGRESS),
+    )
+
+
+def merged_report(parts: Sequence[IngestReport], seconds: float) -> IngestReport:
+    """Merge the reports of workers that read the same files and share no meter.
 
     Args:
         parts: the reports, at least one.
         seconds: how long all took together.
     """
-    first = parts[0]
-    sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _ADDED}
-    counts: dict[str, Any] = {name: _sum_if_known([getattr(part, name) for part in parts]) for name in _COUNTED}
+    known = [name for name in _SUMMED_IF_KNOWN if all(getattr(part, name) is not None for part in parts)]
     verified = [part.verification for part in parts if part.verification is not None]
+    rejects = sorted(chain.from_iterable(part.rejects for part in parts), key=lambda one: (one.file, one.row))
     return IngestReport(
         state=_STATES[max(_STATES.index(part.state) for part in parts)],
-        dry=first.dry,
-        files=first.files,
-        **sums,
-        **counts,
+        dry=parts[0].dry,
+        files=parts[0].files,
+        **_sums(parts, (*_SUMMED, *known)),
         seconds=seconds,
-        rejects=tuple(sorted(chain.from_iterable(part.rejects for part in parts), key=_place))[:LISTED_REJECTS],
-        unused_columns=first.unused_columns,
-        verification=_verified(verified) if len(verified) == len(parts) else None,
+        rejects=tuple(rejects[:LISTED_REJECTS]),
+        unused_columns=parts[0].unused_columns,
+        verification=_merged_verification(verified) if len(verified) == len(parts) else None,
         error=next((part.error for part in parts if part.error is not None), None),
     )
 
 
-def _sum_if_known(numbers: Sequence[int | None]) -> int | None:
-    known = [number for number in numbers if number is not None]
-    return sum(known) if len(known) == len(numbers) else None
-
-
-def _verified(parts: Sequence[Verification]) -> Verification:
+def _merged_verification(parts: Sequence[Verification]) -> Verification:
     return Verification(
-        expected=sum(part.expected for part in parts),
-        verified=sum(part.verified for part in parts),
-        converted=sum(part.converted for part in parts),
-        requests=sum(part.requests for part in parts),
+        **_sums(parts, ("expected", "verified", "converted", "requests")),
         sample=parts[0].sample,
         differences=tuple(chain.from_iterable(part.differences for part in parts)),
     )
 
 
-def _place(reject: Reject) -> tuple[str, int]:
-    return reject.file, reject.row
+def _sums(parts: Sequence[object], names: Sequence[str]) -> dict[str, Any]:
+    return {name: sum(getattr(part, name) for part in parts) for name in names}

@@ -1,4 +1,4 @@
-"""Records kept in memory while they are few, and in temporary files beyond that, to be read part by part."""
+"""Records in memory while they are few, and in temporary files beyond that, which are read part by part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RECORD = np.dtype([("series", "i4"), ("origin", "i8"), ("time", "f8"), ("value", "f8"), ("file", "i4"), ("row", "i8")])
-"""One reading: the number of its signal, origin, UTC unix milliseconds, value, and where it stands."""
+"""A reading of a check: the number of its signal, origin, UTC unix milliseconds, value, and its file and row."""
 
 IN_MEMORY = 1_000_000
 """Records kept in memory: 40 MB."""
@@ -24,14 +24,14 @@ Records = NDArray[np.void]
 
 
 class Spill:
-    """Takes records and gives them back by the number of their signal: all of a signal are in one part.
+    """Partitions records by the number of their signal: all records of a signal are in one part.
 
     Args:
-        in_memory: how many records to keep in memory.
-        parts: how many files there are beyond that.
-        record: what a record is made of.
+        in_memory: records kept in memory.
+        parts: number of files beyond that.
+        record: the type of a record.
         by: the field with the number of the signal.
-        prefix: how the name of the temporary folder begins.
+        prefix: prefix of the name of the temporary folder.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Spill:
         self._exit.close()
 
     def add(self, records: Records) -> None:
-        """Take records, in the order in which they are to be given back.
+        """Add records; `parts` yields them in this order.
 
         Raises:
             OSError: the temporary files cannot be written.
@@ -73,7 +73,7 @@ class Spill:
             self._write()
 
     def parts(self) -> Iterator[Records]:
-        """Give all records back, part by part, in the order in which they came.
+        """Yield all records, part by part, in the order in which they were added.
 
         Raises:
             OSError: the temporary files cannot be read.

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from besmart_async import SignalData, SignalKey
-from besmart_async.ingest.items import Items
-from besmart_async.ingest.mapping import Target
+from besmart_async.ingest.mapping.signals import Target
+from besmart_async.ingest.send.items import Items
 
 
 def items(*data: SignalData, rows: Sequence[Sequence[int]] | None = None) -> Items:

@@ -29,8 +29,8 @@ from besmart_async.ingest import (
     IngestReport,
     KnownMeters,
     Meter,
+    ParseOptions,
     Progress,
-    Reading,
     Reject,
     SourceError,
 )
@@ -176,7 +176,7 @@ async def test_damage_further_on_fails_the_run_after_what_could_be_read(client: 
     whole = gzip.compress((DATA / "clock-changes.csv").read_bytes() * 200)
     cut = tmp_path / "cut.csv.gz"
     cut.write_bytes(whole[:-20])
-    how = Reading(time_zone="America/Chicago", dst="earlier")
+    how = ParseOptions(time_zone="America/Chicago", dst="earlier")
     report = await IngestJob(client.signals, client.writer, [CsvSource(cut)], meters=ILLINOIS, reading=how).run()
     assert report.state == "failed"
     assert report.accepted > 20_000
@@ -352,7 +352,7 @@ async def test_wall_clock_times_need_a_zone_and_a_rule(client: BesmartClient) ->
     refused = await IngestJob(client.signals, client.writer, [source], meters=ILLINOIS).run()
     assert (refused.accepted, refused.rejected) == (0, 144)
     doubtful = await IngestJob(
-        client.signals, client.writer, [source], meters=ILLINOIS, reading=Reading(time_zone="America/Chicago")
+        client.signals, client.writer, [source], meters=ILLINOIS, reading=ParseOptions(time_zone="America/Chicago")
     ).run()
     assert (doubtful.accepted, [reject.row for reject in doubtful.rejects]) == (142, [98, 99])
     inferred = await IngestJob(
@@ -360,7 +360,7 @@ async def test_wall_clock_times_need_a_zone_and_a_rule(client: BesmartClient) ->
         client.writer,
         [source],
         meters=ILLINOIS,
-        reading=Reading(time_zone="America/Chicago", dst="infer"),
+        reading=ParseOptions(time_zone="America/Chicago", dst="infer"),
         verify=True,
     ).run()
     assert (inferred.accepted, inferred.distinct) == (144, 144)

@@ -1,8 +1,22 @@
-"""The report as values that JSON can hold."""
+"""The progress of several workers as one.
+
+The report as values that JSON can hold.
+"""
+
+from __future__ import annotations
 
 import orjson
 
-from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification, merged
+from besmart_async.ingest import Progress
+from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification, merged_progress, merged_report
+
+
+def test_counts_add_up_and_the_one_that_is_least_far_tells_how_far_it_is() -> None:
+    fast = Progress(phase="verifying", file="b", bytes_read=10, bytes_total=10, rows_read=5, accepted=5, in_flight=1)
+    slow = Progress(phase="sending", file="a", bytes_read=4, bytes_total=10, rows_read=2, accepted=1, paused="gone")
+    both = merged_progress([fast, slow])
+    assert (both.phase, both.file, both.bytes_read, both.bytes_total) == ("sending", "a", 4, 10)
+    assert (both.rows_read, both.accepted, both.in_flight, both.paused) == (7, 6, 1, "gone")
 
 
 def test_a_report_is_json_with_all_its_parts() -> None:
@@ -64,7 +78,7 @@ def test_reports_of_workers_add_up_and_the_worst_state_counts() -> None:
         verification=Verification(expected=3, verified=1, requests=1),
         error=ValueError("no"),
     )
-    both = merged([first, second], 5.0)
+    both = merged_report([first, second], 5.0)
     assert (both.state, both.files, both.rows_read, both.accepted, both.distinct) == (
         "interrupted",
         ("a.csv",),
@@ -76,5 +90,5 @@ def test_reports_of_workers_add_up_and_the_worst_state_counts() -> None:
     assert [reject.row for reject in both.rejects] == [2, 9]
     assert both.verification == Verification(expected=5, verified=3, requests=2)
     assert both.error is second.error
-    unknown = merged([first, IngestReport(state="completed")], 5.0)
+    unknown = merged_report([first, IngestReport(state="completed")], 5.0)
     assert (unknown.distinct, unknown.verification) == (None, None)

@@ -20,7 +20,7 @@ from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.ingest import Reject, SourceError
 from besmart_async.ingest.check import CheckJob
-from besmart_async.ingest.findings import CheckReport, distance, iso
+from besmart_async.ingest.check.report import CheckReport, distance, iso
 from besmart_async.ingest.mapping import Mapper, SignalTypes
 
 OnReject = Callable[[Reject], object]

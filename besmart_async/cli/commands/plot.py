@@ -35,7 +35,7 @@ from besmart_async.errors import BesmartError
 from besmart_async.export.files import complete_file
 from besmart_async.export.job import policy_for
 from besmart_async.export.report import ExportProgress, refuses_one_signal
-from besmart_async.ingest.zones import UnknownZoneError, zone_of
+from besmart_async.ingest.parse.zones import UnknownZoneError, zone_of
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData

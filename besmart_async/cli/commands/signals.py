@@ -9,8 +9,8 @@ from besmart_async.cli.exits import UsageError
 from besmart_async.cli.options import Flag, Json, Period, Wanted, Zone, moment, queries, window
 from besmart_async.cli.terminal.output import cell, counted, error_line, stamp, write, write_json, write_records
 from besmart_async.client import BesmartClient
-from besmart_async.ingest.columns import as_column
-from besmart_async.ingest.numbers import parse_numbers
+from besmart_async.ingest.parse.parser import parse_numbers
+from besmart_async.ingest.sources.columns import as_column
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.values import REMOVED, JsonValue

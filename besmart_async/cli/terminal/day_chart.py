@@ -16,7 +16,7 @@ from besmart_async.cli.terminal.output import colourful, error_line
 from besmart_async.client import BesmartClient
 from besmart_async.errors import BesmartError
 from besmart_async.ingest import SignalTally
-from besmart_async.ingest.zones import UnknownZoneError, zone_of
+from besmart_async.ingest.parse.zones import UnknownZoneError, zone_of
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import from_ms, to_whole_ms

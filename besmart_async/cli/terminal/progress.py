@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from besmart_async.export.report import ExportProgress
-from besmart_async.ingest.progress import Progress as Step
+from besmart_async.ingest.report import Progress as Step
 from besmart_async.models.delivery import DeliveryReport
 
 

@@ -1,14 +1,14 @@
-"""Where readings come from: CSV, Parquet and P1 telegrams, and the formats that other packages add.
+"""Sources of readings: CSV, Parquet and P1 telegrams, and formats that other packages add.
 
-A source gives chunks of uninterpreted columns with row numbers; what the columns mean is decided behind it (`parsing`,
-`mapping`). A package adds a format with an entry point of the group `besmart_async.sources`, see `Format`.
+A source yields chunks: columns with row numbers, not yet parsed. A package adds a format with an entry point of the
+group `besmart_async.sources`; see `Format`.
 """
 
-from besmart_async.ingest.sources.csv_files import CsvSource
-from besmart_async.ingest.sources.formats import GROUP, format_names, format_of, sources_of
-from besmart_async.ingest.sources.parquet_files import ParquetSource
-from besmart_async.ingest.sources.source import CHUNK_ROWS, Format, Page, Source, SourceError
-from besmart_async.ingest.sources.telegrams import TelegramSource
+from besmart_async.ingest.sources.base import CHUNK_ROWS, Format, Page, Source, SourceError
+from besmart_async.ingest.sources.csv import CsvSource
+from besmart_async.ingest.sources.dsmr import TelegramSource
+from besmart_async.ingest.sources.parquet import ParquetSource
+from besmart_async.ingest.sources.registry import GROUP, format_names, format_of, sources_of
 
 __all__ = [
     "CHUNK_ROWS",

@@ -1,4 +1,4 @@
-"""Texts as blocks of whole lines in UTF-8, whatever their encoding and line ends."""
+"""Text of any encoding and line ending, cut into blocks of whole UTF-8 lines."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.sources.source import SourceError
+from besmart_async.ingest.sources.base import SourceError
 
 BLOCK_BYTES: Final = 2 << 20
-"""Text parsed at a time: some 50,000 rows of a long file."""
+"""Text parsed at a time: about 50,000 rows of a long file."""
 LONGEST_LINE: Final = 64 << 20
-"""A text without an end of line for so long is no text."""
+"""Bytes without a line ending after which a file is not taken for text."""
 LONGEST_RECORD: Final = 20
-"""Lines that one record may run over, between quotes."""
+"""Lines that one quoted record may span."""
 
 _BOM = codecs.BOM_UTF8
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @attrs.frozen
-class Block:
+class TextBlock:
     r"""Some whole lines of a text.
 
     Attributes:
         first_row: number of the first line, counted from 1.
-        text: the lines in UTF-8, each ended by `\n` (the last of the file too).
-        broken: rows whose bytes are no UTF-8: they are empty in `text`; their bytes are here.
+        text: the lines in UTF-8, each ended by `\n`, the last line of the file too.
+        broken: the bytes of rows that are not valid UTF-8; in `text` these rows are empty.
     """
 
     first_row: int
@@ -40,26 +40,28 @@ class Block:
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:
-        """Where its lines end; much faster than `count` and `find`."""
+        """Indexes of the line endings; much faster than `count` and `find`."""
         return np.flatnonzero(np.frombuffer(self.text, np.uint8) == ord("\n"))
 
     @property
     def lines(self) -> int:
-        """How many lines it has."""
+        """The number of lines."""
         return len(self.ends)
 
 
-def blocks(pieces: Iterable[bytes], encoding: str, name: str, size: int = BLOCK_BYTES) -> Generator[Block, None, None]:
+def blocks(
+    pieces: Iterable[bytes], encoding: str, name: str, size: int = BLOCK_BYTES
+) -> Generator[TextBlock, None, None]:
     """Cut a text into blocks of whole lines, at a line where no quote is open.
 
     Args:
-        pieces: its bytes.
-        encoding: how it is encoded; of UTF-8, single broken lines are told, other encodings fail.
-        name: the file, for errors.
-        size: bytes of a block, about.
+        pieces: the bytes of the text.
+        encoding: its encoding. Broken lines of UTF-8 are reported one by one; other encodings fail as a whole.
+        name: the file's name in errors.
+        size: approximate bytes of a block.
 
     Raises:
-        SourceError: it is not text of that encoding, or what `pieces` raises, after the lines before.
+        SourceError: the text is not in that encoding, or `pieces` failed. All lines before are yielded first.
     """
     row = 1
     rest: list[bytes] = []
@@ -79,7 +81,7 @@ def blocks(pieces: Iterable[bytes], encoding: str, name: str, size: int = BLOCK_
                 continue
         end = piece is None
         text = b"".join(rest)
-        # The second half of an end of line may be still to come.
+        # A line feed after this carriage return may be in the next piece.
         held = b"\r" if text.endswith(b"\r") and not end else b""
         text = _one_line_end(text.removesuffix(held))
         if end and failure is None and text and not text.endswith(b"\n"):
@@ -100,7 +102,7 @@ def blocks(pieces: Iterable[bytes], encoding: str, name: str, size: int = BLOCK_
 
 
 def _unmarked(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Take a byte-order mark off, and refuse another encoding's."""
+    """Remove a byte-order mark; refuse that of UTF-16."""
     source = iter(pieces)
     start = b""
     while len(start) < len(_BOM) and (piece := next(source, b"")):
@@ -131,7 +133,7 @@ def _one_line_end(text: bytes) -> bytes:
 
 
 def _cut(text: bytes, *, end: bool) -> int:
-    """Where to end the block: after the last line, but before a record that may go on in the next block."""
+    """Return where to end the block: after the last line, but before a record that may continue in the next block."""
     cut = text.rfind(b"\n") + 1
     if end or text.find(b'"', 0, cut) < 0:
         return cut
@@ -146,7 +148,7 @@ def _cut(text: bytes, *, end: bool) -> int:
 
 
 def odd_lines(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Numbers, from 0, of the lines with an odd number of quotes; each line is ended by a line feed."""
+    """Return the indexes of lines with an odd number of quotes; each line ends with a line feed."""
     characters = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(characters == ord("\n"))
     if not len(ends):
@@ -155,15 +157,15 @@ def odd_lines(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.flatnonzero(np.bitwise_xor.reduceat(characters == ord('"'), starts))
 
 
-def _block(row: int, text: bytes, *, utf8: bool) -> Block:
+def _block(row: int, text: bytes, *, utf8: bool) -> TextBlock:
     if not utf8 or text.isascii():
-        return Block(row, text, {})
+        return TextBlock(row, text, {})
     try:
         text.decode()
     except UnicodeDecodeError:
         pass
     else:
-        return Block(row, text, {})
+        return TextBlock(row, text, {})
     lines = text.split(b"\n")
     broken: dict[int, bytes] = {}
     for place, line in enumerate(lines):
@@ -172,4 +174,4 @@ def _block(row: int, text: bytes, *, utf8: bool) -> Block:
         except UnicodeDecodeError:
             broken[row + place] = line
             lines[place] = b""
-    return Block(row, b"\n".join(lines), broken)
+    return TextBlock(row, b"\n".join(lines), broken)

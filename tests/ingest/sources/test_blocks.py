@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besmart_async.ingest.parsing import Parser, Reading
+from besmart_async.ingest.parse.parser import ParseOptions, Parser
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources import CsvSource, SourceError
-from besmart_async.ingest.sources.blocks import Block, blocks
+from besmart_async.ingest.sources.blocks import TextBlock, blocks
 
 
-def cut(text: bytes, piece: int, size: int = 64, encoding: str = "utf-8-sig") -> list[Block]:
+def cut(text: bytes, piece: int, size: int = 64, encoding: str = "utf-8-sig") -> list[TextBlock]:
     stream = io.BytesIO(text)
     return list(blocks(iter(lambda: stream.read(piece), b""), encoding, "file", size))
 
@@ -82,7 +82,7 @@ def test_quoted_fields_are_read_as_the_csv_module_reads_them(
     found: list[tuple[str, float]] = []
     rejects: list[Reject] = []
     for page in CsvSource(path, block_bytes=size).pages():
-        readings, refused = Parser(Reading()).parse(page.chunk)
+        readings, refused = Parser(ParseOptions()).parse(page.chunk)
         found += [(readings.meter.text(row), readings.value[row]) for row in range(len(readings))]
         rejects += [*page.rejects, *refused]
     expected = [(meter.replace('""', '"').strip(), float(value)) for meter, value, _ in drawn]

@@ -1,0 +1,1 @@
+"""Pages of texts to columns of numbers: times, values and origins."""

@@ -1,0 +1,382 @@
+"""The role of each column of a file: one reading per row (long), or one meter and day per row (wide)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Literal, Self
+
+import attrs
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+SlotKind = Literal["clock", "elapsed"]
+"""The meaning of a slot: a local time ("clock"), or the time elapsed since the day began ("elapsed")."""
+
+DAYS = (24, 48, 96, 144, 288, 1440)
+"""Numbers of slots that a day without a clock change may have."""
+
+_CLOCK = re.compile(
+    r"([0-9]{1,2})([AB]?):([0-9]{2})(?::00)?\s*([AB*])?(?:\s*(?:-|\u2013|to)\s*[0-9]{1,2}[AB]?:[0-9]{2}.*)?"
+)
+_COUNTED = re.compile(r"([^0-9]*)([0-9]{1,4})")
+
+
+@attrs.frozen
+class Slots:
+    """The value columns of a wide layout.
+
+    Attributes:
+        positions: index of each column.
+        titles: title of each column in the file.
+        kind: "clock": the titles are local times; "elapsed": the columns are counted from the start of the day, so a
+            day on which the clock changes has fewer or more of them.
+        starts_ms: start of each slot in milliseconds after midnight, local or elapsed.
+        step_ms: length of a slot.
+        passes: 0 for a title that names the first pass of a repeated hour, 1 for the second pass, -1 for neither.
+    """
+
+    positions: tuple[int, ...]
+    titles: tuple[str, ...]
+    kind: SlotKind
+    starts_ms: tuple[int, ...]
+    step_ms: int
+    passes: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def per_day(self) -> int:
+        """Slots of a day without a clock change."""
+        return DAY_MS // self.step_ms
+
+    def reaching(self, columns: int) -> Slots:
+        """Extend counted slots to this many columns, for a row that is longer than the header."""
+        added = range(len(self), columns)
+        found = _COUNTED.fullmatch(self.titles[-1].strip())
+        prefix, last = (found[1], int(found[2])) if found else ("value ", len(self))
+        return attrs.evolve(
+            self,
+            positions=(*self.positions, *(self.positions[0] + n for n in added)),
+            titles=(*self.titles, *(f"{prefix}{last + 1 + n - len(self)}" for n in added)),
+            starts_ms=(*self.starts_ms, *(n * self.step_ms for n in added)),
+            passes=(*self.passes, *(-1 for _ in added)),
+        )
+
+
+def slots_of(
+    titles: Sequence[str], positions: Sequence[int], kind: SlotKind | None = None, step_ms: int | None = None
+) -> Slots:
+    """Interpret the titles of value columns.
+
+    Args:
+        titles: titles of the value columns, in order.
+        positions: their indexes.
+        kind: the meaning of the slots; None: by the titles.
+        step_ms: length of a slot; None: by the titles or their number.
+
+    Raises:
+        ValueError: a title cannot be interpreted, or a setting is missing.
+    """
+    times = clock_times(titles)
+    if times is not None and kind != "elapsed":
+        starts, passes = times
+        gaps = [after - before for before, after in pairwise(starts) if after > before]
+        step_ms = step_ms or (min(gaps) if gaps else None)
+        if step_ms is None:
+            raise ValueError("the length of a period is not known; say wide.step, such as '15min'")
+        return Slots(tuple(positions), tuple(titles), "clock", tuple(starts), step_ms, tuple(passes))
+    if kind == "clock" and times is None and step_ms is None and per_day(len(titles)) != len(titles):
+        raise ValueError(f"{len(titles)} value columns are not titled with times of the day, such as 00:15")
+    step_ms = step_ms or _step_ms(len(titles))
+    starts = [n * step_ms for n in range(len(titles))]
+    return Slots(tuple(positions), tuple(titles), kind or "elapsed", tuple(starts), step_ms, (-1,) * len(titles))
+
+
+def clock_times(titles: Sequence[str]) -> tuple[list[int], list[int]] | None:
+    """Return (milliseconds after midnight, passes) of titles such as `02:15`, `2A:15` or `02:15B`.
+
+    None if one of them is not a time. A repeated title means the first pass, then the second. `00:00` after other
+    times is the end of the day.
+    """
+    starts: list[int] = []
+    passes: list[int] = []
+    for title in titles:
+        found = _CLOCK.fullmatch(title.strip())
+        if found is None or int(found[1]) > 24 or int(found[3]) > 59:
+            return None
+        start = int(found[1]) * HOUR_MS + int(found[3]) * 60_000
+        if start > DAY_MS:
+            return None
+        mark = found[2] or found[4] or ""
+        run = {"A": 0, "B": 1, "*": 1, "": -1}[mark]
+        start = DAY_MS if start == 0 and starts and run < 0 else start
+        if run < 0 and start in starts:
+            passes[starts.index(start)], run = 0, 1
+        elif run == 1 and start in starts:
+            passes[starts.index(start)] = 0
+        starts.append(start)
+        passes.append(run)
+    return starts, passes
+
+
+def counted(titles: Sequence[str]) -> bool:
+    """Return whether titles count up from 0 or 1 with a common prefix: `1, 2, …`, `Q01, Q02, …`."""
+    found = [_COUNTED.fullmatch(title.strip()) for title in titles]
+    if not found or None in found:
+        return False
+    numbers = [int(match[2]) for match in found if match]
+    prefixes = {match[1].casefold() for match in found if match}
+    return len(prefixes) == 1 and numbers[0] in (0, 1) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def per_day(columns: int) -> int | None:
+    """Slots of an ordinary day for this many columns: 92, 96 and 100 columns are quarters of an hour."""
+    for slots in DAYS:
+        if columns == slots:
+            return slots
+    return next((slots for slots in DAYS if abs(columns - slots) == slots // 24), None)
+
+
+def _step_ms(columns: int) -> int:
+    slots = per_day(columns)
+    if slots is None:
+        known = ", ".join(map(str, DAYS))
+        raise ValueError(f"{columns} value columns are no day ({known}); say wide.step, such as '15min'")
+    return DAY_MS // slots
+
+
+COLUMN_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "meter": ("meter", "meter_id", "meter_no", "sensor", "sensor_eid"),
+        "client_cid": ("client_cid",),
+        "sensor_mid": ("sensor_mid",),
+        "signal": ("obis", "obis_code", "signal", "signal_type", "signal_type_moid"),
+        "date": ("date", "day"),
+        "time": ("time", "timestamp", "datetime", "start", "time_ms"),
+        "value": ("value", "reading"),
+        "unit": ("unit", "unit_symbol"),
+        "origin": ("origin", "signal_origin_id"),
+        "zone": ("zone", "timezone", "time_zone", "tz"),
+    }
+)
+"""Titles that a header may use, by the role of the column. Case, spaces and hyphens do not matter.
+
+The two ids of a sensor make a meter's name: `12` and `122` are `12.122`.
+"""
+
+CODED = ("meter", "client_cid", "sensor_mid", "signal", "unit", "origin", "zone")
+"""Roles of columns that have few distinct texts."""
+
+ROLES = ("meter", "signal", "time", "value", "unit", "origin", "zone")
+"""Columns of a reject's record, in order. In a row of a day, `time` is the day, and `slot`s follow."""
+
+DAY_ROLES = tuple(role for role in ROLES if role != "value")
+"""The same for a row of a day, without its slots."""
+
+TOLD = tuple(f"rejected_{name}" for name in ("file", "row", "column", "value", "reason", "line"))
+"""First columns of a file of rejects: what was wrong and where. `ROLES` follow, then the slots of a row of a day."""
+
+_IDS = ("client_cid", "sensor_mid")
+
+LayoutKind = Literal["long", "wide"]
+_FEWEST_TIMES, _FEWEST_COUNTED = 2, 12
+"""With fewer columns titled like times, or counted, they are not slots, unless the form says so."""
+
+
+@attrs.frozen(kw_only=True)
+class FileForm:
+    """What a file looks like, as far as the user says so; the rest is detected.
+
+    Attributes:
+        format: name of the format; None: by the file's name and first bytes.
+        encoding: text encoding; the default is UTF-8 with or without a byte-order mark.
+        delimiter: field delimiter; None: the candidate that is most frequent in the header.
+        header_row: row of the header, counted from 1; 0 for a file without a header, whose columns have numbers only.
+        kind: long or wide; None: by the header.
+        columns: titles that a column may have, or its number counted from 1, by role (`COLUMN_NAMES`).
+        first_slot: title or number of the first value column of a wide file; None: by the titles.
+        last_slot: the same for the last one.
+        slots: the meaning of the value columns; None: by the titles.
+        step_ms: length of a period of a wide file; None: by the titles or their number.
+    """
+
+    format: str | None = None
+    encoding: str = "utf-8-sig"
+    delimiter: str | None = None
+    header_row: int = 1
+    kind: LayoutKind | None = None
+    columns: Mapping[str, tuple[str | int, ...]] = attrs.field(factory=dict[str, tuple[str | int, ...]])
+    first_slot: str | int | None = None
+    last_slot: str | int | None = None
+    slots: SlotKind | None = None
+    step_ms: int | None = None
+
+
+@attrs.frozen
+class Layout:
+    """The role of each column of a file.
+
+    Attributes:
+        width: number of columns.
+        positions: index of the column by role (`COLUMN_NAMES`).
+        titles: title of the column by role.
+        unused: titles of columns without a role.
+        slots: the value columns of a wide file; None for a long one.
+    """
+
+    width: int
+    positions: Mapping[str, int]
+    titles: Mapping[str, str]
+    unused: tuple[str, ...]
+    slots: Slots | None = None
+
+    @classmethod
+    def of(cls, header: Sequence[str], form: FileForm | None = None) -> Self:
+        """Find the columns by their titles.
+
+        Raises:
+            ValueError: a column is missing or ambiguous; the text says which titles it may have.
+        """
+        form = form or FileForm()
+        positions = _positions(header, form)
+        if "meter" in positions or not all(role in positions for role in _IDS):
+            positions = {role: index for role, index in positions.items() if role not in _IDS}
+        free = [index for index in range(len(header)) if index not in positions.values()]
+        slots = _slots(header, positions, free, form)
+        needed = ("date",) if slots else ("time", "value")
+        if slots and "date" not in positions and "time" in positions:
+            positions["date"] = positions.pop("time")
+        if not slots and "time" not in positions and "date" in positions:
+            positions["time"] = positions.pop("date")
+        for role in ("meter", *needed):
+            if role not in positions and not (role == "meter" and "sensor_mid" in positions):
+                wanted = ", ".join(map(str, form.columns.get(role, COLUMN_NAMES[role])))
+                raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}")
+        used = {*positions.values(), *(slots.positions if slots else ())}
+        unused = tuple(title for index, title in enumerate(header) if index not in used)
+        titles = {role: header[index].strip() for role, index in positions.items()}
+        if "meter" not in titles:
+            titles["meter"] = ".".join(titles[role] for role in _IDS)
+        if slots:
+            titles["time"] = titles["date"]
+        elif "date" in titles:
+            titles["time"] = f"{titles['date']} {titles['time']}"
+        return cls(len(header), positions, titles, unused, slots)
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Indexes of the columns that are read, ascending."""
+        return tuple(sorted({*self.positions.values(), *(self.slots.positions if self.slots else ())}))
+
+
+def form_of_rejects(form: FileForm, columns: int) -> FileForm:
+    """Return the form of a file of rejects.
+
+    Args:
+        form: the form of the files whose rejects it holds.
+        columns: its number of columns.
+    """
+    wide = columns != len(TOLD) + len(ROLES)
+    roles = [("date" if role == "time" else role) for role in DAY_ROLES] if wide else ROLES
+    return attrs.evolve(
+        form,
+        kind="wide" if wide else "long",
+        columns={role: (number,) for number, role in enumerate(roles, start=len(TOLD) + 1)},
+        first_slot=len(TOLD) + len(roles) + 1 if wide else None,
+        last_slot=columns if wide else None,
+    )
+
+
+def _positions(header: Sequence[str], form: FileForm) -> dict[str, int]:
+    roles = {
+        _plain(name): role
+        for role, names in {**COLUMN_NAMES, **form.columns}.items()
+        for name in names
+        if isinstance(name, str)
+    }
+    # A title that the form names overrides the same title in COLUMN_NAMES.
+    roles |= {_plain(name): role for role, names in form.columns.items() for name in names if isinstance(name, str)}
+    positions = _numbered(header, form)
+    for index, title in enumerate(header):
+        role = roles.get(_plain(title))
+        if role is None or index in positions.values():
+            continue
+        if role in positions and isinstance(form.columns.get(role, ("",))[0], int):
+            continue
+        if role in positions:
+            raise ValueError(f"columns {header[positions[role]]!r} and {title!r} both are the {role}; rename one")
+        positions[role] = index
+    return positions
+
+
+def _numbered(header: Sequence[str], form: FileForm) -> dict[str, int]:
+    positions: dict[str, int] = {}
+    for role, names in form.columns.items():
+        for name in names:
+            if isinstance(name, int):
+                positions[role] = _index(header, name, role)
+    return positions
+
+
+def _index(header: Sequence[str], name: str | int, what: str) -> int:
+    if isinstance(name, int):
+        if not 1 <= name <= len(header):
+            raise ValueError(f"no column {name} for the {what}; the file has {len(header)}")
+        return name - 1
+    plain = [_plain(title) for title in header]
+    if _plain(name) not in plain:
+        raise ValueError(f"no column {name!r} for the {what}; the header is {_shown(header)}")
+    return plain.index(_plain(name))
+
+
+def _slots(header: Sequence[str], positions: dict[str, int], free: Sequence[int], form: FileForm) -> Slots | None:
+    if form.kind == "long" or (form.kind is None and "value" in positions):
+        return None
+    if form.first_slot is not None or form.last_slot is not None:
+        first = _index(header, form.first_slot, "first slot") if form.first_slot is not None else min(free)
+        last = _index(header, form.last_slot, "last slot") if form.last_slot is not None else max(free)
+        chosen = list(range(first, last + 1))
+    else:
+        chosen = _slot_columns(header, free)
+        if form.kind is None and len(chosen) < (_FEWEST_TIMES if _are_times(header, chosen) else _FEWEST_COUNTED):
+            chosen = []
+    if not chosen:
+        if form.kind == "wide":
+            raise ValueError("no value columns titled 00:15, 00:30, … or 1, 2, …; say wide.first")
+        return None
+    return slots_of([header[index].strip() for index in chosen], chosen, form.slots, form.step_ms)
+
+
+def _slot_columns(header: Sequence[str], free: Sequence[int]) -> list[int]:
+    """Return all columns that are titled with times; else the longest run of columns that count up."""
+    times = [index for index in free if _are_times(header, [index])]
+    if times:
+        return times
+    best: list[int] = []
+    for start in range(len(free)):
+        if not counted([header[free[start]]]):
+            continue
+        end = start + 1
+        while end < len(free) and counted([header[index] for index in free[start : end + 1]]):
+            end += 1
+        if end - start > len(best):
+            best = list(free[start:end])
+    return best
+
+
+def _are_times(header: Sequence[str], columns: Sequence[int]) -> bool:
+    return clock_times([header[index] for index in columns]) is not None
+
+
+def _plain(title: str) -> str:
+    return title.strip().casefold().replace(" ", "_").replace("-", "_")
+
+
+def _shown(header: Sequence[str], limit: int = 100) -> str:
+    text = ",".join(header)
+    return repr(text if len(text) <= limit else f"{text[:limit]}…")
