@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Timeouts,
     )
     from besmart_async.errors import (
+        AnswerTooLargeError,
         ApiError,
         AuthenticationError,
         BesmartConfigError,
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnswerTooLargeError": "errors",
     "ApiError": "errors",
     "AuthenticationError": "errors",
     "BatchAcknowledged": "batching",
@@ -161,6 +163,7 @@ _HOMES = {
 """The module of every public name. `tests/test_public_names.py` holds it to the imports above and to `__all__`."""
 
 __all__ = [
+    "AnswerTooLargeError",
     "ApiError",
     "AuthenticationError",
     "BatchAcknowledged",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from typing import Any
 
 import httpx
 import pytest
@@ -43,19 +41,6 @@ async def test_a_large_body_goes_out_whole_with_its_length() -> None:
     assert b"content-length: 3000000\r\n" in head.lower() + b"\r\n"
     assert b"transfer-encoding" not in head.lower()
     assert len(body) == 3_000_000
-
-
-async def test_root_certificates_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[ssl.SSLContext] = []
-    load = ssl.SSLContext.load_verify_locations
-
-    def counting(context: ssl.SSLContext, *args: Any, **kwargs: Any) -> None:
-        read.append(context)
-        load(context, *args, **kwargs)
-
-    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counting)
-    await heads_of(None)
-    assert len(read) == 1
 
 
 async def test_cookies_are_not_kept() -> None:

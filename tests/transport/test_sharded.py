@@ -94,7 +94,7 @@ async def test_closing_closes_every_connection_and_nothing_can_be_sent_after_it(
 
 async def test_a_pool_spoiled_by_a_cancellation_is_replaced_once_it_is_idle() -> None:
     server = Server(delay_s=0.05)
-    async with serving(server) as url, ShardedTransport(4) as transport:
+    async with serving(server) as url, ShardedTransport(4, tls=False) as transport:
         task = asyncio.create_task(fetch(transport, url))
         await asyncio.sleep(0.02)
         spoiled = transport._shards[0]._pool
@@ -106,7 +106,7 @@ async def test_a_pool_spoiled_by_a_cancellation_is_replaced_once_it_is_idle() ->
 
 async def test_a_pool_that_is_never_idle_is_retired_after_many_cancellations_and_closed_with_its_last_request() -> None:
     server = Server(delay_s=0.05)
-    async with serving(server) as url, ShardedTransport(4) as transport:
+    async with serving(server) as url, ShardedTransport(4, tls=False) as transport:
         shard = transport._shards[0]
         keeping = asyncio.create_task(fetch(transport, url))
         await asyncio.sleep(0.01)
