@@ -30,7 +30,7 @@ USER_AGENT = "besmart-async/0.1.0"
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
 
 
-class Progress:
+class AttemptProgress:
     """Follows httpcore's trace of one attempt: did it connect, did it begin to send? Other transports report nothing.
 
     Attributes:
@@ -62,7 +62,7 @@ class Progress:
 
 
 @attrs.define
-class Call:
+class CallState:
     """What one call of an operation has been through so far.
 
     Attributes:
@@ -85,12 +85,12 @@ class Call:
     queued: bool = False
     under_way: bool = False
     stale: int = 0
-    progress: Progress = attrs.field(factory=Progress, repr=False)
+    progress: AttemptProgress = attrs.field(factory=AttemptProgress, repr=False)
 
     def begin_attempt(self) -> None:
         """Forget how far the attempt before it came."""
         self.renewing = self.under_way = False
-        self.progress = Progress()
+        self.progress = AttemptProgress()
 
 
 class ConnectionSlots:
@@ -160,12 +160,12 @@ class HttpExchange:
         self._secrets = secrets
         self._parsed_url = lru_cache(maxsize=32)(httpx.URL)  # of the bulk calls, mostly
 
-    async def attempt(self, call: Call, credential: CredentialHeader | None) -> Response | TransportError:
+    async def attempt(self, call: CallState, credential: CredentialHeader | None) -> Response | TransportError:
         """Send once. Return the answer whatever its status, or why there is none."""
         if not self._slots.take() and (refusal := await self._queued(call)) is not None:
             return refusal
         try:
-            call.progress = Progress()
+            call.progress = AttemptProgress()
             call.under_way = True
             if self._hooks is None:
                 return await self._exchanged(call, credential, asyncio.get_running_loop().time())
@@ -177,7 +177,7 @@ class HttpExchange:
         """Close the connections."""
         await self._transport.aclose()
 
-    async def _queued(self, call: Call) -> RequestTimeoutError | None:
+    async def _queued(self, call: CallState) -> RequestTimeoutError | None:
         wait_s = self._timeouts.pool_s
         call.queued = True
         try:
@@ -193,7 +193,7 @@ class HttpExchange:
         return None
 
     async def _told(
-        self, hooks: Hooks[Event], call: Call, credential: CredentialHeader | None
+        self, hooks: Hooks[Event], call: CallState, credential: CredentialHeader | None
     ) -> Response | TransportError:
         operation, loop = call.operation, asyncio.get_running_loop()
         name, attempt, started = operation.name, call.attempt, loop.time()
@@ -216,7 +216,7 @@ class HttpExchange:
         return outcome
 
     async def _exchanged(
-        self, call: Call, credential: CredentialHeader | None, started: float
+        self, call: CallState, credential: CredentialHeader | None, started: float
     ) -> Response | TransportError:
         body = call.operation.body
         seconds = self._timeouts.read_s if body is None else self._timeouts.attempt_s(len(body))
@@ -240,7 +240,7 @@ class HttpExchange:
         except BaseException as error:
             raise error.with_traceback(None)  # noqa: B904 - frames of HTTP libraries hold our headers
 
-    def _request(self, call: Call, credential: CredentialHeader | None, seconds: float | None) -> httpx.Request:
+    def _request(self, call: CallState, credential: CredentialHeader | None, seconds: float | None) -> httpx.Request:
         operation = call.operation
         url: str | httpx.URL = self._base_url + operation.path.format_map(operation.path_params)
         if operation.query:
@@ -283,7 +283,7 @@ class HttpExchange:
                 break
         return parts[0] if len(parts) == 1 and size <= limit else b"".join(parts)[:limit]
 
-    def _too_large(self, call: Call) -> AnswerTooLargeError:
+    def _too_large(self, call: CallState) -> AnswerTooLargeError:
         name = call.operation.name
         return AnswerTooLargeError(
             f"{name}: the answer is larger than {self._max_answer_bytes} bytes; ask for less at once, or raise the "
@@ -292,7 +292,7 @@ class HttpExchange:
             reached=True,
         )
 
-    def _typed(self, error: Exception, call: Call, seconds: float) -> TransportError:
+    def _typed(self, error: Exception, call: CallState, seconds: float) -> TransportError:
         operation = call.operation
         where = urlsplit(self._base_url).netloc
         broken = BrokenAttempt(

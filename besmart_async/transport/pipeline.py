@@ -31,7 +31,7 @@ from besmart_async.transport.aiohttp_backend import adopted
 from besmart_async.transport.auth import TokenAuth
 from besmart_async.transport.bodies import ERROR_BYTES
 from besmart_async.transport.events import Event, Hooks, RetryScheduled
-from besmart_async.transport.http import Call, HttpExchange
+from besmart_async.transport.http import CallState, HttpExchange
 from besmart_async.transport.ownership import Owner
 from besmart_async.transport.retry import (
     Decision,
@@ -180,7 +180,7 @@ class Transport:
     # -- one call ----------------------------------------------------------------------------------------------------
 
     async def _outcome(
-        self, call: Call, attempts: int | None, credential: CredentialHeader | None = None, *, renewal: bool = False
+        self, call: CallState, attempts: int | None, credential: CredentialHeader | None = None, *, renewal: bool = False
     ) -> Response | BesmartError:
         """Try until it succeeds or trying again is of no use; return the good answer, or the last error.
 
@@ -214,7 +214,7 @@ class Transport:
                 self._last_ended.set()
 
     async def _tried(
-        self, call: Call, credential: CredentialHeader | None, *, renewal: bool
+        self, call: CallState, credential: CredentialHeader | None, *, renewal: bool
     ) -> Response | BesmartError:
         """Make one attempt, with one more after a 401 if there is another token."""
         paused = self._pause.until > asyncio.get_running_loop().time()
@@ -236,7 +236,7 @@ class Transport:
             return error.with_traceback(None)
         return self._judged(call, outcome)
 
-    async def _paused(self, call: Call) -> TransportError | None:
+    async def _paused(self, call: CallState) -> TransportError | None:
         """Wait until the pause is over that the service asked for; return an error if it outlasts the call."""
         loop = asyncio.get_running_loop()
         while (remaining := self._pause.until - loop.time()) > 0:
@@ -250,7 +250,7 @@ class Transport:
             await asyncio.sleep(self._pause.delay_s(loop.time(), self._rng))
         return None
 
-    def _judged(self, call: Call, outcome: Response | TransportError) -> Response | BesmartError:
+    def _judged(self, call: CallState, outcome: Response | TransportError) -> Response | BesmartError:
         """Return a good answer; else the error that it means."""
         if not isinstance(outcome, Response):
             return outcome
@@ -271,7 +271,7 @@ class Transport:
             self._pause.extend(min(error.retry_after_s, self._policy.max_retry_after_s), now)
         return error
 
-    def _decided(self, call: Call, error: BesmartError, attempts: int | None) -> Decision:
+    def _decided(self, call: CallState, error: BesmartError, attempts: int | None) -> Decision:
         """Decide what follows from an error; the reason for giving up is added to it as a note."""
         if call.renewing or not may_help(error, replay=call.operation.replay, sent=call.under_way):
             return Decision(None)  # while renewing: that was tried again already, once for all who waited for it
@@ -288,7 +288,7 @@ class Transport:
             error.add_note(decision.reason)
         return decision
 
-    def _note_retry(self, call: Call, error: BesmartError, decision: Decision) -> None:
+    def _note_retry(self, call: CallState, error: BesmartError, decision: Decision) -> None:
         assert decision.wait_s is not None  # noqa: S101 - else there is no retry
         name, attempt = call.operation.name, call.attempt
         call.repeated = call.repeated or (call.under_way and may_have_applied(error))
@@ -297,14 +297,14 @@ class Transport:
         call.begin_attempt()  # a call that is cut short while it waits has nothing under way
         self._hooks(RetryScheduled(operation=name, attempt=attempt, wait_s=decision.wait_s, error=error))
 
-    def _with_outcome(self, error: BesmartError, call: Call) -> BesmartError:
+    def _with_outcome(self, error: BesmartError, call: CallState) -> BesmartError:
         """Return the error, with what became of the write or creation as a whole."""
         if call.operation.writes and not (isinstance(error, ApiError) and call.under_way):  # else its status says so
             in_doubt = call.repeated or (call.under_way and may_have_applied(error))
             error.outcome = "in_doubt" if in_doubt else "not_sent"
         return error
 
-    def _cut_short(self, call: Call) -> TransportError:
+    def _cut_short(self, call: CallState) -> TransportError:
         name = call.operation.name
         reached = call.under_way and call.progress.reached
         if self._last_ended is not None:
@@ -355,9 +355,9 @@ class Transport:
             )
         return self._owner.check()
 
-    def _new_call(self, operation: Operation[T], loop: asyncio.AbstractEventLoop) -> Call:
+    def _new_call(self, operation: Operation[T], loop: asyncio.AbstractEventLoop) -> CallState:
         total_s = self._policy.total_timeout_s
-        return Call(operation, math.inf if math.isinf(total_s) else loop.time() + total_s)
+        return CallState(operation, math.inf if math.isinf(total_s) else loop.time() + total_s)
 
     async def _end_calls(self) -> None:
         """End every call that is under way or waits to be tried again."""
