@@ -180,7 +180,12 @@ class Transport:
     # -- one call ----------------------------------------------------------------------------------------------------
 
     async def _outcome(
-        self, call: CallState, attempts: int | None, credential: CredentialHeader | None = None, *, renewal: bool = False
+        self,
+        call: CallState,
+        attempts: int | None,
+        credential: CredentialHeader | None = None,
+        *,
+        renewal: bool = False,
     ) -> Response | BesmartError:
         """Try until it succeeds or trying again is of no use; return the good answer, or the last error.
 

@@ -5,7 +5,7 @@ Per signal `{"client_cid", "sensor_mid", "signal_type_moid", "data": {"time": [.
 origin}`, one object instead of a list of one.
 
 The documented form goes from text to arrays: msgspec checks all of the JSON and finds the columns in it, which stay
-text (`msgspec.Raw`) until `column_texts` makes arrays of them. That takes a third of the time of parsing it all. A
+text (`msgspec.Raw`) until `column_arrays` makes arrays of them. That takes a third of the time of parsing it all. A
 column that an answer holds several times, as meters are read at the same moments, is decoded once and shared. Whatever
 has another form or a fault is parsed as a whole, which decides what it is. Of the parsers that can make arrays
 themselves, pysimdjson takes as long as this does. It was not taken: a year and a half after its latest release it has
@@ -26,7 +26,7 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.tasks import GraphOutput
 from besmart_async.models.values import JsonValue
-from besmart_async.wire import column_lists, column_texts
+from besmart_async.wire import column_arrays
 from besmart_async.wire.codec import json_of
 from besmart_async.wire.found import found, integer
 
@@ -126,17 +126,17 @@ def _documented(content: bytes, key: SignalKey | None, asked: Iterable[SignalKey
         if data.time != before.time or data.type != before.type or data.origin != before.origin:
             # Meters are read at the same moments: most often, all but the values is as before.
             before, (time, type_, origin) = data, _told(data)
-        value = column_texts.values(bytes(data.value), len(time))
+        value = column_arrays.values_from_text(bytes(data.value), len(time))
         named = known.get(_ids(item)) or _named(item, key)
         series.append(SignalData.trusted(named, time, value, type_, origin, item.unit or None))
     return series
 
 
 def _told(data: _Columns) -> tuple[NDArray[Any], Any, Any]:
-    times = column_texts.times(bytes(data.time))
+    times = column_arrays.times_from_text(bytes(data.time))
     rows = len(times)
-    types = column_texts.kinds(bytes(data.type), rows, column_lists.types)
-    return times, types, column_texts.kinds(bytes(data.origin), rows, column_lists.origins)
+    types = column_arrays.kinds_from_text(bytes(data.type), rows, column_arrays.types_from_list)
+    return times, types, column_arrays.kinds_from_text(bytes(data.origin), rows, column_arrays.origins_from_list)
 
 
 def _named(item: _Item, key: SignalKey | None) -> SignalKey:
@@ -205,10 +205,10 @@ def _decoded_columns(data: Any, path: str) -> tuple[NDArray[Any], NDArray[Any], 
     types = None if types is None else _listed(types, f"{path}.type", len(time))
     origins = None if origins is None else _listed(origins, f"{path}.origin", len(time))
     return (
-        column_lists.times(time, path),
-        column_lists.values(value),
-        None if types is None else column_lists.types(types, f"{path}.type"),
-        None if origins is None else column_lists.origins(origins, f"{path}.origin"),
+        column_arrays.times_from_list(time, path),
+        column_arrays.values_from_list(value),
+        None if types is None else column_arrays.types_from_list(types, f"{path}.type"),
+        None if origins is None else column_arrays.origins_from_list(origins, f"{path}.origin"),
     )
 
 
