@@ -74,7 +74,7 @@ class CallState:
         queued: whether the call waits for a free connection.
         under_way: whether the current attempt's own request (not a login before it) was begun, and no 401 refused it.
         stale: how many attempts met an idle connection that had died.
-        progress: how far the current attempt came.
+        progress: how far the current attempt came; None before it was begun.
     """
 
     operation: Operation[Any]
@@ -85,12 +85,12 @@ class CallState:
     queued: bool = False
     under_way: bool = False
     stale: int = 0
-    progress: AttemptProgress = attrs.field(factory=AttemptProgress, repr=False)
+    progress: AttemptProgress | None = attrs.field(default=None, repr=False)
 
     def begin_attempt(self) -> None:
         """Forget how far the attempt before it came."""
         self.renewing = self.under_way = False
-        self.progress = AttemptProgress()
+        self.progress = None
 
 
 class ConnectionSlots:
@@ -165,7 +165,6 @@ class HttpExchange:
         if not self._slots.take() and (refusal := await self._queued(call)) is not None:
             return refusal
         try:
-            call.progress = AttemptProgress()
             call.under_way = True
             if self._hooks is None:
                 return await self._exchanged(call, credential, asyncio.get_running_loop().time())
@@ -221,11 +220,13 @@ class HttpExchange:
         body = call.operation.body
         seconds = self._timeouts.read_s if body is None else self._timeouts.attempt_s(len(body))
         until = min(started + seconds, call.deadline)
-        request = self._request(call, credential, None if math.isinf(seconds) else seconds)
+        progress = call.progress = AttemptProgress()
+        request = self._request(call.operation, credential, progress, None if math.isinf(seconds) else seconds)
         try:
             async with asyncio.timeout_at(None if math.isinf(until) else until):
                 answer = await self._transport.handle_async_request(request)
-                call.progress.reused = False  # alive, that is
+                progress.reused = False  # alive, that is
+                request.extensions.pop("trace")  # what follows is not worth a call for each event
                 try:
                     content = await self._content(answer)
                 finally:
@@ -236,12 +237,17 @@ class HttpExchange:
         except BodyTooLarge:
             return self._too_large(call)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            return self._typed(error, call, until - started)
+            return self._typed(error, call.operation, progress, until - started)
         except BaseException as error:
             raise error.with_traceback(None)  # noqa: B904 - frames of HTTP libraries hold our headers
 
-    def _request(self, call: CallState, credential: CredentialHeader | None, seconds: float | None) -> httpx.Request:
-        operation = call.operation
+    def _request(
+        self,
+        operation: Operation[Any],
+        credential: CredentialHeader | None,
+        progress: AttemptProgress,
+        seconds: float | None,
+    ) -> httpx.Request:
         url: str | httpx.URL = self._base_url + operation.path.format_map(operation.path_params)
         if operation.query:
             url = f"{url}?{urlencode(operation.query, quote_via=quote)}"
@@ -259,7 +265,7 @@ class HttpExchange:
             url,
             headers=_HEADERS if operation.content_type is None else _HEADERS | {"Content-Type": operation.content_type},
             content=operation.body,
-            extensions={"timeout": timeout, "trace": call.progress},
+            extensions={"timeout": timeout, "trace": progress},
         )
         if credential is not None:
             request.headers[credential.name] = credential.value
@@ -292,8 +298,9 @@ class HttpExchange:
             reached=True,
         )
 
-    def _typed(self, error: Exception, call: CallState, seconds: float) -> TransportError:
-        operation = call.operation
+    def _typed(
+        self, error: Exception, operation: Operation[Any], progress: AttemptProgress, seconds: float
+    ) -> TransportError:
         where = urlsplit(self._base_url).netloc
         broken = BrokenAttempt(
             operation=operation.name,
@@ -301,8 +308,8 @@ class HttpExchange:
             connect_s=self._timeouts.connect_s,
             seconds=seconds,
             body_bytes=operation.body_bytes,
-            reached=call.progress.reached,
-            reused=call.progress.reused,
+            reached=progress.reached,
+            reused=progress.reused,
         )
         typed = broken.error_of(error)
         typed.args = tuple(map(self._secrets.hide, typed.args))

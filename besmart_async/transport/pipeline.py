@@ -259,9 +259,9 @@ class Transport:
         """Return a good answer; else the error that it means."""
         if not isinstance(outcome, Response):
             return outcome
-        now = asyncio.get_running_loop().time()
         if 200 <= outcome.status < 300:
-            self._budget.refund(now)
+            if self._budget.tokens < self._policy.budget:
+                self._budget.refund(asyncio.get_running_loop().time())
             return outcome
         if call.repeated and outcome.status in call.operation.done_if_repeated:
             return Response(204)
@@ -273,6 +273,7 @@ class Transport:
         if isinstance(error, AuthenticationError) and not self._has_login:
             error.hint = _NO_LOGIN
         if error.retry_after_s is not None and error.status in {429, 503}:
+            now = asyncio.get_running_loop().time()
             self._pause.extend(min(error.retry_after_s, self._policy.max_retry_after_s), now)
         return error
 
@@ -311,7 +312,7 @@ class Transport:
 
     def _cut_short(self, call: CallState) -> TransportError:
         name = call.operation.name
-        reached = call.under_way and call.progress.reached
+        reached = call.under_way and call.progress is not None and call.progress.reached
         if self._last_ended is not None:
             said = f"{name}: the client was closed while this call was under way"
             return TransportError(said, operation=name, reached=reached)
@@ -358,7 +359,10 @@ class Transport:
             raise BesmartError(
                 "this client is closed; make a new one, or keep `async with BesmartClient(...)` open longer"
             )
-        return self._owner.check()
+        loop, owner = asyncio._get_running_loop(), self._owner  # unlike the public function, this one never raises
+        if loop is not None and loop is owner.loop and owner.pid == os.getpid():
+            return loop
+        return owner.check()
 
     def _new_call(self, operation: Operation[T], loop: asyncio.AbstractEventLoop) -> CallState:
         total_s = self._policy.total_timeout_s

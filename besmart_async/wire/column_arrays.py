@@ -1,9 +1,9 @@
 """Columns of an answer as arrays: from the JSON text of a list, or from the parsed list.
 
-From the text, no element is looked at from Python. A column that has one value throughout is compared with that value
-repeated. Numbers are parsed by `orjson` and packed by `struct`, which takes a quarter of the time that numpy needs for a
-list of floats, and refuses texts, lists and null. Whatever is unusual raises a ValueError: the same column as a parsed
-list decodes, or the error names the place of what is wrong with it.
+From the text, Python looks at no element. A column that has one value throughout is compared with that value repeated.
+Numbers are parsed by `orjson` and packed by `struct`, which takes a quarter of the time that numpy needs for a list of
+floats, and refuses texts, lists and null. Whatever is unusual raises a ValueError: as a parsed list the same column is
+decoded, or its error names the place.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ def times_from_text(text: bytes) -> NDArray[Any]:
     Raises:
         ValueError: there is something else among them.
     """
-    column = _array(text, _list(text))
-    if len(column) and column.dtype.kind == "i" and column.min() >= MIN_MS and column.max() <= MAX_MS:
+    parsed = _list(text)
+    if not parsed:
+        return np.empty(0, np.int64)
+    column = _array(text, parsed)
+    if column.dtype.kind == "i" and column.min() >= MIN_MS and column.max() <= MAX_MS:
         return column
     return time_column(column)
 
@@ -52,7 +55,7 @@ def values_from_text(text: bytes, rows: int) -> NDArray[Any]:
 
 
 def kinds_from_text(text: bytes, rows: int, decode: Callable[[list[Any], str], K]) -> K | None:
-    """Return types or origins, decoded by `column_lists.types` or `.origins`: one for all, one per row, None for none.
+    """Return types or origins, decoded by `decode`: one for all, one per row, None for none.
 
     Raises:
         ValueError: no list of `rows` elements.
