@@ -320,8 +320,9 @@ class UndeliveredError(BesmartError):
         return f"{readings} readings were not delivered{doubt}; the first, of signal {first.data.key}: {first.error}"
 
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
-_CONTROLS |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"} | {
+    code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
 """C0 and C1 controls, which a terminal obeys, and marks that change the direction of text, as they are written out."""
 
 
@@ -330,7 +331,9 @@ def visible(text: str) -> str:
 
     Line ends and tabs stay.
     """
-    return text if text.isascii() and text.isprintable() else text.translate(_CONTROLS)
+    if text.isascii() and text.isprintable():
+        return text
+    return text.replace("\r\n", "\n").translate(_CONTROLS)
 
 
 def _doubt(error: BesmartError) -> str:

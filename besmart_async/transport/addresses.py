@@ -58,8 +58,13 @@ def needs_tls(base_url: str, proxy: httpx.Proxy | None) -> bool:
     return base_url.startswith("https:") or (proxy is not None and proxy.url.scheme == "https")
 
 
-def chosen_proxy(given: object, base_url: str) -> httpx.Proxy | None:
+def chosen_proxy(given: object, base_url: str, *, over_httpx: bool = True) -> httpx.Proxy | None:
     """Return the proxy to use: the one given, else what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say.
+
+    Args:
+        given: what the user gave.
+        base_url: the address of the service.
+        over_httpx: whether the default transport goes through it, which needs a package for SOCKS.
 
     Raises:
         BesmartConfigError: it is not the address of a proxy; a password in it is not shown.
@@ -73,7 +78,7 @@ def chosen_proxy(given: object, base_url: str) -> httpx.Proxy | None:
     proxy = _proxy_at(address if "://" in address else f"http://{address}")
     if proxy is None or not proxy.url.host:
         raise BesmartConfigError(f"{source}: no address of a proxy; give one such as http://host:3128")
-    if proxy.url.scheme.startswith("socks"):
+    if over_httpx and proxy.url.scheme.startswith("socks"):
         _check_socks(source)
     return proxy
 

@@ -7,6 +7,7 @@ connect timeout.
 
 from __future__ import annotations
 
+import importlib
 import select
 import ssl
 import sys
@@ -45,8 +46,7 @@ def aiohttp_transport(max_connections: int = 64) -> httpx.AsyncBaseTransport:
         BesmartConfigError: the extra is not installed.
     """
     try:
-        import aiohttp  # noqa: F401, PLC0415 - an optional dependency
-        import httpx_aiohttp  # noqa: F401, PLC0415 - as above
+        importlib.import_module("httpx_aiohttp")  # which imports aiohttp
     except ImportError as error:
         raise BesmartConfigError("the aiohttp transport is missing: pip install 'besmart-async[aiohttp]'") from error
     return _AiohttpBackend(max_connections)
@@ -123,22 +123,28 @@ class _AiohttpBackend(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._open is None:
-            certificates = await self._certificates.read()
-            self._open = self._open or self._opened(certificates)  # another request may have been faster
-        return await self._open.handle_async_request(request)
+            await self._certificates.read()
+        if self._proxy is not None and request.url.scheme == "http":
+            request.headers.update(self._proxy.headers)  # aiohttp sends them with CONNECT only
+        return await self._opened().handle_async_request(request)
 
     async def aclose(self) -> None:
         opened, self._open = self._open, None
         if opened is not None:
             await opened.aclose()
 
-    def _opened(self, certificates: ssl.SSLContext) -> _Corrected:
+    def _opened(self) -> _Corrected:
         from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415 - it is installed here
 
+        if self._open is not None:
+            return self._open
+        certificates = self._certificates.context
+        assert certificates is not None  # noqa: S101 - read before
         # Without being given certificates it would read all of them itself, for nothing.
         inner = AiohttpTransport(verify=certificates, client=_session(self._max_connections, certificates))
         inner.proxy = self._proxy
-        return _Corrected(inner)
+        self._open = _Corrected(inner)
+        return self._open
 
 
 def _session(max_connections: int, certificates: ssl.SSLContext) -> ClientSession:

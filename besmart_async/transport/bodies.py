@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 
@@ -50,25 +50,27 @@ async def _inflated(stream: httpx.AsyncByteStream, window_bits: int) -> AsyncIte
     unpack = zlib.decompressobj(window_bits)
     begun = False
     async for packed in stream:
+        if unpack.eof:
+            continue  # what follows the end is dropped, not collected
         try:
             piece = unpack.decompress(packed, _PIECE_BYTES)
         except zlib.error as error:
             if begun or window_bits != _WINDOW_BITS["deflate"]:
                 raise httpx.DecodingError(f"its body cannot be unpacked ({error})") from None
             unpack = zlib.decompressobj(_RAW_DEFLATE)  # "deflate" without the head of zlib, as many servers send it
-            piece = _next_piece(unpack, packed)
+            piece = _next_piece(unpack.decompress, packed)
         begun = begun or bool(packed)
         yield piece
         while not unpack.eof and (unpack.unconsumed_tail or len(piece) == _PIECE_BYTES):
             await asyncio.sleep(0)
-            piece = _next_piece(unpack, unpack.unconsumed_tail)
+            piece = _next_piece(unpack.decompress, unpack.unconsumed_tail)
             yield piece
     if begun and not unpack.eof:
         raise httpx.DecodingError("its body ends before its end")
 
 
-def _next_piece(unpack: zlib._Decompress, packed: bytes) -> bytes:
+def _next_piece(decompress: Callable[[bytes, int], bytes], packed: bytes) -> bytes:
     try:
-        return unpack.decompress(packed, _PIECE_BYTES)
+        return decompress(packed, _PIECE_BYTES)
     except zlib.error as error:
         raise httpx.DecodingError(f"its body cannot be unpacked ({error})") from None

@@ -78,7 +78,7 @@ class Transport:
         self._rng = settings.rng.random
         self._wall_clock_ms = settings.wall_clock_ms
         self._secrets = Secrets(credentials.api_key, credentials.password, credentials.token)
-        proxy = chosen_proxy(settings.proxy, base_url)
+        proxy = chosen_proxy(settings.proxy, base_url, over_httpx=settings.http is None)
         if proxy is not None and proxy.auth is not None:
             self._secrets.add(proxy.auth[1])
             self._secrets.add(basic_auth(*proxy.auth))
@@ -140,6 +140,7 @@ class Transport:
             if not isinstance(decoded, _Undecodable):
                 return decoded
             outcome = decoded.error
+            del decoded
         try:
             raise outcome
         finally:
@@ -215,8 +216,7 @@ class Transport:
             return self._with_outcome(self._cut_short(call), call)
         finally:
             self._running.discard(scope)
-            if self._last_ended is not None and not self._running:
-                self._last_ended.set()
+            self._note_end()
 
     async def _tried(
         self, call: CallState, credential: CredentialHeader | None, *, renewal: bool
@@ -352,6 +352,7 @@ class Transport:
         self._secrets.hide_in(error)
         if error.response is not None and len(error.response.content) > ERROR_BYTES:
             error.response = attrs.evolve(error.response, content=error.response.content[:ERROR_BYTES])
+        error.__context__ = None  # whose frames hold the request
         return _Undecodable(error.with_traceback(None))
 
     def _checked_loop(self) -> asyncio.AbstractEventLoop:
@@ -367,6 +368,10 @@ class Transport:
     def _new_call(self, operation: Operation[T], loop: asyncio.AbstractEventLoop) -> CallState:
         total_s = self._policy.total_timeout_s
         return CallState(operation, math.inf if math.isinf(total_s) else loop.time() + total_s)
+
+    def _note_end(self) -> None:
+        if self._last_ended is not None and not self._running:
+            self._last_ended.set()
 
     async def _end_calls(self) -> None:
         """End every call that is under way or waits to be tried again."""

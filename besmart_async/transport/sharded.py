@@ -54,13 +54,14 @@ class Certificates:
             self._reading = asyncio.create_task(work, name="besmart-read-certificates")
         reading = self._reading
         try:
-            self.context = await asyncio.shield(reading)
+            context = await asyncio.shield(reading)
         except OSError as error:
             raise httpx.ConnectError(f"the root certificates cannot be read: {error}; check SSL_CERT_FILE") from None
         finally:
             if reading.done():
                 self._reading = None
-        return self.context
+        self.context = context
+        return context
 
 
 class ShardedTransport(httpx.AsyncBaseTransport):
