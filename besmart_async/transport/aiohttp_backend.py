@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import select
-import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
@@ -116,6 +115,7 @@ class _AiohttpBackend(httpx.AsyncBaseTransport):
         self._proxy = _with_auth_header(proxy)
         self._certificates = Certificates(tls=tls)
         self._open: _Corrected | None = None
+        self._drop_idle: Callable[[], None] | None = None
 
     def for_client(self, proxy: httpx.Proxy | None, *, tls: bool) -> _AiohttpBackend:
         """Return one with connections of its own."""
@@ -126,7 +126,13 @@ class _AiohttpBackend(httpx.AsyncBaseTransport):
             await self._certificates.read()
         if self._proxy is not None and request.url.scheme == "http":
             request.headers.update(self._proxy.headers)  # aiohttp sends them with CONNECT only
-        return await self._opened().handle_async_request(request)
+        opened = self._opened()
+        try:
+            return await opened.handle_async_request(request)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            if self._drop_idle is not None:
+                self._drop_idle()  # those beside a connection that broke are likely dead, too
+            raise
 
     async def aclose(self) -> None:
         opened, self._open = self._open, None
@@ -141,17 +147,20 @@ class _AiohttpBackend(httpx.AsyncBaseTransport):
         certificates = self._certificates.context
         assert certificates is not None  # noqa: S101 - read before
         # Without being given certificates it would read all of them itself, for nothing.
-        inner = AiohttpTransport(verify=certificates, client=_session(self._max_connections, certificates))
+        connector, self._drop_idle = _connector(
+            limit=self._max_connections, keepalive_timeout=_KEEPALIVE_S, ssl=certificates
+        )
+        inner = AiohttpTransport(verify=certificates, client=_session(connector))
         inner.proxy = self._proxy
         self._open = _Corrected(inner)
         return self._open
 
 
-def _session(max_connections: int, certificates: ssl.SSLContext) -> ClientSession:
+def _session(connector: TCPConnector) -> ClientSession:
     import aiohttp  # noqa: PLC0415 - it is installed here
 
     session = aiohttp.ClientSession(
-        connector=_connector(limit=max_connections, keepalive_timeout=_KEEPALIVE_S, ssl=certificates),
+        connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),  # the service has none to keep
         read_bufsize=_LARGE_BYTES,  # with less, it stops and goes while a large answer comes
         skip_auto_headers=["Content-Type"],  # else it invents one for requests without a body
@@ -162,11 +171,11 @@ def _session(max_connections: int, certificates: ssl.SSLContext) -> ClientSessio
     return session
 
 
-def _connector(**settings: Any) -> TCPConnector:
+def _connector(**settings: Any) -> tuple[TCPConnector, Callable[[], None]]:
     """Return a connector that closes idle connections on which bytes came that nobody asked for.
 
     aiohttp would take them for the answer to the next request. It offers no public way to look at a connection before
-    it is used again.
+    it is used again, nor to close those that are idle, which the function beside the connector does.
     """
     import aiohttp  # noqa: PLC0415 - it is installed here
 
@@ -179,7 +188,13 @@ def _connector(**settings: Any) -> TCPConnector:
                     break
             return await super()._get(key, traces)
 
-    return CheckedConnector(**settings)
+        def drop_idle(self) -> None:
+            for connections in self._conns.values():
+                for connection, _ in connections:
+                    connection.close()
+
+    connector = CheckedConnector(**settings)
+    return connector, connector.drop_idle
 
 
 def _is_quiet(connection: ResponseHandler) -> bool:

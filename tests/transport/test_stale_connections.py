@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from besmart_async import BesmartError, ProtocolError, RetryPolicy
+from besmart_async import BesmartError, Event, ProtocolError, RetryPolicy, RetryScheduled, aiohttp_transport
 from besmart_async.transport.http import AttemptProgress
 from besmart_async.transport.retry import MAX_STALE
-from tests.transport.fakes import read_request, token_client_of
+from tests.transport.fakes import raw, read_request, serving, token_client_of
 
 THREE = RetryPolicy(max_attempts=3, initial_wait_s=0.001, total_timeout_s=20)
 
@@ -58,6 +58,32 @@ async def test_calls_that_share_a_broken_connection_do_not_multiply() -> None:
         results = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(result) for result in results} == {ProtocolError}
     assert transport.requests == 30
+
+
+class ClosingAtReuse:
+    """Answers the first request of each connection, and closes the connection when the second one comes."""
+
+    def __init__(self) -> None:
+        self.first: asyncio.Barrier | None = asyncio.Barrier(12)
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        if self.first is not None:
+            await self.first.wait()  # twelve connections, that is
+        writer.write(raw())
+        await read_request(reader)
+
+
+@pytest.mark.parametrize("make", [lambda: None, aiohttp_transport], ids=["httpx", "aiohttp"])
+async def test_behind_a_burst_of_connections_that_all_died_a_call_meets_one_of_them(make: Any) -> None:
+    server = ClosingAtReuse()
+    retries: list[Event] = []
+    async with serving(server) as url, token_client_of(make(), base_url=url, hooks=[retries.append]) as client:
+        await asyncio.gather(*(client.sensors.types() for _ in range(12)))
+        server.first = None
+        retries.clear()
+        assert await client.sensors.types() == []
+    assert [event.wait_s for event in retries if isinstance(event, RetryScheduled)] == [0.0]
 
 
 @pytest.mark.parametrize("attempts", [1, 3])
