@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from besmart_async import UnprocessableError, aiohttp_transport
+from besmart_async import Response, UnprocessableError, aiohttp_transport
 from tests.transport.fakes import operation, raw, read_request, serving, token_client_of, until
 
 BACKENDS: dict[str, Callable[[], httpx.AsyncBaseTransport | None]] = {
@@ -41,15 +41,16 @@ class Doubling:
             self.sent_twice.set()
 
 
-async def second_write(backend: httpx.AsyncBaseTransport | None, *, at_once: bool) -> object:
+async def second_write(backend: httpx.AsyncBaseTransport | None, *, at_once: bool) -> Response | UnprocessableError:
     """What becomes of a write that the service refuses, behind one whose answer came twice."""
     server = Doubling(at_once=at_once)
     async with serving(server) as url, token_client_of(backend, base_url=url) as client:
         await client._transport.send(operation())
         await server.sent_twice.wait()
         await asyncio.sleep(0.02)
+        outcome: Response | UnprocessableError
         try:
-            outcome: object = await client._transport.send(operation())
+            outcome = await client._transport.send(operation())
         except UnprocessableError as error:
             outcome = error
         await until(lambda: server.requests == 2)

@@ -53,12 +53,12 @@ def test_rows_in_place_of_columns_decode_in_parts_too() -> None:
 @pytest.mark.parametrize("place", ["unit", "extra", "nested"])
 def test_a_text_that_looks_like_the_seam_of_two_elements_cuts_nothing(place: str) -> None:
     seam = '},{"client_cid":1,"sensor_mid":1,"signal_type_moid":1}'
-    fields: dict[str, Any] = {
+    forms: dict[str, dict[str, Any]] = {
         "unit": {"unit": seam},
         "extra": {"note": seam * 9},
         "nested": {"note": [{"a": 1}, {"client_cid": 1, "sensor_mid": 1, "signal_type_moid": 1}] * 9},
-    }[place]
-    answer = orjson.dumps([item(sensor, **fields) for sensor in range(50)])
+    }
+    answer = orjson.dumps([item(sensor, **forms[place]) for sensor in range(50)])
     assert [key for key, *_ in told(answer)] == [key for key, *_ in EXPECTED]
     assert {unit for *_, unit in told(answer)} == {seam if place == "unit" else "kWh"}
 
