@@ -8,6 +8,7 @@ import pytest
 
 from besmart_async.batching.read.core.coalescer import Batch, Gatherer, Landed, about_an_item, identity_of
 from besmart_async.errors import (
+    AnswerTooLargeError,
     BesmartError,
     DecodeError,
     RequestTimeoutError,
@@ -245,6 +246,7 @@ def test_an_item_refused_is_found_by_halving_and_the_others_get_their_data(bad: 
     [
         (refused(), True),
         (DecodeError("not a list", path="$[3].data.time"), True),
+        (AnswerTooLargeError("larger than the limit", reached=True), True),
         (DecodeError("not JSON", path="$"), False),
         (ServerError(503, "", "signals.read_bulk", Response(503)), False),
         (RequestTimeoutError("slow"), False),
