@@ -102,6 +102,7 @@ class BesmartClient:
             proxy=proxy,
             allow_insecure_http=allow_insecure_http,
         )
+        del proxy  # which may hold a password
         self._transport = Transport(settings, _login(credentials), refresh_operation())
         self._base_url = base_url.strip()
         self.users = Users(self._transport)

@@ -63,7 +63,7 @@ class Timeouts:
     Attributes:
         connect_s: for the TCP and TLS handshakes. 5 s: a healthy service answers in under one.
         pool_s: for a free connection of this client. No limit of its own: `RetryPolicy.total_timeout_s` bounds the
-            call, and waiting for one's own connections is no fault of the service.
+            call, and waiting for one's own connections says nothing about the service.
         read_s: for the whole attempt, from connecting to the last byte of the answer. 30 s covers slow bulk reads.
         min_bytes_per_s: the attempt may take `body bytes / min_bytes_per_s` longer. 100 KiB/s: a poor uplink.
 

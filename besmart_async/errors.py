@@ -1,7 +1,7 @@
 """Every error of the package, and what each one says about the request it ends.
 
 A failed write or creation carries `outcome`: `"not_sent"` (the service certainly never saw it), `"rejected"`
-(the service answered that it did not apply it) or `"in_doubt"` (nobody can tell without reading back).
+(the service answered that it did not apply it) or `"in_doubt"` (only reading back can show it).
 """
 
 from __future__ import annotations

@@ -69,25 +69,36 @@ def chosen_proxy(given: object, base_url: str, *, over_httpx: bool = True) -> ht
     Raises:
         BesmartConfigError: it is not the address of a proxy; a password in it is not shown.
     """
-    source = "HTTPS_PROXY" if given is None else "proxy"
-    address = environment_proxy(base_url) if given is None else given
-    if address is None:
-        return None
-    if not isinstance(address, str) or not address:
-        raise BesmartConfigError(f"{source}: give an address such as http://host:3128")
-    proxy = _proxy_at(address if "://" in address else f"http://{address}")
-    if proxy is None or not proxy.url.host:
-        raise BesmartConfigError(f"{source}: no address of a proxy; give one such as http://host:3128")
-    if over_httpx and proxy.url.scheme.startswith("socks"):
+    source = proxy_source(given, base_url)
+    proxy, problem = _proxy_or_problem(environment_proxy(base_url) if given is None else given)
+    del given  # a traceback shows local variables, and there may be a password in it
+    if problem:
+        raise BesmartConfigError(f"{source}: {problem}")
+    if over_httpx and proxy is not None and proxy.url.scheme.startswith("socks"):
         _check_socks(source)
     return proxy
 
 
-def _proxy_at(address: str) -> httpx.Proxy | None:
+def proxy_source(given: object, base_url: str) -> str:
+    """Return where the proxy comes from: the argument, or which variable of the environment."""
+    if given is not None:
+        return "proxy"
+    scheme = urlsplit(base_url).scheme
+    return f"{scheme.upper()}_PROXY" if scheme in getproxies() else "ALL_PROXY"
+
+
+def _proxy_or_problem(address: object) -> tuple[httpx.Proxy | None, str]:
+    if address is None:
+        return None, ""
+    if not isinstance(address, str) or not address:
+        return None, "give an address such as http://host:3128"
     try:
-        return httpx.Proxy(address)
+        proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
     except (ValueError, httpx.InvalidURL):
-        return None
+        proxy = None
+    if proxy is None or not proxy.url.host:
+        return None, "this is not the address of a proxy; give one such as http://host:3128"
+    return proxy, ""
 
 
 def environment_proxy(base_url: str) -> str | None:

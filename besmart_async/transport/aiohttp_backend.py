@@ -172,7 +172,7 @@ def _session(connector: TCPConnector) -> ClientSession:
 
 
 def _connector(**settings: Any) -> tuple[TCPConnector, Callable[[], None]]:
-    """Return a connector that closes idle connections on which bytes came that nobody asked for.
+    """Return a connector that closes idle connections that have received unexpected bytes.
 
     aiohttp would take them for the answer to the next request. It offers no public way to look at a connection before
     it is used again, nor to close those that are idle, which the function beside the connector does.

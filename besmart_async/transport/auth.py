@@ -1,7 +1,7 @@
 """The token: which one a request gets, and how it is renewed.
 
 Theory of operation. At most one renewal runs at a time, in a task of its own. Every caller that needs its result waits
-for it, and none cancels it. The retry policy applies to the renewal, once for all who wait; each of them gets its
+for it, and none cancels it. The retry policy applies to the renewal, once for all callers that wait; each gets its
 outcome. No lock is held while a request is under way. A token is renewed
 
 - lazily, by the first call that needs one: login (or the token that was given, until it fails);

@@ -34,7 +34,7 @@ def unpacked(answer: httpx.Response) -> AsyncIterator[bytes]:
     """Return the pieces of the body, unpacked; none is much larger than 256 KiB, however small it was when packed.
 
     Raises:
-        httpx.DecodingError: it is not encoded as the answer says, or in a way that nobody asked for.
+        httpx.DecodingError: it is not encoded as the answer says, or in a way that was not asked for.
     """
     assert isinstance(answer.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's own contract
     given = answer.headers.get("content-encoding", "")

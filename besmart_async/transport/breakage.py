@@ -21,6 +21,7 @@ class BrokenAttempt:
     Attributes:
         operation: the operation's name.
         where: host and port.
+        proxy: the proxy on the way there, and where its address comes from.
         connect_s: seconds it had to connect.
         seconds: seconds it had in all.
         body_bytes: size of its body.
@@ -30,6 +31,7 @@ class BrokenAttempt:
 
     operation: str
     where: str
+    proxy: str | None
     connect_s: float
     seconds: float
     body_bytes: int
@@ -49,17 +51,22 @@ class BrokenAttempt:
         cls: type[TransportError] = ConnectError
         if isinstance(error, TimeoutError | httpx.TimeoutException):
             cls, said = RequestTimeoutError, self._too_slow(error, reached)
-        elif isinstance(error, httpx.ProxyError):
-            said = f"the proxy on the way to {where} failed ({words}); check its address"
+        elif isinstance(error, httpx.ProxyError) or self._no_proxy_there(error):
+            address = f" ({self.proxy})" if self.proxy else ""
+            said = f"the proxy on the way to {where} failed ({words}); check its address{address}"
         elif isinstance(error, httpx.ConnectError):
             said = f"cannot connect to {where} ({words}); check base_url and the network"
         elif isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-            said = f"{where} is no address of an HTTP service ({words}); check base_url"
+            said = f"{where} is not the address of an HTTP service ({words}); check base_url"
         elif isinstance(error, httpx.RemoteProtocolError | httpx.DecodingError):
             cls, said = ProtocolError, f"no complete HTTP answer came from {where} ({words}){self._advice()}"
         else:
             cls, said = ProtocolError, f"the connection to {where} broke ({words}){self._advice()}"
         return cls, said
+
+    def _no_proxy_there(self, error: Exception) -> bool:
+        """Return whether it was the connection to the proxy that was not made."""
+        return self.proxy is not None and isinstance(error, httpx.ConnectError) and not self.reached
 
     def _too_slow(self, error: Exception, reached: bool) -> str:
         if reached:

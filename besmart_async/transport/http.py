@@ -109,7 +109,7 @@ class ConnectionSlots:
         return True
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait for a slot, behind those who wait already. Cancelled, or after `timeout_s`, the place is given up.
+        """Wait for a slot, at the end of the line. Cancelling, and `timeout_s`, give the place up.
 
         Raises:
             TimeoutError: none came free in time.
@@ -147,6 +147,7 @@ class HttpExchange:
         max_connections: int,
         max_answer_bytes: int,
         *,
+        proxy: str | None,
         hooks: Hooks[Event],
         secrets: Secrets,
     ) -> None:
@@ -156,6 +157,7 @@ class HttpExchange:
         self._max_connections = max_connections
         self._slots = ConnectionSlots(max_connections)
         self._max_answer_bytes = max_answer_bytes
+        self._proxy = proxy
         self._hooks = hooks if hooks else None
         self._secrets = secrets
         self._parsed_url = lru_cache(maxsize=32)(httpx.URL)  # of the bulk calls, mostly
@@ -305,6 +307,7 @@ class HttpExchange:
         broken = BrokenAttempt(
             operation=operation.name,
             where=where,
+            proxy=self._proxy,
             connect_s=self._timeouts.connect_s,
             seconds=seconds,
             body_bytes=operation.body_bytes,

@@ -37,7 +37,7 @@ class Owner:
     __slots__ = ("_what", "loop", "pid")
 
     def __init__(self, what: str) -> None:
-        """Belong to nobody yet; `what` names the object in errors, such as `"client"`."""
+        """Start without an owner; `what` names the object in errors, such as `"client"`."""
         self._what = what
         self.pid = 0
         self.loop: asyncio.AbstractEventLoop | None = None

@@ -26,7 +26,7 @@ from besmart_async.errors import (
     TransportError,
 )
 from besmart_async.models.tokens import Token
-from besmart_async.transport.addresses import checked_base_url, chosen_proxy, needs_tls
+from besmart_async.transport.addresses import checked_base_url, chosen_proxy, needs_tls, proxy_source
 from besmart_async.transport.aiohttp_backend import adopted
 from besmart_async.transport.auth import TokenAuth
 from besmart_async.transport.bodies import ERROR_BYTES
@@ -96,6 +96,7 @@ class Transport:
             settings.timeouts,
             settings.max_connections,
             settings.max_answer_bytes,
+            proxy=None if proxy is None else f"{proxy.url}, from {proxy_source(settings.proxy, base_url)}",
             hooks=self._hooks,
             secrets=self._secrets,
         )
@@ -280,7 +281,7 @@ class Transport:
     def _decided(self, call: CallState, error: BesmartError, attempts: int | None) -> Decision:
         """Decide what follows from an error; the reason for giving up is added to it as a note."""
         if call.renewing or not may_help(error, replay=call.operation.replay, sent=call.under_way):
-            return Decision(None)  # while renewing: that was tried again already, once for all who waited for it
+            return Decision(None)  # a renewal was tried again already, once for all calls that waited
         now = asyncio.get_running_loop().time()
         failed = FailedAttempt(
             error=error,

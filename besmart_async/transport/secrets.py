@@ -31,20 +31,24 @@ class Secrets:
     """The secrets a client knows: its credentials, and its latest tokens."""
 
     def __init__(self, *credentials: str | None) -> None:
-        self._credentials = [form for secret in credentials if secret for form in _forms(secret)]
+        self._credentials = {form for secret in credentials if secret for form in _forms(secret)}
         self._tokens: deque[frozenset[str]] = deque(maxlen=8)
+        self._longest_first: list[str] = []
+        self._sort()
 
     def add(self, credential: str) -> None:
         """Remember a credential."""
-        self._credentials += _forms(credential)
+        self._credentials |= _forms(credential)
+        self._sort()
 
     def add_token(self, token: str) -> None:
         """Remember a token; old ones are forgotten once eight newer ones are known."""
         self._tokens.append(_forms(token))
+        self._sort()
 
     def hide(self, text: str) -> str:
         """Return `text` without any secret."""
-        for secret in self._longest_first():
+        for secret in self._longest_first:
             text = text.replace(secret, _BLOT)
         return text
 
@@ -62,17 +66,16 @@ class Secrets:
     def hidden(self, response: Response) -> Response:
         """Return an answer without any secret; the same one if there is none in it."""
         content = response.content
-        for secret in self._longest_first():
+        for secret in self._longest_first:
             content = content.replace(secret.encode(), _BLOT.encode())
         headers = {name: self.hide(value) for name, value in response.headers.items()}
         if content == response.content and headers == response.headers:
             return response
         return attrs.evolve(response, headers=headers, content=content)
 
-    def _longest_first(self) -> list[str]:
-        """Return all secrets, longest first: one may contain another."""
-        tokens = (form for forms in self._tokens for form in forms)
-        return sorted({*self._credentials, *tokens}, key=len, reverse=True)
+    def _sort(self) -> None:
+        """Put the longest first: one may contain another."""
+        self._longest_first = sorted(self._credentials.union(*self._tokens), key=len, reverse=True)
 
     def __repr__(self) -> str:
         return "Secrets(***)"

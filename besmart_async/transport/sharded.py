@@ -6,7 +6,7 @@ a connection whose request was cancelled, so a pool in which that happened is re
 never idle takes no new requests after a while, and is closed when its last one ends.
 
 A pool takes no new requests either once one of its connections broke (the idle ones beside it are likely dead, too), or
-brought bytes that nobody asked for: httpx would take them for the answer to the next request.
+received unexpected bytes: httpx would take them for the answer to the next request.
 
 Root certificates are read in a thread, and not at all for plain http.
 """
@@ -23,10 +23,10 @@ import httpx
 
 _PER_SHARD = 4
 _KEEPALIVE_S = 4.0
-"""Idle connections are dropped before the 5 s after which common servers close them, so that few die at reuse."""
+"""Idle connections are closed before the 5 s after which common servers close them, so that few die at reuse."""
 
 _MOST_SPOILED = 16
-"""So many cancelled requests retire a pool even while it is in use."""
+"""This many cancelled requests retire a pool even while it is in use."""
 
 
 class Certificates:
@@ -42,7 +42,7 @@ class Certificates:
         self._reading: asyncio.Task[ssl.SSLContext] | None = None
 
     async def read(self) -> ssl.SSLContext:
-        """Return the context, read if need be; those who ask at the same time wait for the same.
+        """Return the context, read if necessary; calls at the same time wait for one reading.
 
         Raises:
             httpx.ConnectError: the root certificates cannot be read.
@@ -222,10 +222,10 @@ def _in_flight(shard: _Shard) -> int:
 
 
 def _has_unasked_bytes(stream: httpx.AsyncByteStream) -> bool:
-    """Return whether bytes came behind the end of an answer, in the same packet.
+    """Return whether bytes followed the end of an answer, in the same packet.
 
-    httpx shows the parser of a connection to nobody, so this looks for it where httpx 0.28 and httpcore 1.0 keep it.
-    Where it is elsewhere, nothing is found. What arrives later, httpcore notices itself before it uses a connection.
+    httpx does not expose the parser of a connection, so this looks for it where httpx 0.28 and httpcore 1.0 keep it; if
+    it is elsewhere, nothing is found. What arrives later is noticed by httpcore before it uses the connection again.
     """
     inner: Any = stream
     for name in ("_httpcore_stream", "_stream", "_connection", "_h11_state"):

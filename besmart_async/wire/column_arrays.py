@@ -59,7 +59,7 @@ def kinds_from_text(text: bytes, rows: int, decode: Callable[[list[Any], str], K
 
     Raises:
         ValueError: no list of `rows` elements.
-        DecodeError: one is no type or origin.
+        DecodeError: an element is not a type or origin.
     """
     if text == b"null":
         return None
@@ -99,7 +99,7 @@ def _list(text: bytes) -> list[Any]:
 
 
 def _repeated(text: bytes, rows: int) -> bytes | None:
-    """Return the element that the list consists of `rows` times, as text; None if it is no such list.
+    """Return the element that the list consists of `rows` times, as text; None if it is another list.
 
     It need not be JSON; if it is, so is the list.
     """
@@ -117,7 +117,7 @@ def times_from_list(column: list[Any], path: str) -> NDArray[Any]:
     """Return moments as `SignalData.time` holds them; `path` is that of the columns.
 
     Raises:
-        DecodeError: one is no moment.
+        DecodeError: an element is not a moment.
     """
     if not set(map(type, column)) <= {int, float}:
         row = next(row for row, moment in enumerate(column) if type(moment) not in {int, float})
@@ -137,10 +137,10 @@ def values_from_list(column: list[Any]) -> NDArray[Any]:
 
 
 def types_from_list(column: list[Any], path: str) -> str | NDArray[Any] | None:
-    """Return one type name for all rows, or one (or None for "not told") per row; `path` is the column's.
+    """Return one type name for all rows, or one (or None for "not given") per row; `path` is the column's.
 
     Raises:
-        DecodeError: one is no text.
+        DecodeError: an element is not a text.
     """
     if not column:
         return DOUBLE
@@ -154,10 +154,10 @@ def types_from_list(column: list[Any], path: str) -> str | NDArray[Any] | None:
 
 
 def origins_from_list(column: list[Any], path: str) -> int | NDArray[Any] | None:
-    """Return one origin for all rows, or one (or None for "not told") per row; `path` is the column's.
+    """Return one origin for all rows, or one (or None for "not given") per row; `path` is the column's.
 
     Raises:
-        DecodeError: one is no origin.
+        DecodeError: an element is not an origin.
     """
     if not column:
         return MEASURED

@@ -129,7 +129,7 @@ def _documented(content: bytes, key: SignalKey | None, asked: Iterable[SignalKey
         DecodeError: as above.
     """
     if not content.isascii():
-        content.decode()  # of texts that nobody asked for, msgspec would not notice that they are not UTF-8
+        content.decode()  # in texts of unknown fields, msgspec would not notice that they are not UTF-8
     if content.count(b"{") > _MOST_OBJECTS:
         raise ValueError("more elements than a good answer has")
     known = {_ids(key): key for key in (asked if key is None else (*asked, key))}
@@ -180,7 +180,7 @@ _NO_ARRAYS = _decoded_kinds(_NO_COLUMNS)
 def _named(item: _Item, key: SignalKey | None) -> SignalKey:
     ids = _ids(item)
     if key is not None:
-        ids = tuple(asked if told is None else told for asked, told in zip(_ids(key), ids, strict=True))
+        ids = tuple(asked if given is None else given for asked, given in zip(_ids(key), ids, strict=True))
     return SignalKey(*ids)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import traceback
 from base64 import b64encode
 from collections.abc import Callable
 
@@ -177,3 +178,28 @@ async def test_a_proxy_that_sends_our_headers_back_shows_no_password(
     assert b"proxy-authorization: basic ***" in caught.value.response.content.lower()
     for shown in (str(caught.value), repr(caught.value.response.content), repr(caught.value.__dict__)):
         assert word not in shown
+
+
+@pytest.mark.parametrize("make", BACKENDS, ids=["httpx", "aiohttp"])
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY", "proxy"])
+async def test_a_proxy_that_is_not_there_is_named_with_where_it_comes_from(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], httpx.AsyncBaseTransport | None], variable: str
+) -> None:
+    address = "http://user:s3cret-word@127.0.0.1:9"
+    settings = {"proxy": address} if variable == "proxy" else {}
+    if variable != "proxy":
+        monkeypatch.setenv(variable, address)
+    async with token_client_of(make(), retry=ONCE, **settings) as client:
+        with pytest.raises(ConnectError, match=r"the proxy on the way to service\.test failed") as caught:
+            await client.sensors.types()
+    assert f"check its address (http://127.0.0.1:9, from {variable})" in str(caught.value)
+    assert "s3cret" not in repr(caught.value)
+
+
+@pytest.mark.parametrize("address", ["nonsense://user:s3cret@h", "http://user:s3cret@"])
+def test_a_proxy_that_is_refused_shows_its_password_in_no_frame(address: str) -> None:
+    with pytest.raises(BesmartConfigError, match="proxy: this is not the address of a proxy") as caught:
+        token_client_of(None, proxy=address)
+    for frame, _ in traceback.walk_tb(caught.value.__traceback__):
+        if "/tests/" not in frame.f_code.co_filename:
+            assert "s3cret" not in repr(frame.f_locals)
