@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Timeouts,
     )
     from besmart_async.errors import (
+        AnswerTooLargeError,
         ApiError,
         AuthenticationError,
         BesmartConfigError,
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnswerTooLargeError": "errors",
     "ApiError": "errors",
     "AuthenticationError": "errors",
     "BatchAcknowledged": "batching",
@@ -159,6 +161,7 @@ _HOMES = {
 """The module of every public name. `tests/test_public_names.py` holds it to the imports above and to `__all__`."""
 
 __all__ = [
+    "AnswerTooLargeError",
     "ApiError",
     "AuthenticationError",
     "BatchAcknowledged",

@@ -5,19 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
+
+import attrs
 
 from besmart_async.batching.read.events import ReadHook
 from besmart_async.batching.read.reader import Reader
 from besmart_async.batching.write.dead_letters import OnReject
 from besmart_async.batching.write.sender import WriterHook
 from besmart_async.batching.write.writer import Writer
-from besmart_async.config import DEFAULT_BASE_URL, MAX_CONNECTIONS, BatchPolicy, ReadPolicy, RetryPolicy, Timeouts
-from besmart_async.errors import BesmartConfigError
+from besmart_async.config import (
+    DEFAULT_BASE_URL,
+    MAX_ANSWER_BYTES,
+    MAX_CONNECTIONS,
+    BatchPolicy,
+    ReadPolicy,
+    RetryPolicy,
+    Timeouts,
+)
+from besmart_async.errors import BesmartConfigError, BesmartError
+from besmart_async.models.tokens import Token
 from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users
 from besmart_async.resources.signals import bulk_reader, bulk_write
 from besmart_async.resources.users import login_operation, refresh_operation
 from besmart_async.transport import AnyTransport, Credentials, Hook, Transport, TransportSettings
+from besmart_async.wire.operation import Operation
 
 
 class BesmartClient:
@@ -48,6 +60,7 @@ class BesmartClient:
         transport: AnyTransport | None = None,
         hooks: Sequence[Hook] = (),
         max_connections: int = MAX_CONNECTIONS,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
         proxy: str | None = None,
         allow_insecure_http: bool = False,
     ) -> None:
@@ -63,26 +76,33 @@ class BesmartClient:
             retry: bounds a call as a whole.
             transport: any httpx transport, such as `aiohttp_transport()`; by default httpx over several small pools.
             hooks: called with every request, answer, failure, retry and token renewal; see `besmart_async.Event`.
-            max_connections: connections at a time.
-            proxy: an HTTP proxy's address; by default what HTTPS_PROXY and NO_PROXY say.
+            max_connections: connections at a time. Further calls wait in line, as long as `retry.total_timeout_s` lets
+                them.
+            max_answer_bytes: the largest answer that is read, after decompression (128 MiB); a larger one is an
+                `AnswerTooLargeError`. Of an error's body 64 KiB are kept.
+            proxy: an HTTP proxy's address; by default what HTTPS_PROXY and NO_PROXY say. Not together with a transport
+                of your own, which has its own setting for it.
             allow_insecure_http: allow plain http to other machines, which shows the credentials to the network.
 
         Raises:
             BesmartConfigError: no usable credentials, an address the client may not use, or another bad setting.
         """
+        credentials = Credentials(api_key, login, password, token)
+        del api_key, login, password, token  # a traceback of what follows shows local variables
         settings = TransportSettings(
             base_url=base_url,
-            credentials=Credentials(api_key, login, password, token),
+            credentials=credentials,
             timeouts=Timeouts.of(timeout),
             retry=retry,
             http=transport,
             hooks=hooks,
             max_connections=max_connections,
+            max_answer_bytes=max_answer_bytes,
             proxy=proxy,
             allow_insecure_http=allow_insecure_http,
         )
-        log_in = login_operation(login, password) if login is not None and password is not None else None
-        self._transport = Transport(settings, log_in, refresh_operation())
+        del proxy  # which may hold a password
+        self._transport = Transport(settings, _login(credentials), refresh_operation())
         self._base_url = base_url.strip()
         self.users = Users(self._transport)
         self.sensors = Sensors(self._transport)
@@ -102,6 +122,7 @@ class BesmartClient:
         transport: AnyTransport | None = None,
         hooks: Sequence[Hook] = (),
         max_connections: int = MAX_CONNECTIONS,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
         proxy: str | None = None,
         allow_insecure_http: bool = False,
     ) -> Self:
@@ -114,32 +135,31 @@ class BesmartClient:
             transport: as above.
             hooks: as above.
             max_connections: as above.
+            max_answer_bytes: as above.
             proxy: as above.
             allow_insecure_http: as above.
 
         Raises:
             BesmartConfigError: neither a token nor a login with its password is set.
         """
-        env = os.environ if environ is None else environ
-        api_key, login, token, base_url = (
-            env.get(f"BESMART_{name}", "").strip() or None for name in ("API_KEY", "LOGIN", "TOKEN", "BASE_URL")
-        )
-        password = env.get("BESMART_PASSWORD") or None
-        if token is None and (login is None or password is None):
+        given = _from_env(os.environ if environ is None else environ)
+        del environ  # a traceback of what follows shows local variables
+        if not given.can_log_in():
             raise BesmartConfigError(
                 "set BESMART_LOGIN and BESMART_PASSWORD (and BESMART_API_KEY), or BESMART_TOKEN, in the environment"
             )
         return cls(
-            api_key=api_key,
-            login=login,
-            password=password,
-            token=token,
-            base_url=base_url or DEFAULT_BASE_URL,
+            api_key=given.api_key,
+            login=given.login,
+            password=given.password,
+            token=given.token,
+            base_url=given.base_url,
             timeout=timeout,
             retry=retry,
             transport=transport,
             hooks=hooks,
             max_connections=max_connections,
+            max_answer_bytes=max_answer_bytes,
             proxy=proxy,
             allow_insecure_http=allow_insecure_http,
         )
@@ -199,5 +219,37 @@ class BesmartClient:
     ) -> None:
         await self.aclose()
 
+    def __reduce__(self) -> NoReturn:
+        raise BesmartError(
+            "a BesmartClient cannot be pickled or copied: it holds connections and credentials; "
+            "make one in each process"
+        )
+
     def __repr__(self) -> str:
-        return f"<BesmartClient {self._base_url}>"
+        return f"<BesmartClient {getattr(self, '_base_url', '(its settings were refused)')}>"
+
+
+@attrs.frozen
+class _Environment:
+    base_url: str
+    api_key: str | None = attrs.field(repr=False)
+    login: str | None = attrs.field(repr=False)
+    password: str | None = attrs.field(repr=False)
+    token: str | None = attrs.field(repr=False)
+
+    def can_log_in(self) -> bool:
+        return self.token is not None or (self.login is not None and self.password is not None)
+
+
+def _from_env(env: Mapping[str, str]) -> _Environment:
+    api_key, login, token, base_url = (
+        env.get(f"BESMART_{name}", "").strip() or None for name in ("API_KEY", "LOGIN", "TOKEN", "BASE_URL")
+    )
+    password = env.get("BESMART_PASSWORD") or None
+    return _Environment(base_url or DEFAULT_BASE_URL, api_key, login, password, token)
+
+
+def _login(credentials: Credentials) -> Operation[Token] | None:
+    if credentials.login is None or credentials.password is None:
+        return None
+    return login_operation(credentials.login, credentials.password)

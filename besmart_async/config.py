@@ -25,16 +25,35 @@ MAX_CONNECTIONS = 64
 """Connections of one client: four full adaptive writers (16 in flight each), or a busy web application."""
 
 
+MAX_ANSWER_BYTES = 128 << 20
+"""The largest answer that is read, decompressed: a month of minutes of some 80 signals."""
+
+MAX_RETRY_AFTER_S = 60.0
+"""A longer Retry-After is cut to this."""
+
+_MOST = 10**12
+"""No setting has a use for more; larger integers do not fit into a float."""
+
+
 def _at_least(minimum: float, *, finite: bool = False, whole: bool = False) -> Any:
     def check(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not number or math.isnan(value) or value < minimum or (finite and math.isinf(value)):
-            kind = "whole number" if whole else "number"
+        endless = number and not finite and value == math.inf
+        if not number or not (minimum <= value <= _MOST or endless):
+            kind = "whole number" if whole else "finite number" if finite else "number"
             raise BesmartConfigError(
-                f"{type(instance).__name__}.{attribute.name}={value!r}: give a {kind} of at least {minimum}"
+                f"{type(instance).__name__}.{attribute.name}={_short(value)}: give a {kind} of at least {minimum}"
             )
 
     return check
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 @attrs.frozen(kw_only=True)
@@ -43,13 +62,16 @@ class Timeouts:
 
     Attributes:
         connect_s: for the TCP and TLS handshakes. 5 s: a healthy service answers in under one.
-        pool_s: for a free connection of this client. 5 s: longer means that the application overloads itself.
+        pool_s: for a free connection of this client. No limit of its own: `RetryPolicy.total_timeout_s` bounds the
+            call, and waiting for one's own connections says nothing about the service.
         read_s: for the whole attempt, from connecting to the last byte of the answer. 30 s covers slow bulk reads.
         min_bytes_per_s: the attempt may take `body bytes / min_bytes_per_s` longer. 100 KiB/s: a poor uplink.
+
+    Each may be `math.inf` for no limit.
     """
 
     connect_s: float = attrs.field(default=5.0, validator=_at_least(0.001))
-    pool_s: float = attrs.field(default=5.0, validator=_at_least(0.001))
+    pool_s: float = attrs.field(default=math.inf, validator=_at_least(0.001))
     read_s: float = attrs.field(default=30.0, validator=_at_least(0.001))
     min_bytes_per_s: float = attrs.field(default=100 * 1024.0, validator=_at_least(1.0))
 
@@ -78,7 +100,8 @@ class RetryPolicy:
         max_wait_s: upper end of any wait. 8 s.
         total_timeout_s: the whole call, waits included. 120 s; `math.inf` for no end.
         max_retry_after_s: a longer Retry-After is cut to this. 60 s.
-        budget: tokens of the retry budget shared by the client's calls; at 0 nothing is retried. 500.
+        budget: tokens of the retry budget shared by the client's calls; at 0 nothing is retried, `math.inf` sets no
+            limit. 500.
         retry_cost: tokens one retry takes. 5: a hundred retries in a row, then no more.
         timeout_cost: tokens a retry after a timeout takes, which costs the service more. 10.
         success_refund: tokens a success gives back. 1.
@@ -88,11 +111,11 @@ class RetryPolicy:
     initial_wait_s: float = attrs.field(default=0.5, validator=_at_least(0.0, finite=True))
     max_wait_s: float = attrs.field(default=8.0, validator=_at_least(0.0, finite=True))
     total_timeout_s: float = attrs.field(default=120.0, validator=_at_least(0.001))
-    max_retry_after_s: float = attrs.field(default=60.0, validator=_at_least(0.0, finite=True))
+    max_retry_after_s: float = attrs.field(default=MAX_RETRY_AFTER_S, validator=_at_least(0.0, finite=True))
     budget: float = attrs.field(default=500.0, validator=_at_least(0.0))
-    retry_cost: float = attrs.field(default=5.0, validator=_at_least(0.0))
-    timeout_cost: float = attrs.field(default=10.0, validator=_at_least(0.0))
-    success_refund: float = attrs.field(default=1.0, validator=_at_least(0.0))
+    retry_cost: float = attrs.field(default=5.0, validator=_at_least(0.0, finite=True))
+    timeout_cost: float = attrs.field(default=10.0, validator=_at_least(0.0, finite=True))
+    success_refund: float = attrs.field(default=1.0, validator=_at_least(0.0, finite=True))
 
 
 @attrs.frozen(kw_only=True)

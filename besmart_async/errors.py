@@ -1,7 +1,7 @@
 """Every error of the package, and what each one says about the request it ends.
 
 A failed write or creation carries `outcome`: `"not_sent"` (the service certainly never saw it), `"rejected"`
-(the service answered that it did not apply it) or `"in_doubt"` (nobody can tell without reading back).
+(the service answered that it did not apply it) or `"in_doubt"` (only reading back can show it).
 """
 
 from __future__ import annotations
@@ -96,7 +96,10 @@ class TransportError(BesmartError):
     Attributes:
         operation: the operation's name, such as `"sensors.get"`.
         reached: whether any of the request may have reached the service.
-        reused: whether the connection had served before: if it broke, it was most likely closed while it was idle.
+        reused: whether an HTTP/1.1 connection broke that had served before, ahead of the answer: it was most likely
+            closed while it was idle.
+        queued: whether the call was still waiting for a free connection of this client, which says nothing about the
+            service.
     """
 
     def __init__(
@@ -106,13 +109,15 @@ class TransportError(BesmartError):
         operation: str = "",
         reached: bool = False,
         reused: bool = False,
+        queued: bool = False,
         outcome: Outcome | None = None,
     ) -> None:
-        """Tell what failed, for which `operation`, and what that means for the service's state."""
-        super().__init__(message)
+        """Say what failed, for which `operation`, and what that means for the service's state."""
+        super().__init__(visible(message))
         self.operation = operation
         self.reached = reached
         self.reused = reused
+        self.queued = queued
         self.outcome = outcome
 
     def __str__(self) -> str:
@@ -131,12 +136,20 @@ class ProtocolError(TransportError):
     """The connection broke, or what came back was not HTTP."""
 
 
+class AnswerTooLargeError(TransportError):
+    """The answer was larger than the client's `max_answer_bytes`, and not read to its end.
+
+    Asking for the same again does not help.
+    """
+
+
 class ApiError(BesmartError):
     """The service answered with an error status.
 
     Attributes:
         status: HTTP status code.
-        message: the service's own words, whichever of its error forms it used; secrets taken out.
+        message: the service's own words, whichever of its error forms it used; secrets taken out, control characters
+            written out.
         operation: the operation's name, such as `"sensors.get"`.
         response: the answer itself.
         retry_after_s: seconds the service asked to wait, if it did.
@@ -156,6 +169,7 @@ class ApiError(BesmartError):
         retry_after_s: float | None = None,
     ) -> None:
         """Keep the answer beside a message that a newcomer understands."""
+        message = visible(message)
         super().__init__(status, message, operation)
         self.status = status
         self.message = message
@@ -173,7 +187,7 @@ class ApiError(BesmartError):
     def _advice_on_redirect(self) -> str:
         if not 300 <= self.status < 400 or self.message.startswith("redirected"):
             return ""
-        target = self.response.headers.get("location", "nowhere")
+        target = visible(self.response.headers.get("location", "nowhere"))
         return f"it redirects to {target}, and redirects are not followed; give the base_url that answers itself"
 
 
@@ -238,6 +252,7 @@ class DecodeError(BesmartError):
         outcome: Outcome | None = None,
     ) -> None:
         """Say what is wrong at `path`."""
+        problem, path = visible(problem), visible(path)
         super().__init__(problem)
         self.problem = problem
         self.path = path
@@ -309,6 +324,22 @@ class UndeliveredError(BesmartError):
             return "readings were not delivered"
         first = self.undelivered[0]
         return f"{readings} readings were not delivered{doubt}; the first, of signal {first.data.key}: {first.error}"
+
+
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"} | {
+    code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+"""C0 and C1 controls, which a terminal obeys, and marks that change the direction of text, as they are written out."""
+
+
+def visible(text: str) -> str:
+    r"""Return `text` with control characters written out (`\x1b`), so that no terminal obeys them.
+
+    Line ends and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return text.replace("\r\n", "\n").translate(_CONTROLS)
 
 
 def _doubt(error: BesmartError) -> str:

@@ -10,6 +10,7 @@ import besmart_async
 from besmart_async import BesmartClient, errors
 
 NAMES = {
+    "AnswerTooLargeError",
     "ApiError",
     "AuthenticationError",
     "BatchAcknowledged",

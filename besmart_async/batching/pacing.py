@@ -5,18 +5,17 @@ Pure: `now` (seconds, any monotonic clock) and `rng` (a float from 0 to 1) come 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from besmart_async.batching.verdicts import congested
+from besmart_async.config import MAX_RETRY_AFTER_S
 from besmart_async.errors import BesmartError
+from besmart_async.transport.retry import RetryBudget as RetryBudget  # noqa: PLC0414 - for `write/core/traffic.py`
 
 Random = Callable[[], float]
 
 PROBE_EVERY_S = 5.0
 """A service that is down is asked no more often than this."""
-MAX_RETRY_AFTER_S = 60.0
-"""A longer Retry-After is cut to this."""
 DOWN_AT_STRAIN = 8
 """So much strain in a row closes the gate: two refusals of the credentials, four lost calls, or eight 5xx. Where 30 %
 of the calls meet a 503, that happens once in some twenty thousand."""
@@ -60,36 +59,6 @@ class Pace:
             self._slow_start = False
             self._deaf = self.limit - 1 if under_way is None else under_way
             self._window = max(1.0, self._window * 0.7)
-
-
-class RetryBudget:
-    """Bounds retries to half of the successes, plus two, plus one every five seconds."""
-
-    PER_SUCCESS = 0.5
-    PER_SECOND = 1 / PROBE_EVERY_S
-    MOST = 10.0
-
-    def __init__(self) -> None:
-        self._tokens = 2.0
-        self._at = math.inf
-
-    def _refill(self, now: float) -> None:
-        self._tokens = min(self.MOST, self._tokens + max(0.0, now - self._at) * self.PER_SECOND)
-        self._at = now
-
-    def refund(self, now: float) -> None:
-        """Note a success."""
-        self._refill(now)
-        self._tokens = min(self.MOST, self._tokens + self.PER_SUCCESS)
-
-    def ready_at(self, now: float) -> float:
-        """When the next retry may be paid for; not after `now` if it may already."""
-        self._refill(now)
-        return now if self._tokens >= 1.0 - 1e-9 else now + (1.0 - self._tokens) / self.PER_SECOND
-
-    def take(self) -> None:
-        """Pay for a retry."""
-        self._tokens -= 1.0
 
 
 class Gate:

@@ -1,15 +1,17 @@
-"""The token middleware: every request gets a token that should be good; a 401 gets one more try with a better one.
+"""The token: which one a request gets, and how it is renewed.
 
-Theory of operation. There is at most one renewal at a time: a task of its own, which every caller that needs its result
-waits for (and none cancels). It is tried again by the retry policy, once for all who wait; what it ends with, each of
-them gets. Nobody holds a lock while anybody's request is under way. A token is renewed
+Theory of operation. At most one renewal runs at a time, in a task of its own. Every caller that needs its result waits
+for it, and none cancels it. The retry policy applies to the renewal, once for all callers that wait; each gets its
+outcome. No lock is held while a request is under way. A token is renewed
 
-- lazily, by the first call that needs one: login (or the token the caller gave, until it fails);
-- ahead of its expiry, in the background, while calls go on with the old one: refresh, or login where that fails;
-- after a 401, but only if the token that failed is still the current one: by login: refreshing needs a good token.
+- lazily, by the first call that needs one: login (or the token that was given, until it fails);
+- before it expires, in the background, while calls go on with the old one: refresh, or login where that fails;
+- after a 401, but only if the token that failed is still the current one: login, since refreshing needs a valid token.
 
-A token's life is measured from the `Date` header of the answer that brought it, so a wrong clock does not matter; since
-that header has whole seconds, a second is taken off. A life that is over on arrival means: use it until a 401.
+The life of a token is measured from the `Date` header of the answer that brought it, so a wrong clock does not matter.
+That header has whole seconds, so one second is subtracted. A token that has expired on arrival is used until a 401.
+
+A token is handed on as a `HeldToken`, never as a text or a header mapping: local variables may be shown in tracebacks.
 """
 
 from __future__ import annotations
@@ -25,8 +27,7 @@ from besmart_async.config import REFRESH_AT_FRACTION, REFRESH_JITTER_FRACTION
 from besmart_async.errors import AuthenticationError, BesmartConfigError, BesmartError, DecodeError, Response
 from besmart_async.models.tokens import Token
 from besmart_async.transport.events import Event, Hooks, TokenRenewed, logger
-from besmart_async.transport.http import Call
-from besmart_async.transport.secrets import Secrets
+from besmart_async.transport.secrets import CredentialHeader, Secrets
 from besmart_async.transport.settings import Credentials
 from besmart_async.wire.failures import http_date_ms
 from besmart_async.wire.operation import Auth, Operation
@@ -37,20 +38,24 @@ _REFUSED_FOR_S = 1.0
 _REFRESH_AGAIN_AFTER = 0.25
 """Share of the remaining life after which a refresh that failed is tried again."""
 
-Attempt = Callable[[Call, dict[str, str]], Awaitable[Response]]
-Renew = Callable[[Operation[Token], dict[str, str], int | None], Awaitable[Response]]
+Renew = Callable[[Operation[Token], CredentialHeader | None, int | None], Awaitable[Response]]
 
 _By = Literal["login", "refresh", "either"]
-"""How a renewal goes: `"either"` is by refresh, and by login where that fails."""
+"""How to renew: `"either"` is a refresh, and a login where that fails."""
+
+
+def _bearer_header(held: HeldToken) -> CredentialHeader:
+    return CredentialHeader("Authorization", f"Bearer {held.token}")
 
 
 @attrs.frozen
-class _Held:
+class HeldToken:
     """A token with the moments (on the loop's clock) from which it should be, and must be, replaced."""
 
     token: str = attrs.field(repr=False)
     refresh_at: float = float("inf")
     expires_at: float = float("inf")
+    header: CredentialHeader = attrs.field(init=False, default=attrs.Factory(_bearer_header, takes_self=True))
 
 
 @attrs.frozen(eq=False)
@@ -60,14 +65,13 @@ class _Renewal:
 
 
 class TokenAuth:
-    """Adds the bearer token to attempts, and renews it.
+    """Holds the bearer token, and renews it.
 
     Args:
         credentials: the API key for login, and a token to start with.
         login: the login operation; None where there are no credentials for it.
         refresh: the refresh operation.
-        attempt: sends one attempt, and returns the answer whatever its status.
-        renew: carries out a login or refresh, with so many tries at most, and returns a good answer.
+        renew: carries out a login or refresh, with so many attempts at most, and returns the answer of a success.
     """
 
     def __init__(
@@ -75,7 +79,6 @@ class TokenAuth:
         credentials: Credentials,
         login: Operation[Token] | None,
         refresh: Operation[Token],
-        attempt: Attempt,
         renew: Renew,
         *,
         hooks: Hooks[Event],
@@ -85,34 +88,43 @@ class TokenAuth:
     ) -> None:
         self._login = login
         self._refresh = refresh
-        self._attempt = attempt
         self._renew = renew
         self._hooks = hooks
         self._secrets = secrets
         self._rng = rng
         self._wall_clock_ms = wall_clock_ms
-        self._api_key = credentials.api_key
-        self._held = _Held(credentials.token) if credentials.token else None
+        self._api_key = CredentialHeader("X-Auth", credentials.api_key) if credentials.api_key else None
+        self._held = HeldToken(credentials.token) if credentials.token else None
         self._renewal: _Renewal | None = None
         self._refusal: tuple[float, BesmartError] | None = None
 
-    async def attempt(self, call: Call) -> Response:
-        """Send one attempt with the current token; after a 401, once more with a newer one.
+    async def current(self) -> HeldToken:
+        """Return the token for a request that is about to be sent.
 
         Raises:
             AuthenticationError: the credentials are refused.
-            TransportError: from sending, or from renewing (then nothing of this call was sent).
+            BesmartError: renewing it failed; nothing was sent.
         """
-        call.renewing = True
-        token = await self._bearer()
-        call.renewing = False
-        response = await self._attempt(call, _bearer_header(token))
-        if response.status != 401 or not self._can_do_better(token):
-            return response
-        call.under_way, call.renewing = False, True  # a 401 applied nothing
-        better = await self._better_than(token)
-        call.renewing = False
-        return await self._attempt(call, _bearer_header(better))
+        held, now = self._held, asyncio.get_running_loop().time()
+        if held is None:
+            return await self._renewed_token("login")
+        if now >= held.expires_at and self._login is not None:
+            return await self._renewed_token("either")
+        if now >= held.refresh_at and self._renewal is None and self._recent_refusal() is None:
+            self._start("either")  # this call goes on with the old token meanwhile
+        return held
+
+    def can_replace(self, failed: HeldToken) -> bool:
+        """Return whether there is, or may be, another token than the one that a 401 refused."""
+        return self._login is not None or self._renewal is not None or self._newer_than(failed) is not None
+
+    async def replacement(self, failed: HeldToken) -> HeldToken:
+        """Return another token than the one that a 401 refused.
+
+        Raises:
+            BesmartError: as `current`.
+        """
+        return self._newer_than(failed) or await self._renewed_token("login")
 
     async def login(self) -> Token:
         """Log in now, and use the new token from here on.
@@ -139,31 +151,19 @@ class TokenAuth:
             self._renewal.task.cancel()
             await asyncio.wait([self._renewal.task])
 
-    async def _bearer(self) -> str:
-        held, now = self._held, asyncio.get_running_loop().time()
-        if held is None:
-            return (await self._renewed("login")).token
-        if now >= held.expires_at and self._login is not None:
-            return (await self._renewed("either")).token
-        if now >= held.refresh_at and self._renewal is None and self._recent_refusal() is None:
-            self._start("either")  # this call goes on with the old token meanwhile
-        return held.token
+    def _newer_than(self, failed: HeldToken) -> HeldToken | None:
+        return None if self._held is None or self._held.token == failed.token else self._held
 
-    def _can_do_better(self, failed: str) -> bool:
-        return self._login is not None or self._renewal is not None or self._current(failed) is not None
-
-    async def _better_than(self, failed: str) -> str:
-        return self._current(failed) or (await self._renewed("login")).token
-
-    def _current(self, failed: str) -> str | None:
-        """Return the current token if it is another one than that which failed."""
-        return None if self._held is None or self._held.token == failed else self._held.token
+    async def _renewed_token(self, by: _By) -> HeldToken:
+        await self._renewed(by)
+        assert self._held is not None  # noqa: S101 - a renewal that succeeds holds its token
+        return self._held
 
     async def _renewed(self, by: _By, *, exactly: bool = False) -> Token:
         while (running := self._renewal) is not None and exactly and running.by != by:
             await asyncio.wait([running.task])
         task = (running or self._start(by)).task
-        await asyncio.wait([task])  # who is cancelled here leaves the renewal and the others alone
+        await asyncio.wait([task])  # cancelling one caller leaves the renewal and the others alone
         if task.cancelled():
             raise BesmartError("the client was closed while it renewed its token")
         error = task.exception()
@@ -208,23 +208,23 @@ class TokenAuth:
         if by != "login" and self._held is not None:
             last_resort = by == "refresh" or self._login is None
             try:
-                return await self._fetch(
-                    self._refresh, _bearer_header(self._held.token), attempts=None if last_resort else 1
-                )
+                return await self._fetch(self._refresh, self._held.header, attempts=None if last_resort else 1)
             except BesmartError as error:
                 if last_resort:
                     raise
                 logger.debug("refreshing the token failed, logging in: %s", error)
         assert self._login is not None  # noqa: S101 - checked where the renewal was started
-        return await self._fetch(self._login, {"X-Auth": self._api_key} if self._api_key else {})
+        return await self._fetch(self._login, self._api_key)
 
-    async def _fetch(self, operation: Operation[Token], headers: dict[str, str], attempts: int | None = None) -> Token:
-        response = await self._renew(operation, headers, attempts)
+    async def _fetch(
+        self, operation: Operation[Token], credential: CredentialHeader | None, attempts: int | None = None
+    ) -> Token:
+        response = await self._renew(operation, credential, attempts)
         try:
             token = operation.decode(response)
         except DecodeError as error:
             error.operation, error.response = operation.name, None  # there may be half a token in it
-            raise
+            raise error.with_traceback(None)  # noqa: B904 - and in the frames of the decoder
         self._secrets.add_token(token.token)
         life_s = self._life_s(token, response)
         self._held = self._hold(token.token, life_s, asyncio.get_running_loop().time())
@@ -242,12 +242,8 @@ class TokenAuth:
         )
         return life_s if life_s > 0 else None
 
-    def _hold(self, token: str, life_s: float | None, now: float) -> _Held:
+    def _hold(self, token: str, life_s: float | None, now: float) -> HeldToken:
         if life_s is None:
-            return _Held(token)
+            return HeldToken(token)
         share = REFRESH_AT_FRACTION + self._rng.uniform(-REFRESH_JITTER_FRACTION, REFRESH_JITTER_FRACTION)
-        return _Held(token, now + share * life_s, now + life_s)
-
-
-def _bearer_header(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+        return HeldToken(token, now + share * life_s, now + life_s)

@@ -1,9 +1,6 @@
-"""What a broken attempt means: how far it came, and the typed error with words that a newcomer understands."""
+"""What a broken attempt means, as a typed error with words that a newcomer understands."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 import attrs
 import httpx
@@ -17,76 +14,59 @@ _LARGE_BODY_BYTES = 500_000
 """Common limits of front ends begin at 1 MB; some answer by closing the connection."""
 
 
-class Progress:
-    """Follows httpcore's trace of one attempt: did it connect, did it begin to send? Other transports tell nothing."""
-
-    def __init__(self) -> None:
-        self.seen = False
-        self.connecting = False
-        self.sending = False
-
-    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take one event of the trace."""
-        self.seen = True
-        if event.endswith("connect_tcp.started"):
-            self.connecting = True
-        if event.endswith("send_request_headers.started"):
-            self.sending = True
-
-    @property
-    def reached(self) -> bool:
-        """Whether any of the request may have left this machine."""
-        return self.sending or not self.seen
-
-    @property
-    def reused(self) -> bool:
-        """Whether the attempt went over a connection that had served before."""
-        return self.seen and not self.connecting
-
-
-@attrs.frozen
-class Attempt:
-    """What one attempt was.
+@attrs.frozen(kw_only=True)
+class BrokenAttempt:
+    """An attempt that got no answer.
 
     Attributes:
         operation: the operation's name.
         where: host and port.
+        proxy: the proxy on the way there, and where its address comes from.
         connect_s: seconds it had to connect.
         seconds: seconds it had in all.
         body_bytes: size of its body.
-        progress: how far it came.
+        reached: whether any of the request may have reached the service.
+        reused: whether it went over an idle connection that may have died before.
     """
 
     operation: str
     where: str
+    proxy: str | None
     connect_s: float
     seconds: float
     body_bytes: int
-    progress: Progress
+    reached: bool
+    reused: bool
 
     def error_of(self, error: Exception) -> TransportError:
         """Return the typed error for what httpx or the event loop raised."""
-        reached = self.progress.reached and not isinstance(error, _UNSENT)
+        reached = self.reached and not isinstance(error, _UNSENT)
         cls, said = self._class_and_words(error, reached)
-        reused = reached and self.progress.reused
-        return cls(f"{self.operation}: {said}", operation=self.operation, reached=reached, reused=reused)
+        return cls(
+            f"{self.operation}: {said}", operation=self.operation, reached=reached, reused=reached and self.reused
+        )
 
     def _class_and_words(self, error: Exception, reached: bool) -> tuple[type[TransportError], str]:
         where, words = self.where, _words(error)
         cls: type[TransportError] = ConnectError
         if isinstance(error, TimeoutError | httpx.TimeoutException):
             cls, said = RequestTimeoutError, self._too_slow(error, reached)
-        elif isinstance(error, httpx.ProxyError):
-            said = f"the proxy on the way to {where} failed ({words}); check its address"
+        elif isinstance(error, httpx.ProxyError) or self._no_proxy_there(error):
+            address = f" ({self.proxy})" if self.proxy else ""
+            said = f"the proxy on the way to {where} failed ({words}); check its address{address}"
         elif isinstance(error, httpx.ConnectError):
             said = f"cannot connect to {where} ({words}); check base_url and the network"
         elif isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
-            said = f"{where} is no address of an HTTP service ({words}); check base_url"
+            said = f"{where} is not the address of an HTTP service ({words}); check base_url"
         elif isinstance(error, httpx.RemoteProtocolError | httpx.DecodingError):
             cls, said = ProtocolError, f"no complete HTTP answer came from {where} ({words}){self._advice()}"
         else:
             cls, said = ProtocolError, f"the connection to {where} broke ({words}){self._advice()}"
         return cls, said
+
+    def _no_proxy_there(self, error: Exception) -> bool:
+        """Return whether it was the connection to the proxy that was not made."""
+        return self.proxy is not None and isinstance(error, httpx.ConnectError) and not self.reached
 
     def _too_slow(self, error: Exception, reached: bool) -> str:
         if reached:

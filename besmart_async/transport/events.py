@@ -1,4 +1,4 @@
-"""What a client tells its hooks. Frozen values; no secrets in any of them; a failing hook breaks nothing."""
+"""What a client reports to its hooks. Frozen values without secrets; a hook that fails breaks nothing."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ class TokenRenewed:
     """The client has a new token.
 
     Attributes:
-        by: how it came by it.
-        life_s: seconds it will live, None where the service did not tell or told a moment already past.
+        by: how the client got it.
+        life_s: seconds until it expires; None if the service did not say, or gave a moment in the past.
     """
 
     by: Literal["login", "refresh"]
@@ -142,7 +142,7 @@ class Hooks(Generic[E]):
         self._said = f"a hook of the besmart {whose} failed on %s; the {what} goes on"
 
     def __call__(self, event: E) -> None:
-        """Pass `event` on; an exception of a hook is logged and goes no further."""
+        """Report `event`; an exception of a hook is logged and goes no further."""
         for hook in self._hooks:
             try:
                 result: object = hook(event)

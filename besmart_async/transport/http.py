@@ -1,9 +1,15 @@
-"""One attempt of an operation over httpx: request out, answer or typed error back. Nothing here retries or logs in."""
+"""One attempt of an operation over httpx: request out, answer or typed error back. Nothing here retries or logs in.
+
+A failure is a value here, not an exception: what httpx raises has frames and attributes that hold our headers, so only
+its type and words leave this module, as the cause of the typed error.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import math
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -12,18 +18,51 @@ import attrs
 import httpx
 
 from besmart_async.config import Timeouts
-from besmart_async.errors import Response, TransportError
-from besmart_async.transport.breakage import Attempt, Progress
+from besmart_async.errors import AnswerTooLargeError, RequestTimeoutError, Response, TransportError
+from besmart_async.transport.bodies import ERROR_BYTES, ERROR_MARGIN_BYTES, BodyTooLarge, unpacked
+from besmart_async.transport.breakage import BrokenAttempt
 from besmart_async.transport.events import Event, Hooks, RequestFailed, RequestStarted, ResponseReceived
-from besmart_async.transport.limits import Admission
-from besmart_async.transport.secrets import Secrets
+from besmart_async.transport.secrets import CredentialHeader, Secrets
 from besmart_async.wire.operation import Operation
 
 USER_AGENT = "besmart-async/0.1.0"
 
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
+
+
+class AttemptProgress:
+    """Follows httpcore's trace of one attempt: did it connect, did it begin to send? Other transports report nothing.
+
+    Attributes:
+        seen: the transport reports its progress.
+        sending: some of the request may have left this machine.
+        reused: it went over an HTTP/1.1 connection that had served before, and no answer has begun. Over HTTP/2 a
+            connection breaks for several requests at once, and nothing shows whether it was idle.
+    """
+
+    __slots__ = ("_connecting", "reused", "seen", "sending")
+
+    def __init__(self) -> None:
+        """Start before anything has happened."""
+        self.seen = self.sending = self.reused = self._connecting = False
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take one event of the trace."""
+        self.seen = True
+        if event.startswith("connection.connect_"):  # over TCP, a Unix socket, to a proxy
+            self._connecting = True
+        elif event.endswith(".send_request_headers.started"):
+            self.sending = True
+            self.reused = not self._connecting and event.startswith("http11.")
+
+    @property
+    def reached(self) -> bool:
+        """Whether any of the request may have reached the service."""
+        return self.sending or not self.seen
+
 
 @attrs.define
-class Call:
+class CallState:
     """What one call of an operation has been through so far.
 
     Attributes:
@@ -32,9 +71,10 @@ class Call:
         attempt: the current attempt, 1 for the first.
         repeated: whether the answer of an earlier attempt was lost, so that the service may have applied it.
         renewing: whether the call waits for a token; what fails then has been tried again already.
+        queued: whether the call waits for a free connection.
         under_way: whether the current attempt's own request (not a login before it) was begun, and no 401 refused it.
         stale: how many attempts met an idle connection that had died.
-        progress: how far the current attempt came.
+        progress: how far the current attempt came; None before it was begun.
     """
 
     operation: Operation[Any]
@@ -42,132 +82,249 @@ class Call:
     attempt: int = 1
     repeated: bool = False
     renewing: bool = False
+    queued: bool = False
     under_way: bool = False
     stale: int = 0
-    progress: Progress = attrs.field(factory=Progress, repr=False)
+    progress: AttemptProgress | None = attrs.field(default=None, repr=False)
 
     def begin_attempt(self) -> None:
         """Forget how far the attempt before it came."""
         self.renewing = self.under_way = False
-        self.progress = Progress()
+        self.progress = None
+
+
+class ConnectionSlots:
+    """At most so many attempts at a time, in the order asked. Held for one attempt, never while waiting for a retry."""
+
+    def __init__(self, count: int) -> None:
+        """Start with `count` free slots."""
+        self._free = count
+        self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+
+    def take(self) -> bool:
+        """Take a slot if one is free."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait for a slot, at the end of the line. Cancelling, and `timeout_s`, give the place up.
+
+        Raises:
+            TimeoutError: none came free in time.
+        """
+        place = asyncio.get_running_loop().create_future()
+        self._waiting[place] = None
+        try:
+            async with asyncio.timeout(None if math.isinf(timeout_s) else timeout_s):
+                await place
+        except BaseException:
+            if place in self._waiting:
+                del self._waiting[place]
+            elif not place.cancelled():
+                self.release()  # it was given a slot at the same moment
+            raise
+
+    def release(self) -> None:
+        """Hand a slot to the next in line."""
+        while self._waiting:
+            place, _ = self._waiting.popitem(last=False)
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
 
 
 class HttpExchange:
-    """Sends attempts to one base URL."""
+    """Sends attempts to one base URL, at most `max_connections` at a time."""
 
     def __init__(
         self,
         base_url: str,
         transport: httpx.AsyncBaseTransport,
         timeouts: Timeouts,
-        admission: Admission,
+        max_connections: int,
+        max_answer_bytes: int,
         *,
+        proxy: str | None,
         hooks: Hooks[Event],
         secrets: Secrets,
     ) -> None:
         self._base_url = base_url
         self._transport = transport
         self._timeouts = timeouts
-        self._admission = admission
-        self._hooks = hooks
+        self._max_connections = max_connections
+        self._slots = ConnectionSlots(max_connections)
+        self._max_answer_bytes = max_answer_bytes
+        self._proxy = proxy
+        self._hooks = hooks if hooks else None
         self._secrets = secrets
         self._parsed_url = lru_cache(maxsize=32)(httpx.URL)  # of the bulk calls, mostly
 
-    async def attempt(self, call: Call, credentials: Mapping[str, str]) -> Response:
-        """Send once and return the answer, whatever its status.
-
-        Raises:
-            RequestTimeoutError: no free connection, or no complete answer in time.
-            ConnectError: no connection; nothing was sent.
-            ProtocolError: the connection broke, or the answer is not HTTP.
-        """
-        operation = call.operation
-        async with self._admission.slot(operation.name):
-            call.progress = Progress()
+    async def attempt(self, call: CallState, credential: CredentialHeader | None) -> Response | TransportError:
+        """Send once. Return the answer whatever its status, or why there is none."""
+        if not self._slots.take() and (refusal := await self._queued(call)) is not None:
+            return refusal
+        try:
             call.under_way = True
-            loop = asyncio.get_running_loop()
-            started = loop.time()
-            if self._hooks:
-                self._hooks(
-                    RequestStarted(
-                        operation=operation.name,
-                        method=operation.method,
-                        path=operation.path,
-                        attempt=call.attempt,
-                        body_bytes=operation.body_bytes,
-                    )
-                )
-            try:
-                response = await self._exchange(call, credentials, started)
-            except TransportError as error:
-                took_s = loop.time() - started
-                self._hooks(
-                    RequestFailed(operation=operation.name, attempt=call.attempt, error=error, elapsed_s=took_s)
-                )
-                raise
-            if self._hooks:
-                self._hooks(
-                    ResponseReceived(
-                        operation=operation.name,
-                        attempt=call.attempt,
-                        status=response.status,
-                        elapsed_s=loop.time() - started,
-                        body_bytes=len(response.content),
-                    )
-                )
-            return response
+            if self._hooks is None:
+                return await self._exchanged(call, credential, asyncio.get_running_loop().time())
+            return await self._told(self._hooks, call, credential)
+        finally:
+            self._slots.release()
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
 
-    async def _exchange(self, call: Call, credentials: Mapping[str, str], started: float) -> Response:
-        until = min(started + self._timeouts.attempt_s(call.operation.body_bytes), call.deadline)
-        request = self._request(call.operation, credentials, call.progress)
+    async def _queued(self, call: CallState) -> RequestTimeoutError | None:
+        wait_s = self._timeouts.pool_s
+        call.queued = True
         try:
-            async with asyncio.timeout_at(until):
+            await self._slots.wait(wait_s)
+        except TimeoutError:
+            return RequestTimeoutError(
+                f"{call.operation.name}: no free connection within {wait_s:g} s ({self._max_connections} are busy); "
+                "make fewer calls at once, raise max_connections, or use client.reader() / client.writer()",
+                operation=call.operation.name,
+                queued=True,
+            )
+        call.queued = False
+        return None
+
+    async def _told(
+        self, hooks: Hooks[Event], call: CallState, credential: CredentialHeader | None
+    ) -> Response | TransportError:
+        operation, loop = call.operation, asyncio.get_running_loop()
+        name, attempt, started = operation.name, call.attempt, loop.time()
+        hooks(
+            RequestStarted(
+                operation=name,
+                method=operation.method,
+                path=operation.path,
+                attempt=attempt,
+                body_bytes=operation.body_bytes,
+            )
+        )
+        outcome = await self._exchanged(call, credential, started)
+        took_s = loop.time() - started
+        if isinstance(outcome, TransportError):
+            hooks(RequestFailed(operation=name, attempt=attempt, error=outcome, elapsed_s=took_s))
+        else:
+            size, status = len(outcome.content), outcome.status
+            hooks(ResponseReceived(operation=name, attempt=attempt, status=status, elapsed_s=took_s, body_bytes=size))
+        return outcome
+
+    async def _exchanged(
+        self, call: CallState, credential: CredentialHeader | None, started: float
+    ) -> Response | TransportError:
+        body = call.operation.body
+        seconds = self._timeouts.read_s if body is None else self._timeouts.attempt_s(len(body))
+        until = min(started + seconds, call.deadline)
+        progress = call.progress = AttemptProgress()
+        request = self._request(call.operation, credential, progress, None if math.isinf(seconds) else seconds)
+        try:
+            async with asyncio.timeout_at(None if math.isinf(until) else until):
                 answer = await self._transport.handle_async_request(request)
+                progress.reused = False  # alive, that is
+                request.extensions.pop("trace")  # what follows is not worth a call for each event
                 try:
-                    content = await _content(answer)
+                    content = await self._content(answer)
                 finally:
                     await answer.aclose()
-            headers = {name.lower(): value for name, value in answer.headers.items()}
-            return Response(answer.status_code, headers, content)
+            return Response(
+                answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, content
+            )
+        except BodyTooLarge:
+            return self._too_large(call)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            failed = error
-        # Not in the handler: the library's own words may quote our headers, and must not travel along as a context.
-        raise self._typed(failed, call, until - started) from self._shown(failed)
+            return self._typed(error, call.operation, progress, until - started)
+        except BaseException as error:
+            raise error.with_traceback(None)  # noqa: B904 - frames of HTTP libraries hold our headers
 
-    def _request(self, operation: Operation[Any], credentials: Mapping[str, str], progress: Progress) -> httpx.Request:
-        url: str | httpx.URL = self._base_url + operation.target
+    def _request(
+        self,
+        operation: Operation[Any],
+        credential: CredentialHeader | None,
+        progress: AttemptProgress,
+        seconds: float | None,
+    ) -> httpx.Request:
+        url: str | httpx.URL = self._base_url + operation.path.format_map(operation.path_params)
         if operation.query:
             url = f"{url}?{urlencode(operation.query, quote_via=quote)}"
         elif not operation.path_params:
             url = self._parsed_url(str(url))
-        headers = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
-        headers.update(credentials)
-        if operation.content_type is not None:
-            headers["Content-Type"] = operation.content_type
-        seconds = self._timeouts.attempt_s(operation.body_bytes)
-        timeout = {"connect": self._timeouts.connect_s, "read": seconds, "write": seconds, "pool": None}
-        extensions = {"timeout": timeout, "trace": progress}
-        return httpx.Request(operation.method, url, headers=headers, content=operation.body, extensions=extensions)
+        connect_s = self._timeouts.connect_s
+        timeout = {
+            "connect": None if math.isinf(connect_s) else connect_s,
+            "read": seconds,
+            "write": seconds,
+            "pool": None,
+        }
+        request = httpx.Request(
+            operation.method,
+            url,
+            headers=_HEADERS if operation.content_type is None else _HEADERS | {"Content-Type": operation.content_type},
+            content=operation.body,
+            extensions={"timeout": timeout, "trace": progress},
+        )
+        if credential is not None:
+            request.headers[credential.name] = credential.value
+        return request
 
-    def _typed(self, error: Exception, call: Call, seconds: float) -> TransportError:
-        operation = call.operation
+    async def _content(self, answer: httpx.Response) -> bytes:
+        assert isinstance(answer.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's own contract
+        good = 200 <= answer.status_code < 300
+        limit = self._max_answer_bytes if good else ERROR_BYTES + ERROR_MARGIN_BYTES
+        parts: list[bytes] = []
+        size = 0
+        body = unpacked(answer) if "content-encoding" in answer.headers else aiter(answer.stream)
+        async for part in body:
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                if isinstance(body, AsyncGenerator):
+                    await body.aclose()
+                if good:
+                    raise BodyTooLarge
+                break
+        return parts[0] if len(parts) == 1 and size <= limit else b"".join(parts)[:limit]
+
+    def _too_large(self, call: CallState) -> AnswerTooLargeError:
+        name = call.operation.name
+        return AnswerTooLargeError(
+            f"{name}: the answer is larger than {self._max_answer_bytes} bytes; ask for less at once, or raise the "
+            "client's max_answer_bytes",
+            operation=name,
+            reached=True,
+        )
+
+    def _typed(
+        self, error: Exception, operation: Operation[Any], progress: AttemptProgress, seconds: float
+    ) -> TransportError:
         where = urlsplit(self._base_url).netloc
-        attempt = Attempt(operation.name, where, self._timeouts.connect_s, seconds, operation.body_bytes, call.progress)
-        typed = attempt.error_of(error)
+        broken = BrokenAttempt(
+            operation=operation.name,
+            where=where,
+            proxy=self._proxy,
+            connect_s=self._timeouts.connect_s,
+            seconds=seconds,
+            body_bytes=operation.body_bytes,
+            reached=progress.reached,
+            reused=progress.reused,
+        )
+        typed = broken.error_of(error)
         typed.args = tuple(map(self._secrets.hide, typed.args))
+        typed.__cause__ = self._bare(error)
         return typed
 
-    def _shown(self, error: Exception) -> Exception | None:
-        """Return the cause to show; None where it quotes a secret that the service sent back."""
-        return error if self._secrets.hide(str(error)) == str(error) else None
-
-
-async def _content(answer: httpx.Response) -> bytes:
-    """Return the body, past httpx's decoders where there is nothing to decode."""
-    if "content-encoding" in answer.headers or not isinstance(answer.stream, httpx.AsyncByteStream):
-        return await answer.aread()
-    return b"".join([part async for part in answer.stream])
+    def _bare(self, error: Exception) -> Exception | None:
+        """Return the type and words of an error alone; None where they quote a secret that the service sent back."""
+        words = str(error)
+        if self._secrets.hide(words) != words:
+            return None
+        try:
+            return type(error)(*(error.args if isinstance(error, OSError) else (words,)))
+        except TypeError:
+            return None  # a transport's own type, made in another way

@@ -4,6 +4,11 @@ One large httpx pool slows down as concurrency grows, since it walks all its con
 Pools of four connections keep their speed. They also bound what a cancelled request can spoil: httpx may lose track of
 a connection whose request was cancelled, so a pool in which that happened is replaced once it is idle; one that is
 never idle takes no new requests after a while, and is closed when its last one ends.
+
+A pool takes no new requests either once one of its connections broke (the idle ones beside it are likely dead, too), or
+received unexpected bytes: httpx would take them for the answer to the next request.
+
+Root certificates are read in a thread, and not at all for plain http.
 """
 
 from __future__ import annotations
@@ -11,34 +16,77 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import attrs
 import httpx
 
 _PER_SHARD = 4
 _KEEPALIVE_S = 4.0
-"""Idle connections are dropped before the 5 s after which common servers close them, so that few die at reuse."""
+"""Idle connections are closed before the 5 s after which common servers close them, so that few die at reuse."""
 
 _MOST_SPOILED = 16
-"""So many cancelled requests retire a pool even while it is in use."""
+"""This many cancelled requests retire a pool even while it is in use."""
+
+
+class Certificates:
+    """The TLS context of one client, whose root certificates are read once, in a thread: it takes up to 200 ms.
+
+    Attributes:
+        context: the context; None until `read`. Without TLS one that verifies nothing is there from the start.
+    """
+
+    def __init__(self, *, tls: bool) -> None:
+        """Read nothing yet."""
+        self.context: ssl.SSLContext | None = None if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._reading: asyncio.Task[ssl.SSLContext] | None = None
+
+    async def read(self) -> ssl.SSLContext:
+        """Return the context, read if necessary; calls at the same time wait for one reading.
+
+        Raises:
+            httpx.ConnectError: the root certificates cannot be read.
+        """
+        if self.context is not None:
+            return self.context
+        if self._reading is None:
+            work = asyncio.to_thread(httpx.create_ssl_context)
+            self._reading = asyncio.create_task(work, name="besmart-read-certificates")
+        reading = self._reading
+        try:
+            context = await asyncio.shield(reading)
+        except OSError as error:
+            raise httpx.ConnectError(f"the root certificates cannot be read: {error}; check SSL_CERT_FILE") from None
+        finally:
+            if reading.done():
+                self._reading = None
+        self.context = context
+        return context
 
 
 class ShardedTransport(httpx.AsyncBaseTransport):
     """Spreads requests over pools of four connections; the first pool that has room is used."""
 
-    def __init__(
-        self, max_connections: int, *, verify: ssl.SSLContext | bool = True, proxy: httpx.Proxy | None = None
-    ) -> None:
-        """Prepare `max_connections / 4` pools; each is made when first needed, all share one TLS context."""
+    def __init__(self, max_connections: int, *, proxy: httpx.Proxy | None = None, tls: bool = True) -> None:
+        """Prepare `max_connections / 4` pools; each is made when first needed, all share one TLS context.
+
+        Args:
+            max_connections: connections in all.
+            proxy: the proxy to go through.
+            tls: whether certificates are to be verified; without it no root certificates are read.
+        """
         self._disposal = _Disposal()
-        make = _factory(verify, proxy)
-        self._shards = [_Shard(make, self._disposal) for _ in range(-(-max_connections // _PER_SHARD))]
+        self._proxy = proxy
+        self._certificates = Certificates(tls=tls)
+        self._shards = [_Shard(self._new_pool, self._disposal) for _ in range(-(-max_connections // _PER_SHARD))]
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send through one of the pools."""
         if self._closed:
             raise httpx.ConnectError("the client is closed", request=request)
+        if self._certificates.context is None:
+            await self._certificates.read()
         for shard in self._shards:
             if shard.in_flight < _PER_SHARD:
                 return await shard.send(request)
@@ -50,6 +98,13 @@ class ShardedTransport(httpx.AsyncBaseTransport):
         for shard in self._shards:
             shard.dispose()
         await self._disposal.finish()
+
+    def _new_pool(self) -> httpx.AsyncHTTPTransport:
+        # No limit here: the client admits no more attempts than it has connections for.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_PER_SHARD, keepalive_expiry=_KEEPALIVE_S)
+        context = self._certificates.context
+        assert context is not None  # noqa: S101 - read before the first request
+        return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=self._proxy, trust_env=False)
 
 
 class _Disposal:
@@ -103,15 +158,23 @@ class _Shard:
         try:
             response = await pool.http.handle_async_request(request)
         except BaseException as error:
+            if isinstance(error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError):
+                self.renew(pool)
             self.release(pool, spoiled=not isinstance(error, Exception))  # cancelled, that is
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - httpx's own contract
-        response.stream = _Stream(response.stream, self, pool)
+        response.stream = _ShardStream(response.stream, self, pool)
         return response
 
     def release(self, pool: _Pool, *, spoiled: bool) -> None:
         self.in_flight -= 1
         pool.release(spoiled=spoiled)
+
+    def renew(self, pool: _Pool) -> None:
+        """Send nothing more through `pool`."""
+        if self._pool is pool:
+            self._pool = None
+            pool.retire()
 
     def dispose(self) -> None:
         """Close its pool, whatever is under way."""
@@ -129,7 +192,7 @@ class _Shard:
         return pool
 
 
-class _Stream(httpx.AsyncByteStream):
+class _ShardStream(httpx.AsyncByteStream):
     """The answer's body; its end gives the place in the pool back."""
 
     def __init__(self, stream: httpx.AsyncByteStream, shard: _Shard, pool: _Pool) -> None:
@@ -142,6 +205,8 @@ class _Stream(httpx.AsyncByteStream):
         async for part in self._stream:
             yield part
         self._complete = True
+        if self._pool is not None and _has_unasked_bytes(self._stream):
+            self._shard.renew(self._pool)
 
     async def aclose(self) -> None:
         pool, self._pool = self._pool, None
@@ -156,14 +221,13 @@ def _in_flight(shard: _Shard) -> int:
     return shard.in_flight
 
 
-def _factory(verify: ssl.SSLContext | bool, proxy: httpx.Proxy | None) -> Callable[[], httpx.AsyncHTTPTransport]:
-    shared: list[ssl.SSLContext | bool] = [] if verify is True else [verify]
+def _has_unasked_bytes(stream: httpx.AsyncByteStream) -> bool:
+    """Return whether bytes followed the end of an answer, in the same packet.
 
-    def make() -> httpx.AsyncHTTPTransport:
-        if not shared:
-            shared.append(httpx.create_ssl_context())  # reads all root certificates: once is enough
-        # No limit here: the client admits no more attempts than it has connections for.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_PER_SHARD, keepalive_expiry=_KEEPALIVE_S)
-        return httpx.AsyncHTTPTransport(verify=shared[0], limits=limits, proxy=proxy, trust_env=False)
-
-    return make
+    httpx does not expose the parser of a connection, so this looks for it where httpx 0.28 and httpcore 1.0 keep it; if
+    it is elsewhere, nothing is found. What arrives later is noticed by httpcore before it uses the connection again.
+    """
+    inner: Any = stream
+    for name in ("_httpcore_stream", "_stream", "_connection", "_h11_state"):
+        inner = getattr(inner, name, None)
+    return inner is not None and bool(inner.trailing_data[0])

@@ -32,15 +32,37 @@ T = TypeVar("T")
 _SECONDS_BELOW = 1e11
 """An `expiration` below this is in seconds: as milliseconds it would lie in 1973."""
 
+_MOST_PARTS = 8_000_000
+"""Values of an answer that are parsed one by one: more would take gigabytes of memory, from some megabytes of text.
+Columns of readings do not count, as long as they come in the documented form."""
+
+_MANY_PARTS_BYTES = 1 << 20
+"""Smaller texts are not counted through."""
+
+
+def check_parts(response: Response) -> None:
+    """Refuse an answer that would take far more memory parsed than as text.
+
+    Raises:
+        DecodeError: it has too many values.
+    """
+    content = response.content
+    if len(content) <= _MANY_PARTS_BYTES:
+        return
+    containers = content.count(b"[") + content.count(b"{")
+    if content.count(b",") + 4 * containers > _MOST_PARTS:  # an empty list takes as much memory as four numbers
+        raise DecodeError(f"more than {_MOST_PARTS} values in one answer; ask for less at once", response=response)
+
 
 def json_of(response: Response) -> Any:
     """Return the JSON of an answer, None for an empty one.
 
     Raises:
-        DecodeError: the body is not JSON (an HTML page, say, or cut off).
+        DecodeError: the body is not JSON (an HTML page, say, or cut off, or too deep), or it has too many parts.
     """
     if not response.content.strip():
         return None
+    check_parts(response)
     try:
         return orjson.loads(response.content)
     except orjson.JSONDecodeError as error:

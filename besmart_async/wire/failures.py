@@ -1,4 +1,4 @@
-"""One pure function from an error answer to the exception it means, and what else a failed answer tells."""
+"""One pure function from an error answer to the exception it means, and what else a failed answer says."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def failure(operation: Operation[Any], response: Response, *, repeated: bool = F
 
 
 def outcome(operation: Operation[Any], status: int, *, repeated: bool) -> Outcome | None:
-    """Tell what an error status means for what the operation was to change; None if it changes nothing."""
+    """Return what an error status means for what the operation was to change; None if it changes nothing."""
     if not operation.writes:
         return None
     if status >= 500:
         return "in_doubt"
     if repeated and status not in _SAYS_CONTENT:
-        return "in_doubt"  # the lost try may have been applied: a 404, 409 or 429 now does not tell
+        return "in_doubt"  # the lost try may have been applied: a 404, 409 or 429 now does not say
     return "rejected"
 
 

@@ -7,6 +7,7 @@ import orjson
 from besmart_async.errors import DecodeError, Response
 from besmart_async.models.tasks import GraphResult
 from besmart_async.models.values import JsonValue
+from besmart_async.wire.codec import check_parts
 from besmart_async.wire.literals import parse_literal
 from besmart_async.wire.series import decode_outputs
 
@@ -15,7 +16,7 @@ def decode_graph_result(response: Response) -> GraphResult:
     """Decode any 2xx answer; what cannot be parsed stays reachable as text.
 
     Raises:
-        DecodeError: a series in it has malformed columns, or the answer is an HTML page.
+        DecodeError: a series in it has malformed columns, or the answer is an HTML page, or has too many values.
     """
     text, value = response.text, _parsed(response)
     try:
@@ -26,6 +27,7 @@ def decode_graph_result(response: Response) -> GraphResult:
 
 
 def _parsed(response: Response) -> JsonValue:
+    check_parts(response)
     try:
         value: JsonValue = orjson.loads(response.content) if response.content.strip() else None
     except orjson.JSONDecodeError as error:

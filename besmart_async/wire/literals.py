@@ -17,7 +17,7 @@ def parse_literal(text: str) -> JsonValue:
     """Return what a Python-style literal says, as JSON would hold it; a part left out (`{...}`) becomes None.
 
     Raises:
-        ValueError: it is no literal, holds something that is not data, or is longer than 1 MiB.
+        ValueError: it is not a literal, holds something that is not data, or is longer than 1 MiB.
     """
     if len(text) > _LONGEST:
         raise ValueError("longer than 1 MiB")

@@ -34,8 +34,8 @@ class Operation(Generic[T]):
         query: query parameters as sent, in order; what is None was left out.
         body: the request body, already serialized; None for none.
         content_type: media type of the body.
-        replay: whether sending it twice does no harm. No default: whoever declares an operation decides.
-        writes: whether it changes something, so that its failures tell an outcome.
+        replay: whether sending it twice does no harm. No default: each operation says so itself.
+        writes: whether it changes something, so that its failures have an outcome.
         decode: makes the result of a 2xx answer; raises `DecodeError`.
         auth: which credentials go with it.
         done_if_repeated: error statuses that, after an earlier try's answer was lost, say that the try had worked

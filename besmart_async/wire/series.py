@@ -1,11 +1,11 @@
-"""Readings from bytes: what is read, past the entity codec. `columns.py` writes them.
+"""Readings from bytes: what is read, without the entity codec. `columns.py` writes them.
 
 Per signal `{"client_cid", "sensor_mid", "signal_type_moid", "data": {"time": [...], "value": [...], "type": [...],
 "origin": [...]}, "unit"}`, and the forms of earlier texts of 0.1.5: `data` as a list of rows `{time, value, type,
 origin}`, one object instead of a list of one.
 
 The documented form goes from text to arrays: msgspec checks all of the JSON and finds the columns in it, which stay
-text (`msgspec.Raw`) until `column_texts` makes arrays of them. That takes a third of the time of parsing it all. A
+text (`msgspec.Raw`) until `column_arrays` makes arrays of them. That takes a third of the time of parsing it all. A
 column that an answer holds several times, as meters are read at the same moments, is decoded once and shared. Whatever
 has another form or a fault is parsed as a whole, which decides what it is. Of the parsers that can make arrays
 themselves, pysimdjson takes as long as this does. It was not taken: a year and a half after its latest release it has
@@ -14,10 +14,12 @@ no wheels for Python 3.14, and it takes the first of two equal names in an objec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
+import attrs
 import msgspec
 from numpy.typing import NDArray
 
@@ -26,7 +28,7 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.tasks import GraphOutput
 from besmart_async.models.values import JsonValue
-from besmart_async.wire import column_lists, column_texts
+from besmart_async.wire import column_arrays
 from besmart_async.wire.codec import json_of
 from besmart_async.wire.found import found, integer
 
@@ -53,6 +55,13 @@ class _Item(msgspec.Struct, gc=False):
 _DOCUMENTED = msgspec.json.Decoder(list[_Item] | _Item | None)
 _NO_COLUMNS = _Columns()
 
+_PART_BYTES = 4 << 20
+"""msgspec takes about 4 ms for so much."""
+_SEAM = b'},{"client_cid":'
+"""Between two elements of the documented form, written without blanks."""
+_MOST_OBJECTS = 2_000_000
+"""Two for each signal. Objects without anything in them would take gigabytes."""
+
 
 def decode_series(
     response: Response, key: SignalKey | None = None, *, asked: Iterable[SignalKey] = ()
@@ -69,18 +78,23 @@ def decode_series(
     """
     try:
         return _documented(response.content, key, asked)
-    except (msgspec.MsgspecError, ValueError, DecodeError):
+    except (msgspec.MsgspecError, ValueError, RecursionError, DecodeError):
         return decode_parsed(response, key)  # another form, or a fault
 
 
 def decode_parsed(response: Response, key: SignalKey | None = None) -> list[SignalData]:
-    """Decode an answer of any form, parsed as a whole: slower than `decode_series`, which means the same.
+    """Decode an answer of any form by parsing all of it: slower than `decode_series`, with the same result.
 
-    But for one thing: a number no double holds (1e400) is refused here wherever it is, there only in what is decoded.
+    One difference: a number that no double holds (1e400) is refused here wherever it is, there only in what is decoded.
 
     Raises:
         DecodeError: as `decode_series`.
     """
+    content = response.content
+    if len(content) > 2 * _PART_BYTES:
+        with contextlib.suppress(DecodeError):  # a fault, or a cut at what only looks like the end of an element
+            parts = (json_of(attrs.evolve(response, content=part)) for part in _in_parts(content))
+            return [_series(item, path, key) for parsed in parts for path, item in _elements(parsed)]
     try:
         return [_series(item, path, key) for path, item in _elements(json_of(response))]
     except DecodeError as error:
@@ -115,34 +129,58 @@ def _documented(content: bytes, key: SignalKey | None, asked: Iterable[SignalKey
         DecodeError: as above.
     """
     if not content.isascii():
-        content.decode()  # of texts that nobody asked for, msgspec would not notice that they are not UTF-8
-    answer = _DOCUMENTED.decode(content)
-    items = answer if isinstance(answer, list) else [] if answer is None else [answer]
-    known = {_ids(key): key for key in asked}
-    before, (time, type_, origin) = _NO_COLUMNS, _told(_NO_COLUMNS)
+        content.decode()  # in texts of unknown fields, msgspec would not notice that they are not UTF-8
+    if content.count(b"{") > _MOST_OBJECTS:
+        raise ValueError("more elements than a good answer has")
+    known = {_ids(key): key for key in (asked if key is None else (*asked, key))}
+    before, (time, type_, origin) = _NO_COLUMNS, _NO_ARRAYS
     series: list[SignalData] = []
-    for item in items:
+    for item in _items(content):
         data = item.data or _NO_COLUMNS
         if data.time != before.time or data.type != before.type or data.origin != before.origin:
             # Meters are read at the same moments: most often, all but the values is as before.
-            before, (time, type_, origin) = data, _told(data)
-        value = column_texts.values(bytes(data.value), len(time))
+            before, (time, type_, origin) = data, _decoded_kinds(data)
+        value = column_arrays.values_from_text(bytes(data.value), len(time))
         named = known.get(_ids(item)) or _named(item, key)
         series.append(SignalData.trusted(named, time, value, type_, origin, item.unit or None))
     return series
 
 
-def _told(data: _Columns) -> tuple[NDArray[Any], Any, Any]:
-    times = column_texts.times(bytes(data.time))
+def _items(content: bytes) -> Iterator[_Item]:
+    for part in _in_parts(content):
+        answer = _DOCUMENTED.decode(part)
+        yield from answer if isinstance(answer, list) else [] if answer is None else [answer]
+
+
+def _in_parts(content: bytes) -> Iterator[bytes]:
+    """Cut a long list of series into shorter ones: parsing lets no other thread run, the event loop's included.
+
+    If each part is a list, all of them are one, whatever a text in it holds: a cut inside an element leaves no list.
+    """
+    if len(content) <= 2 * _PART_BYTES:
+        yield content
+        return
+    start, head = 0, b""
+    while (end := content.find(_SEAM, start + _PART_BYTES)) >= 0:
+        yield head + content[start : end + 1] + b"]"
+        start, head = end + 2, b"["
+    yield head + content[start:]
+
+
+def _decoded_kinds(data: _Columns) -> tuple[NDArray[Any], Any, Any]:
+    times = column_arrays.times_from_text(bytes(data.time))
     rows = len(times)
-    types = column_texts.kinds(bytes(data.type), rows, column_lists.types)
-    return times, types, column_texts.kinds(bytes(data.origin), rows, column_lists.origins)
+    types = column_arrays.kinds_from_text(bytes(data.type), rows, column_arrays.types_from_list)
+    return times, types, column_arrays.kinds_from_text(bytes(data.origin), rows, column_arrays.origins_from_list)
+
+
+_NO_ARRAYS = _decoded_kinds(_NO_COLUMNS)
 
 
 def _named(item: _Item, key: SignalKey | None) -> SignalKey:
     ids = _ids(item)
     if key is not None:
-        ids = tuple(asked if told is None else told for asked, told in zip(_ids(key), ids, strict=True))
+        ids = tuple(asked if given is None else given for asked, given in zip(_ids(key), ids, strict=True))
     return SignalKey(*ids)
 
 
@@ -205,10 +243,10 @@ def _decoded_columns(data: Any, path: str) -> tuple[NDArray[Any], NDArray[Any], 
     types = None if types is None else _listed(types, f"{path}.type", len(time))
     origins = None if origins is None else _listed(origins, f"{path}.origin", len(time))
     return (
-        column_lists.times(time, path),
-        column_lists.values(value),
-        None if types is None else column_lists.types(types, f"{path}.type"),
-        None if origins is None else column_lists.origins(origins, f"{path}.origin"),
+        column_arrays.times_from_list(time, path),
+        column_arrays.values_from_list(value),
+        None if types is None else column_arrays.types_from_list(types, f"{path}.type"),
+        None if origins is None else column_arrays.origins_from_list(origins, f"{path}.origin"),
     )
 
 

@@ -65,9 +65,9 @@ async def test_broken_answers_are_never_taken_for_good_ones(seed: int, backend: 
         stage.everything_delivered()
 
 
-async def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one(seed: int) -> None:
-    # Over aiohttp only: httpx hands such an answer to the next request on its connection, and we cannot tell.
-    async with stage_of(seed, mischief=answer_twice(0.15), transport=aiohttp_transport()) as stage:
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one(seed: int, backend: str) -> None:
+    async with stage_of(seed, mischief=answer_twice(0.15), transport=BACKENDS[backend]()) as stage:
         async with stage.witness() as witness:
             outcomes = await busy(stage, witness, sensors=20, rounds=8)
             failed = await single_calls(stage, first_sensor=31, sensors=3)

@@ -106,7 +106,7 @@ class Witness:
         values = tuple(float(next(self._values)) for _ in times)
         return SignalData(key, times, values), Told(what="offered", key=key, times=tuple(times), values=values)
 
-    async def _witnessed(self, told: Told, call: Awaitable[None], success: Any) -> None:
+    async def _witnessed(self, told: Told, call: Awaitable[object], success: Any) -> None:
         self._tell(told)
         try:
             await call

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import math
 from typing import Any
 
 import httpx
 import pytest
 from httpx_aiohttp import AiohttpTransport
 
-from besmart_async import ProtocolError, RetryPolicy, aiohttp_transport
-from tests.transport.fakes import operation, raw, read_request, reset, serving, token_client_of
+from besmart_async import ProtocolError, RetryPolicy, Timeouts, aiohttp_transport
+from tests.transport.fakes import operation, raw, read_request, reset, serving, token_client_of, until
 
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -43,19 +43,6 @@ async def test_a_large_body_goes_out_whole_with_its_length() -> None:
     assert b"content-length: 3000000\r\n" in head.lower() + b"\r\n"
     assert b"transfer-encoding" not in head.lower()
     assert len(body) == 3_000_000
-
-
-async def test_root_certificates_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[ssl.SSLContext] = []
-    load = ssl.SSLContext.load_verify_locations
-
-    def counting(context: ssl.SSLContext, *args: Any, **kwargs: Any) -> None:
-        read.append(context)
-        load(context, *args, **kwargs)
-
-    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counting)
-    await heads_of(None)
-    assert len(read) == 1
 
 
 async def test_cookies_are_not_kept() -> None:
@@ -117,3 +104,64 @@ async def test_cancelled_requests_give_their_connections_back() -> None:
             await asyncio.wait(tasks)
         async with asyncio.timeout(2):
             await asyncio.gather(*(client.sensors.types() for _ in range(4)))
+
+
+# -- one for several clients -----------------------------------------------------------------------------------------
+
+
+class Counting:
+    """Counts connections; answers everything."""
+
+    def __init__(self) -> None:
+        self.open = self.accepted = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        self.accepted += 1
+        try:
+            while True:
+                await read_request(reader)
+                writer.write(raw())
+        finally:
+            self.open -= 1
+
+
+def test_one_transport_serves_a_client_in_each_of_several_event_loops() -> None:
+    transport = aiohttp_transport()
+
+    async def use() -> list[Any]:
+        async with serving(Counting()) as url, token_client_of(transport, base_url=url) as client:
+            return await client.sensors.types()
+
+    assert [asyncio.run(use()) for _ in range(3)] == [[], [], []]
+
+
+async def test_clients_of_one_transport_have_connections_of_their_own() -> None:
+    server = Counting()
+    transport = aiohttp_transport()
+    async with serving(server) as url, token_client_of(transport, base_url=url) as first:
+        async with token_client_of(transport, base_url=url) as second:
+            await first.sensors.types()
+            await second.sensors.types()
+            assert server.open == 2
+        await until(lambda: server.open == 1)
+        assert await first.sensors.types() == []
+        assert server.accepted == 2
+
+
+async def test_it_can_be_used_again_after_it_was_closed_without_a_client_too() -> None:
+    async with serving(Counting()) as url:
+        transport = aiohttp_transport()
+        for _ in range(2):
+            async with httpx.AsyncClient(transport=transport) as client:
+                assert (await client.get(url)).status_code == 200
+
+
+async def test_endless_timeouts_work() -> None:
+    endless = Timeouts(connect_s=math.inf, pool_s=math.inf, read_s=math.inf, min_bytes_per_s=math.inf)
+    async with serving(Counting()) as url:
+        for timeout in (endless, math.inf, Timeouts(connect_s=math.inf)):
+            for retry in (ONCE, RetryPolicy(total_timeout_s=math.inf)):
+                settings: dict[str, Any] = {"timeout": timeout, "retry": retry}
+                async with token_client_of(aiohttp_transport(), base_url=url, **settings) as client:
+                    await client._transport.send(operation(body=b"x" * 2_000_000))

@@ -100,3 +100,31 @@ def test_a_timeout_is_a_timeout_to_everybody() -> None:
 )
 def test_an_error_reads_as_a_sentence(error: ApiError, said: str) -> None:
     assert str(error) == said
+
+
+# -- control characters ------------------------------------------------------------------------------------------------
+
+HOSTILE = "\x1b]0;owned\x07 \x1b[2J \x9b31m \x00 \x7f \r \u202egnp.exe"
+SHOWN = "\\x1b]0;owned\\x07 \\x1b[2J \\x9b31m \\x00 \\x7f \\x0d \\u202egnp.exe"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransportError(HOSTILE),
+        ApiError(418, HOSTILE, "a.b", ANSWER),
+        DecodeError(HOSTILE),
+        DecodeError("bad", path=HOSTILE),
+        ApiError(302, "", "a.b", Response(302, {"location": HOSTILE})),
+    ],
+)
+def test_control_characters_are_written_out(error: BesmartError) -> None:
+    assert SHOWN in str(error)
+    for shown in (str(error), repr(error), str(error.args)):
+        assert not any(character in shown for character in "\x1b\x07\x9b\x00\x7f\r\u202e")
+
+
+def test_line_ends_tabs_and_letters_of_any_language_stay() -> None:
+    said = "zażółć\tgęślą\njaźń 計測 🙂"
+    assert ApiError(418, said, "a.b", ANSWER).message == said
+    assert ApiError(418, "one\r\ntwo", "a.b", ANSWER).message == "one\ntwo"

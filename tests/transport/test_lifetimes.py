@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import multiprocessing
 import os
+import pickle
+from collections.abc import Callable
 
+import anyio
 import pytest
 
 from besmart_async import BesmartClient, BesmartError, TransportError
@@ -166,3 +170,67 @@ async def test_a_call_can_be_cancelled_in_every_phase_and_the_next_one_works() -
             await asyncio.wait([call])
             assert call.cancelled()
             assert await client.sensors.types() == []
+
+
+# -- where it cannot be used, and how it can be copied -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run", ["trio.run", "anyio.run"])
+def test_under_trio_one_sentence_says_so(run: str) -> None:
+    trio = pytest.importorskip("trio")
+    service = FakeService()
+    said: list[str] = []
+
+    async def main() -> None:
+        async with client_of(service) as client:
+            for call in (client.sensors.types, client.users.login, client.users.refresh):
+                with pytest.raises(BesmartError) as caught:
+                    await call()
+                said.append(str(caught.value))
+
+    if run == "trio.run":
+        trio.run(main)
+    else:
+        anyio.run(main, backend="trio")
+    only = "besmart-async runs on asyncio, and this is trio: use asyncio.run(), or anyio.run() with its asyncio backend"
+    assert said == [only] * 3
+    assert service.requests == []
+
+
+def test_without_an_event_loop_it_says_so() -> None:
+    client = client_of(FakeService())
+    call = client.sensors.types()
+    with pytest.raises(BesmartError, match="no asyncio event loop is running"):
+        call.send(None)
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_client_cannot_be_pickled_or_copied_and_says_why(copied: Callable[[object], object]) -> None:
+    with pytest.raises(BesmartError, match=r"a BesmartClient cannot be pickled or copied: .* one in each process"):
+        copied(client_of(FakeService()))
+
+
+def test_a_client_whose_settings_were_refused_has_a_repr() -> None:
+    client = BesmartClient.__new__(BesmartClient)
+    with pytest.raises(BesmartError):
+        client.__init__(base_url="https://jan:s3cret@h/api", token="t")  # type: ignore[misc]
+    assert repr(client) == "<BesmartClient (its settings were refused)>"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_processes_forked_after_a_client_was_made_have_different_jitter() -> None:
+    client = client_of(FakeService())
+    fork = multiprocessing.get_context("fork")
+    queue = fork.SimpleQueue()
+    children = [fork.Process(target=_tell_jitter, args=(client, queue)) for _ in range(3)]
+    for child in children:
+        child.start()
+    told = {queue.get() for _ in children}
+    for child in children:
+        child.join(5)
+    assert len(told) == 3
+
+
+def _tell_jitter(client: BesmartClient, queue: multiprocessing.SimpleQueue[tuple[float, float]]) -> None:
+    queue.put((client._transport._rng(), client._transport._auth._rng.uniform(-1, 1)))
+    os._exit(0)

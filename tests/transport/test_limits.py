@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from besmart_async import BesmartClient, RequestTimeoutError, RetryPolicy, ServerError, Timeouts, TransportError
-from besmart_async.transport.limits import Admission
+from besmart_async.transport.http import ConnectionSlots
 from tests.transport.fakes import FakeService, after, raw, read_request, serving, status, token_client_of, until
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -80,11 +80,15 @@ async def test_a_retry_holds_no_slot_while_it_waits() -> None:
 @pytest.mark.looptime
 async def test_slots_survive_any_mixture_of_timeouts_and_cancellations() -> None:
     rng = random.Random(5)
-    admission = Admission(3, wait_s=0.5)
+    slots = ConnectionSlots(3)
 
     async def hold() -> None:
-        async with admission.slot("x"):
+        if not slots.take():
+            await slots.wait(0.5)
+        try:
             await asyncio.sleep(rng.uniform(0, 0.6))
+        finally:
+            slots.release()
 
     async def cancelled_sometimes() -> None:
         task = asyncio.create_task(hold())
@@ -96,9 +100,9 @@ async def test_slots_survive_any_mixture_of_timeouts_and_cancellations() -> None
 
     for _ in range(100):
         await asyncio.gather(*(cancelled_sometimes() for _ in range(12)))
-    async with admission.slot("a"), admission.slot("b"), admission.slot("c"):
-        with pytest.raises(RequestTimeoutError):
-            await admission.slot("d").__aenter__()
+    assert [slots.take() for _ in range(3)] == [True, True, True]
+    with pytest.raises(TimeoutError):
+        await slots.wait(0.5)
 
 
 # -- cancellations on a real socket ------------------------------------------------------------------------------------

@@ -20,8 +20,7 @@ from besmart_async import (
     ServerError,
     TransportError,
 )
-from besmart_async.transport.limits import RetryBudget
-from besmart_async.transport.retry import RETRYABLE_STATUSES
+from besmart_async.transport.retry import RETRYABLE_STATUSES, FailedAttempt, RetryBudget, RetrySchedule, decide
 from tests.transport.fakes import (
     TOKEN,
     Answer,
@@ -233,13 +232,15 @@ async def test_the_budget_runs_dry_in_a_storm_and_recovers_with_successes() -> N
 
 
 def test_the_budget_charges_a_timeout_double_and_never_holds_more_than_it_began_with() -> None:
-    budget = RetryBudget(RetryPolicy())
-    assert budget.take(ServerError(500, "", "o", None))  # type: ignore[arg-type]  # the answer does not matter
+    budget, schedule = RetryBudget.of(RetryPolicy()), RetrySchedule.of(RetryPolicy())
+    failed = ServerError(500, "", "o", None)  # type: ignore[arg-type]  # the answer does not matter
+    assert decide(FailedAttempt(error=failed, number=1), schedule, budget, 0.0, lambda: 0.5).wait_s is not None
     assert budget.tokens == 495
-    assert budget.take(RequestTimeoutError("slow"))
+    slow = RequestTimeoutError("slow")
+    assert decide(FailedAttempt(error=slow, number=1), schedule, budget, 0.0, lambda: 0.5).wait_s is not None
     assert budget.tokens == 485
     for _ in range(100):
-        budget.refund()
+        budget.refund(0.0)
     assert budget.tokens == 500
 
 

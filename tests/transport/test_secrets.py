@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import io
+import json
 import logging
 import pickle
+import re
 import traceback
+from base64 import b64encode
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import httpx
 import orjson
@@ -165,6 +170,44 @@ def test_a_secret_inside_another_is_blotted_out_whole() -> None:
 
 def test_a_very_short_password_does_not_blot_out_every_message() -> None:
     assert Secrets("a", "is").hide("this is a message") == "this is a message"
+
+
+SECRET = "a+b/c==d e<f>&'ł\\"
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        SECRET,
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        re.sub("%..", lambda escape: escape[0].lower(), quote(SECRET, safe="")),
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        json.dumps(SECRET, ensure_ascii=False).replace("/", "\\/"),
+        html.escape(SECRET),
+        b64encode(SECRET.encode()).decode(),
+    ],
+)
+def test_a_secret_is_recognized_however_it_is_quoted(echo: str) -> None:
+    hidden = Secrets(SECRET).hide(f"you sent {echo}, which is wrong")
+    assert hidden.startswith("you sent ")
+    assert hidden.endswith(", which is wrong")
+    assert "***" in hidden
+    assert not any(
+        part in hidden.lower() for part in ("b/c", "b%2fc", "b\\/c", b64encode(SECRET.encode())[:6].decode().lower())
+    )
+
+
+async def test_a_token_that_the_service_sends_back_quoted_is_hidden() -> None:
+    token = "tok+en/with=signs"
+    service = FakeService(httpx.Response(400, text=f"https://service.test/?token={quote(token, safe='')}"))
+    service.good.add(token)
+    async with token_client_of(service, token=token, retry=RetryPolicy(max_attempts=1)) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.sensors.types()
+    assert quote(token, safe="") not in "".join(map(str, everything_about(caught.value)))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import httpx
@@ -11,9 +12,14 @@ from besmart_async import BesmartClient, BesmartConfigError, RetryPolicy, Timeou
 from tests.transport.fakes import FakeService, bearer
 
 NAN = float("nan")
+INF = float("inf")
 
 
 async def _async_hook(event: object) -> None: ...
+
+
+class AsyncCallable:
+    async def __call__(self, event: object) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -57,16 +63,20 @@ async def _async_hook(event: object) -> None: ...
         ({"max_connections": "8"}, "max_connections='8'"),
         ({"max_connections": 2.5}, "max_connections=2.5"),
         ({"max_connections": True}, "max_connections=True"),
+        ({"max_answer_bytes": 0}, "max_answer_bytes=0"),
+        ({"max_answer_bytes": 1e6}, "max_answer_bytes=1000000.0"),
         ({"transport": object()}, "transport=object: give an asynchronous httpx transport"),
         ({"transport": httpx.HTTPTransport()}, "transport=HTTPTransport: .* no synchronous one"),
         ({"hooks": print}, "hooks: give a list of functions"),
         ({"hooks": "print"}, "hooks: give a list of functions"),
         ({"hooks": [1]}, "hooks: give a list of functions"),
         ({"hooks": [_async_hook]}, "hooks: give plain functions, not async ones"),
+        ({"hooks": [functools.partial(_async_hook)]}, "hooks: give plain functions, not async ones"),
+        ({"hooks": [AsyncCallable()]}, "hooks: give plain functions, not async ones"),
         ({"proxy": ""}, "proxy: give an address"),
         ({"proxy": 5}, "proxy: give an address"),
-        ({"proxy": "gopher://h"}, "proxy: no address of a proxy"),
-        ({"proxy": "http://"}, "proxy: no address of a proxy"),
+        ({"proxy": "gopher://h"}, "proxy: this is not the address of a proxy"),
+        ({"proxy": "http://"}, "proxy: this is not the address of a proxy"),
         ({"proxy": "socks5://h:1080"}, r"proxy: for a SOCKS proxy, pip install 'httpx\[socks\]'"),
         ({"allow_insecure_http": "yes"}, "allow_insecure_http=str: give True or False"),
     ],
@@ -96,7 +106,19 @@ def test_a_bad_setting_is_refused_by_name(settings: dict[str, Any], named: str) 
         {"retry_cost": NAN},
         {"timeout_cost": "x"},
         {"success_refund": -0.1},
+        {"max_attempts": 1e3},
+        {"max_attempts": float("inf")},
+        {"max_attempts": 10**400},
+        {"max_attempts": 10**5000},
+        {"initial_wait_s": 10**400},
+        {"total_timeout_s": 10**400},
+        {"total_timeout_s": -float("inf")},
+        {"retry_cost": float("inf")},
+        {"timeout_cost": float("inf")},
+        {"success_refund": float("inf")},
+        {"budget": NAN},
     ],
+    ids=lambda fields: next(iter(fields)),
 )
 def test_a_bad_retry_policy_is_refused_by_name(fields: dict[str, Any]) -> None:
     (name,) = fields
@@ -105,7 +127,9 @@ def test_a_bad_retry_policy_is_refused_by_name(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["connect_s", "pool_s", "read_s", "min_bytes_per_s"])
-@pytest.mark.parametrize("value", [0, -1, NAN, None, "1", True])
+@pytest.mark.parametrize(
+    "value", [0, -1, NAN, None, "1", True, 10**400, -float("inf")], ids=lambda value: str(value)[:9]
+)
 def test_bad_timeouts_are_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(BesmartConfigError, match=rf"Timeouts\.{name}="):
         Timeouts(**{name: value})

@@ -19,7 +19,7 @@ class Server:
 
     def __init__(self, requests_per_connection: int = 1_000_000, delay_s: float = 0.0) -> None:
         self.requests_per_connection, self.delay_s = requests_per_connection, delay_s
-        self.accepted = self.open = 0
+        self.accepted = self.open = self.received = 0
         self.bodies: list[bytes] = []
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -28,6 +28,7 @@ class Server:
         try:
             for _ in range(self.requests_per_connection):
                 request = await read_request(reader)
+                self.received += 1
                 await asyncio.sleep(self.delay_s)
                 self.bodies.append(request.partition(b"\r\n\r\n")[2])
                 writer.write(raw())
@@ -94,7 +95,7 @@ async def test_closing_closes_every_connection_and_nothing_can_be_sent_after_it(
 
 async def test_a_pool_spoiled_by_a_cancellation_is_replaced_once_it_is_idle() -> None:
     server = Server(delay_s=0.05)
-    async with serving(server) as url, ShardedTransport(4) as transport:
+    async with serving(server) as url, ShardedTransport(4, tls=False) as transport:
         task = asyncio.create_task(fetch(transport, url))
         await asyncio.sleep(0.02)
         spoiled = transport._shards[0]._pool
@@ -105,11 +106,12 @@ async def test_a_pool_spoiled_by_a_cancellation_is_replaced_once_it_is_idle() ->
 
 
 async def test_a_pool_that_is_never_idle_is_retired_after_many_cancellations_and_closed_with_its_last_request() -> None:
-    server = Server(delay_s=0.05)
-    async with serving(server) as url, ShardedTransport(4) as transport:
+    server = Server(delay_s=0.5)
+    async with serving(server) as url, ShardedTransport(4, tls=False) as transport:
         shard = transport._shards[0]
         keeping = asyncio.create_task(fetch(transport, url))
-        await asyncio.sleep(0.01)
+        await until(lambda: server.received == 1)
+        server.delay_s = 0.0
         first = shard._pool
         assert first is not None
         first.spoiled = 16

@@ -39,7 +39,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import attrs
 import orjson
 
-from besmart_async.errors import ApiError, BesmartError, DecodeError, InvalidInputError
+from besmart_async.errors import AnswerTooLargeError, ApiError, BesmartError, DecodeError, InvalidInputError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
@@ -451,4 +451,6 @@ def about_an_item(error: BesmartError) -> bool:
     """Return whether one item of a bulk call may have caused `error` for the whole call."""
     if isinstance(error, DecodeError):
         return error.path.startswith("$[")
+    if isinstance(error, AnswerTooLargeError):
+        return True  # the halves of a call have smaller answers
     return isinstance(error, ApiError) and error.status in _ABOUT_AN_ITEM

@@ -15,7 +15,7 @@ from besmart_async.models.keys import SignalKey
 
 FEW_SIGNALS = 20
 """Refusals of fewer signals prove nothing: a writer of two may well write to a wrong one."""
-MANY_SIGNALS = 500
+MANY_SIGNALS = 300
 """Refusals of so many prove it at once; of fewer, once they have gone on for the whole window."""
 _MOST_COUNTED = 10_000
 

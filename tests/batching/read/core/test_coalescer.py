@@ -16,6 +16,7 @@ from besmart_async.batching.read.core.coalescer import (
     identity_of,
 )
 from besmart_async.errors import (
+    AnswerTooLargeError,
     BesmartError,
     DecodeError,
     RequestTimeoutError,
@@ -253,6 +254,7 @@ def test_an_item_refused_is_found_by_halving_and_the_others_get_their_data(bad: 
     [
         (refused(), True),
         (DecodeError("not a list", path="$[3].data.time"), True),
+        (AnswerTooLargeError("larger than the limit", reached=True), True),
         (DecodeError("not JSON", path="$"), False),
         (ServerError(503, "", "signals.read_bulk", Response(503)), False),
         (RequestTimeoutError("slow"), False),
