@@ -9,6 +9,7 @@ from typing import NoReturn, Self
 
 import attrs
 
+from besmart_async import logs
 from besmart_async.batching.read.events import ReadHook
 from besmart_async.batching.read.reader import Reader
 from besmart_async.batching.write.dead_letters import OnReject
@@ -30,6 +31,8 @@ from besmart_async.resources.signals import bulk_reader, bulk_write
 from besmart_async.resources.users import login_operation, refresh_operation
 from besmart_async.transport import AnyTransport, Credentials, Hook, Transport, TransportSettings
 from besmart_async.wire.operation import Operation
+
+logs.set_up()
 
 
 class BesmartClient:

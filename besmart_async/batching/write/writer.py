@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import itertools
-import logging
 import math
 import os
 import random
@@ -52,6 +51,7 @@ from besmart_async.batching.write.validation import (
 from besmart_async.batching.write.waiting import Delivery
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, UndeliveredError, WriterTimeoutError
+from besmart_async.logs import logger
 from besmart_async.models.delivery import DeliveryReport, Rejection
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
@@ -60,8 +60,6 @@ from besmart_async.models.values import DOUBLE, JsonValue, ValueColumn
 
 if TYPE_CHECKING:
     from besmart_async.batching.journal.admission import JournaledAdmission
-
-logger = logging.getLogger("besmart_async")
 
 _open: WeakSet[Writer] = WeakSet()
 """Writers that were used and not closed."""
