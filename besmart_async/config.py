@@ -124,8 +124,8 @@ class BatchPolicy:
 
     Attributes:
         linger_s: how long the first item of a batch waits for company. 50 ms: unnoticed, yet ample for coalescing.
-        max_items: signals in one bulk write; None: 500 at first, more (up to 10,000) while answers stay clean and bodies
-            are far below `max_bytes`, fewer after a 413, a 422 whose parts all pass, or a timeout.
+        max_items: signals in one bulk write; None: 500 at first, more (up to 10,000) while answers stay clean and
+            bodies are far below `max_bytes`, fewer after a 413, a 422 whose parts all pass, or a timeout.
         max_readings: readings in one bulk write. 50,000: about 2 MB as JSON at most, far less than a read timeout.
         max_bytes: serialized bytes of one bulk write. 900,000: under nginx's default limit of 1 MB.
         max_memory_bytes: what the writer may hold before `write` waits: three quarters for readings that wait, the rest

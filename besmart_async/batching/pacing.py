@@ -5,12 +5,12 @@ Pure: `now` (seconds, any monotonic clock) and `rng` (a float from 0 to 1) come 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from besmart_async.batching.verdicts import congested
 from besmart_async.config import MAX_RETRY_AFTER_S
 from besmart_async.errors import BesmartError
-from besmart_async.transport.retry import RetryBudget as RetryBudget  # noqa: PLC0414 - for `write/core/traffic.py`
 
 Random = Callable[[], float]
 

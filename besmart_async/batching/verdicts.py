@@ -10,7 +10,6 @@ from besmart_async.errors import (
     DecodeError,
     Outcome,
     PayloadTooLargeError,
-    ProtocolError,
     RateLimitError,
     RequestTimeoutError,
     TransportError,
@@ -77,11 +76,6 @@ def may_still_apply(error: BaseException) -> bool:
     if isinstance(error, ApiError):
         return error.status in _GATEWAY and may_have_applied(error)
     return isinstance(error, TransportError) and may_have_applied(error)
-
-
-def stale(error: BaseException) -> bool:
-    """Tell whether an idle connection was found dead, which says nothing about the service's health."""
-    return isinstance(error, ProtocolError) and error.reused
 
 
 def strain(error: BaseException) -> int:

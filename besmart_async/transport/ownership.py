@@ -48,10 +48,15 @@ class Owner:
         Raises:
             BesmartError: another event loop or process owns it, or no asyncio event loop is running.
         """
-        pid, loop = os.getpid(), running_loop()
+        pid = os.getpid()
+        if self.loop is not None and pid != self.pid:  # right after a fork no loop is running either
+            raise self._elsewhere("another process (after a fork)")
+        loop = running_loop()
         if self.loop is None:
             self.pid, self.loop = pid, loop
-        elif pid != self.pid or loop is not self.loop:
-            whose = "another process (after a fork)" if pid != self.pid else "another event loop"
-            raise BesmartError(f"this {self._what} belongs to {whose}; make one client per process and event loop")
+        elif loop is not self.loop:
+            raise self._elsewhere("another event loop")
         return loop
+
+    def _elsewhere(self, owner: str) -> BesmartError:
+        return BesmartError(f"this {self._what} belongs to {owner}; make one client per process and event loop")

@@ -35,6 +35,7 @@ from besmart_async.errors import BesmartError, TransportError
 from besmart_async.logs import logger
 from besmart_async.models.delivery import Rejection
 from besmart_async.transport.events import Hooks
+from besmart_async.transport.ownership import Owner
 
 _CANCEL_GRACE_S = 0.5
 """How long closing waits for calls that it cancelled at its deadline."""
@@ -84,7 +85,6 @@ class Sender:
 
     Attributes:
         time: the loop's clock.
-        pid: the process it belongs to, 0 before its first use.
         thread: the thread it was first used in; 0 before that, and in a process forked since. Whoever runs in it while
             `loop_runs()` is at home. To ask for the running loop is a system call, which no single reading can afford.
         calls: the calls under way.
@@ -97,7 +97,7 @@ class Sender:
 
     def __init__(self, put: Put, core: WriteCore, dead_letters: DeadLetters, hooks: Sequence[WriterHook]) -> None:
         self.time: Callable[[], float] = clock.monotonic
-        self.pid = self.thread = 0
+        self.thread = 0
         self.loop_runs: Callable[[], bool] = lambda: False
         self.calls: set[asyncio.Task[None]] = set()
         self.closing = False
@@ -110,6 +110,7 @@ class Sender:
         self._accumulator = core.accumulator
         self._dead_letters = dead_letters
         self._hooks = Hooks[WriterEvent](hooks, whose="writer", what="writer")
+        self._owner = Owner("writer")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed: asyncio.Event | None = None
         self._idle: asyncio.Future[None] | None = None
@@ -128,14 +129,10 @@ class Sender:
         Raises:
             BesmartError: it belongs to another event loop or process, or is closed or stopped.
         """
-        loop = _running_loop()
-        if self._loop is None and loop is not None:
+        if self._owner.loop is None:
             self.check_open()
-            self._bind(loop)
-        if self.pid and self.pid != os.getpid():
-            raise BesmartError(f"this writer belongs to process {self.pid}; open a client of its own after a fork")
-        if loop is None or loop is not self._loop:
-            raise BesmartError("this writer belongs to another event loop; open one client per event loop")
+            self._bind(self._owner.check())
+        loop = self._owner.check()
         if not closing:
             self.check_open()
         return loop
@@ -157,11 +154,15 @@ class Sender:
     def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._closed = asyncio.Event()
-        self.pid = os.getpid()
         self.thread, self.loop_runs = get_ident(), loop.is_running
         _senders.add(self)
         if type(loop).time is not asyncio.BaseEventLoop.time:
             self.time = loop.time  # else `time.monotonic`, which is the same and twice as fast
+
+    @property
+    def pid(self) -> int:
+        """The process it belongs to, 0 before its first use."""
+        return self._owner.pid
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
@@ -358,13 +359,6 @@ def _log_given_up(rejections: Sequence[Rejection]) -> None:
         first.data.key,
         first.error,
     )
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None  # not even in a coroutine right after os.fork()
 
 
 def _unexpected(error: BaseException) -> BesmartError:

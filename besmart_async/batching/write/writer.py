@@ -95,7 +95,7 @@ class Writer:
         policy = policy if policy is not None else BatchPolicy()
         self._policy = policy if journal is None else attrs.evolve(policy, delivery_timeout_s=math.inf)
         self._dead_letters = DeadLetters(on_reject, self._policy.max_memory_bytes)
-        rng = rng if rng is not None else random.Random()  # noqa: S311 - jitter
+        rng = rng if rng is not None else random.SystemRandom()  # a child process has jitter of its own
         self._core = WriteCore(self._policy, rng.random, journaled=journal is not None)
         self._sender = Sender(put, self._core, self._dead_letters, hooks)
         self._accumulator = self._core.accumulator

@@ -14,7 +14,7 @@ from besmart_async.errors import BesmartError
 from besmart_async.models.delivery import Rejection
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
-from tests.batching.write.core.test_core import World
+from tests.batching.write.core.world import World
 from tests.batching.write.service_model import ServiceModel, api_error, rows_of
 
 KEY = SignalKey(12, 122, 32)

@@ -123,13 +123,9 @@ class Payload:
     def data(self, item: int) -> SignalData:
         """Return the readings of an item."""
         rows = slice(self.bounds[item], self.bounds[item + 1])
-        value = self.value[rows]
-        if value.dtype == object:
-            value = plain_array(value.tolist())
+        time, value = plain(self.time[rows]), plain(self.value[rows])
         unit = self.unit[item] if isinstance(self.unit, list) else self.unit
-        return SignalData.trusted(
-            self.keys[item], self.time[rows], value, _of(self.type, item), _of(self.origin, item), unit
-        )
+        return SignalData.trusted(self.keys[item], time, value, _of(self.type, item), _of(self.origin, item), unit)
 
     # -- the body ----------------------------------------------------------------------------------------------------
 
@@ -243,6 +239,11 @@ def joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     if all([column.dtype == first for column in columns]):
         return np.concatenate(columns)
     return np.concatenate([column.astype(object) for column in columns])
+
+
+def plain(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a part of a joined column in its own kind: what made it objects may be in the other parts."""
+    return plain_array(column.tolist()) if column.dtype == object else column
 
 
 def _of(column: Any, item: int) -> Any:

@@ -13,13 +13,14 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
-from besmart_async.batching.pacing import Gate, LearnedRate, Pace, RetryBudget
+from besmart_async.batching.pacing import Gate, LearnedRate, Pace
 from besmart_async.batching.verdicts import Verdict, is_403, verdict
 from besmart_async.batching.write.core.accumulator import Accumulator
 from besmart_async.batching.write.core.batch import Batch, Payload
 from besmart_async.batching.write.core.guard import RefusalGuard
 from besmart_async.config import BatchPolicy
 from besmart_async.models.keys import SignalKey
+from besmart_async.transport.retry import RetryBudget
 
 _SEARCHES = 4
 """While nothing was stored, so many searches go on before other signals are tried no more."""

@@ -45,8 +45,9 @@ class Hold:
             exact: NDArray[np.bool_] = mask & (ours == (1 if self.origin is None else self.origin))
             return exact
         held = set(zip(self.time.tolist(), _origins_of(self.origin, len(self.time)).tolist(), strict=True))
+        times = block.time.tolist()
         for row in np.flatnonzero(mask).tolist():
-            mask[row] = (block.time[row].item(), int(ours[row])) in held
+            mask[row] = (times[row], int(ours[row])) in held
         return mask
 
 

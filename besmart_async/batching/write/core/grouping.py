@@ -18,7 +18,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.batching.write.core.batch import Payload, joined
+from besmart_async.batching.write.core.batch import Payload, joined, plain
 from besmart_async.batching.write.core.fences import Fences
 from besmart_async.batching.write.core.grids import Grid, all_true
 from besmart_async.batching.write.core.log import Block, Entry, Form, Run, Strip, arrays_of_run, strip_cost
@@ -437,7 +437,7 @@ class Table:
         for start, stop in pairwise([0, *(np.flatnonzero(fresh) + 1).tolist(), len(order)]):
             part = self.take(order[start:stop])
             form = part.forms[0] if isinstance(part.forms, list) else part.forms
-            data = SignalData.trusted(keys[int(part.codes[0])], part.time, part.value, *form)
+            data = SignalData.trusted(keys[int(part.codes[0])], plain(part.time), part.value, *form)
             yield Block(data, part.numbers, part.refs, since, each * len(data), recovered=recovered)
 
     def _groups(self) -> tuple[NDArray[np.int64], int]:

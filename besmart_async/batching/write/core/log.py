@@ -303,9 +303,9 @@ def columns_cost(data: SignalData) -> int:
     for column in (data.time, data.value):
         if column.dtype.hasobject:
             cost += sum(map(getsizeof, column))
-    for column in (data.type, data.origin):
-        if isinstance(column, np.ndarray):
-            cost += column.nbytes
+    for kinds in (data.type, data.origin):
+        if isinstance(kinds, np.ndarray):
+            cost += kinds.nbytes
     return cost
 
 

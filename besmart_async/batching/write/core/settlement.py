@@ -26,7 +26,6 @@ from besmart_async.batching.verdicts import (
     is_403,
     may_have_applied,
     may_still_apply,
-    stale,
     strain,
     verdict,
 )
@@ -37,14 +36,11 @@ from besmart_async.batching.write.core.dispatcher import Dispatcher
 from besmart_async.batching.write.core.events import BatchAcknowledged, BatchRetried, SendingPaused, SendingResumed
 from besmart_async.batching.write.core.outcomes import Outcomes
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import BesmartError, Outcome, ProtocolError, RequestTimeoutError
+from besmart_async.errors import BesmartError, Outcome, ProtocolError, RequestTimeoutError, TransportError
+from besmart_async.transport.retry import FailedAttempt, RetrySchedule, decide
 
 _SMALL_BODY = 16 * 1024
 """No limit of a service is below this: a reset of a smaller body says nothing about its size."""
-
-
-_MOST_STALE = 4
-"""So many dead connections in the way of one batch cost no wait: a pool holds four."""
 
 
 class Settlement:
@@ -71,6 +67,7 @@ class Settlement:
         self._bisection = bisection
         self._stored = 0
         self._smallest_reset = math.inf
+        self._schedule = RetrySchedule(initial_wait_s=policy.initial_wait_s, max_wait_s=policy.max_wait_s)
         self.stopped_by: BesmartError | None = None
 
     def acknowledged(self, batch: Batch, now: float) -> None:
@@ -115,9 +112,6 @@ class Settlement:
         elif meaning is Verdict.FATAL:
             self._dispatcher.waiting.append(batch)
             return error
-        elif stale(error) and batch.stale < _MOST_STALE:
-            batch.stale += 1
-            self._again(batch, error, now)
         else:
             self._troubled(batch, error, meaning, now)
         return None
@@ -132,16 +126,27 @@ class Settlement:
         self._bisection.give_up(batch, reason, outcome)
 
     def _troubled(self, batch: Batch, error: BesmartError, meaning: Verdict, now: float) -> None:
-        self._slow_down(batch, error, meaning, now)
+        deadline = self._dispatcher.deadline(batch)
+        attempt = FailedAttempt(error=error, number=batch.attempts, stale=batch.stale, deadline=deadline)
+        decision = decide(attempt, self._schedule, None, now, self._rng)  # the dispatcher asks the budget
+        if decision.stale:
+            batch.stale += 1
+            self._dispatcher.parts.append(batch)
+            self._outcomes.events.append(BatchRetried(batch=batch.number, wait_s=0.0, error=error))
+            return
+        if not (isinstance(error, TransportError) and error.queued):
+            self._slow_down(batch, error, meaning, now)
         if meaning is Verdict.UNAVAILABLE and self._reset_by_size(batch, error):
             if len(batch.body) < 0.75 * self._smallest_reset:
                 self._smallest_reset = len(batch.body)
                 self._dispatcher.gate.probe_sooner(now)
             self._dispatcher.parts.extend(self._bisection.too_large(batch, error, now))
-        elif self._dispatcher.deadline(batch) <= now:
+        elif decision.wait_s is None:
             self.hand_back(batch, now)
         else:
-            self._retry(batch, error, now)
+            batch.retry_at = now + decision.wait_s
+            self._dispatcher.waiting.append(batch)
+            self._outcomes.events.append(BatchRetried(batch=batch.number, wait_s=decision.wait_s, error=error))
 
     def _slow_down(self, batch: Batch, error: BesmartError, meaning: Verdict, now: float) -> None:
         gate = self._dispatcher.gate
@@ -157,18 +162,6 @@ class Settlement:
             self._outcomes.events.append(SendingPaused(seconds=(gate.opens_at(now, 0) or now) - now, error=error))
         if meaning is Verdict.THROTTLED or (wait_s is not None and congested(error)):
             self._dispatcher.rate.throttled(batch.sent_at, 0.0 if wait_s is None else pause_s, now)
-
-    def _retry(self, batch: Batch, error: BesmartError, now: float) -> None:
-        ceiling = min(self._policy.max_wait_s, self._policy.initial_wait_s * 2.0 ** min(batch.attempts - 1, 60))
-        wait_s = self._rng() * ceiling
-        batch.retry_at = now + wait_s
-        self._dispatcher.waiting.append(batch)
-        self._outcomes.events.append(BatchRetried(batch=batch.number, wait_s=wait_s, error=error))
-
-    def _again(self, batch: Batch, error: BesmartError, now: float) -> None:
-        batch.retry_at = now
-        self._dispatcher.parts.append(batch)
-        self._outcomes.events.append(BatchRetried(batch=batch.number, wait_s=0.0, error=error))
 
     def _hold(self, batch: Batch, payload: Payload, now: float) -> None:
         until = -math.inf if batch.lost_at is None else batch.lost_at + self._policy.hold_off_s
