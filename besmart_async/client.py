@@ -9,7 +9,6 @@ from typing import NoReturn, Self
 
 import attrs
 
-from besmart_async import logs
 from besmart_async.batching.read.events import ReadHook
 from besmart_async.batching.read.reader import Reader
 from besmart_async.batching.write.dead_letters import OnReject
@@ -25,6 +24,7 @@ from besmart_async.config import (
     Timeouts,
 )
 from besmart_async.errors import BesmartConfigError, BesmartError
+from besmart_async.logs import set_up_logging
 from besmart_async.models.tokens import Token
 from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users
 from besmart_async.resources.signals import bulk_reader, bulk_write
@@ -32,7 +32,7 @@ from besmart_async.resources.users import login_operation, refresh_operation
 from besmart_async.transport import AnyTransport, Credentials, Hook, Transport, TransportSettings
 from besmart_async.wire.operation import Operation
 
-logs.set_up()
+set_up_logging()
 
 
 class BesmartClient:

@@ -43,7 +43,7 @@ class LastResortHandler(logging.Handler):
             fallback.handle(record)
 
 
-def set_up(environ: Mapping[str, str] | None = None, to: logging.Logger = logger) -> None:
+def set_up_logging(environ: Mapping[str, str] | None = None, to: logging.Logger = logger) -> None:
     """Give the logger its handler. A second time does nothing; `besmart_async.client` does it when it is imported.
 
     Args:

@@ -98,7 +98,9 @@ def test_a_message_is_printed_once_or_goes_where_the_application_says(first: str
 
 
 @pytest.mark.parametrize(
-    ("level", "count"), [("debug", 4), ("INFO", 3), (" warning ", 2), ("error", 1)], ids=["debug", "info", "warn", "err"]
+    ("level", "count"),
+    [("debug", 4), ("INFO", 3), (" warning ", 2), ("error", 1)],
+    ids=["debug", "info", "warn", "err"],
 )
 def test_the_variable_sets_what_is_printed_with_time_and_level(level: str, count: int) -> None:
     lines = printed(SAY, level=level)
@@ -133,7 +135,7 @@ def test_importing_the_package_alone_sets_nothing_up() -> None:
 def test_it_is_set_up_once() -> None:
     one = logging.Logger("of this test")
     for _ in range(3):
-        logs.set_up({}, one)
+        logs.set_up_logging({}, one)
     assert len(one.handlers) == 1
 
 

@@ -106,6 +106,7 @@ class Writer:
         self._admission = Admission(*parts) if journal is None else self._journaling(*parts, journal)
         self._time = self._sender.time
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._said_unclosed = False
 
     def _journaling(
         self, policy: BatchPolicy, core: WriteCore, sender: Sender, path: str | PathLike[str]
@@ -379,7 +380,8 @@ class Writer:
         """Say what is lost with a writer that nobody closed; return how many readings."""
         _open.discard(self)
         report = self._core.report(0.0)
-        if report.pending and self._journaled is None:
+        if report.pending and self._journaled is None and not self._said_unclosed:
+            self._said_unclosed = True
             logger.error(
                 "a besmart writer was never closed: %d of %d accepted readings were not delivered and are lost; use "
                 "'async with client.writer()', or call aclose()",
