@@ -86,7 +86,8 @@ class Accumulator:
         self._quick = self._granted = self._dealt = 0
         self._owed = 0
         self._rows = self._entries = 0  # in the log
-        self._full_rows, self._look_at = self.limits.rows, self.limits.items.value
+        self._enough_rows = self._full_rows = self.limits.rows
+        self._look_at = self.limits.items.value
         self._is_full = False
         self._urgent_below = 0
         self._reserved = 0
@@ -295,7 +296,7 @@ class Accumulator:
         if not self._log:
             return None
         first = self._log[0]
-        if first.number < self._urgent_below or self._full():
+        if (self._urgent_below > self.settled.low and first.number < self._urgent_below) or self._full():
             return -math.inf
         return first.since + self._linger_s
 
@@ -313,7 +314,7 @@ class Accumulator:
         if self._is_full:
             return True
         most = self.limits.items.value
-        if self._rows >= self.limits.rows:
+        if self._rows >= self._enough_rows:
             self._is_full = True
         elif self._entries >= max(most, self._look_at):
             signals = self._signals()
@@ -327,7 +328,8 @@ class Accumulator:
     def _look_anew(self) -> None:
         """Forget what is known of how full the log is."""
         self._is_full = False
-        self._full_rows, self._look_at = self.limits.rows, self.limits.items.value
+        self._enough_rows = self._full_rows = self.limits.rows
+        self._look_at = self.limits.items.value
 
     def _signals(self) -> int:
         """Count the signals in the log."""
@@ -376,6 +378,8 @@ class Accumulator:
 
     def end_holds(self, now: float) -> None:
         """Let those readings go on whose holds are over."""
+        if not self.fences.holds:
+            return
         freed, blocks = self.fences.end_holds(now)
         self.used -= freed
         self._return(blocks)

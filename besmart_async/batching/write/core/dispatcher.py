@@ -47,6 +47,7 @@ class Dispatcher:
         self.flying: dict[int, Batch] = {}
         self.pace = Pace(policy.max_in_flight)
         self.gate = Gate(rng)
+        self._most_frozen = 2 * self.pace.ceiling
         self.rate = LearnedRate()
         self.budget = RetryBudget()
         self._guard = guard
@@ -163,7 +164,7 @@ class Dispatcher:
         return [batch.part(self.new_number(), payload) for payload in payloads]
 
     def _may_freeze(self) -> bool:
-        return len(self.flying) + len(self.waiting) + len(self.parts) < 2 * self.pace.ceiling
+        return len(self.flying) + len(self.waiting) + len(self.parts) < self._most_frozen
 
     # -- when --------------------------------------------------------------------------------------------------------
 

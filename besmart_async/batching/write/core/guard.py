@@ -25,6 +25,9 @@ class RefusalGuard:
 
     It trips when the share of refused signals reaches `BatchPolicy.max_refused_share`. What was stored or refused
     longer ago than `BatchPolicy.refusal_window_s` is forgotten.
+
+    Attributes:
+        suspicious: signals were refused lately and none was stored: evidence from other signals is wanted.
     """
 
     def __init__(self, policy: BatchPolicy) -> None:
@@ -34,20 +37,17 @@ class RefusalGuard:
         self._stored: dict[SignalKey, float] = {}
         self._bad_since: float | None = None
         self._now = 0.0
+        self.suspicious = False
 
     @property
     def refused_signals(self) -> int:
         """Signals refused lately."""
         return len(self._refused)
 
-    @property
-    def suspicious(self) -> bool:
-        """Whether signals were refused lately and none was stored: evidence from other signals is wanted."""
-        return bool(self._refused) and not self._stored
-
     def stored(self, keys: Sequence[SignalKey], now: float) -> None:
         """Note signals of which something was stored."""
         self._now = now
+        self.suspicious = False
         if not self._refused:
             self._stored = {keys[0]: now}  # nothing to weigh: that something was stored is enough
             return
@@ -67,6 +67,7 @@ class RefusalGuard:
         self._refused.pop(key, None)
         self._refused[key] = self._now
         self._forget()
+        self.suspicious = not self._stored
 
     def tripped(self) -> str | None:
         """Say why to stop, None if all is well."""
@@ -81,6 +82,7 @@ class RefusalGuard:
         self._refused.clear()
         self._stored.clear()
         self._bad_since = None
+        self.suspicious = False
 
     def _forget(self) -> None:
         for counted in (self._refused, self._stored):
