@@ -1,4 +1,4 @@
-"""The logger of the package and BESMART_LOG, in real processes: what a program prints that configured nothing, or much."""
+"""The logger of the package and BESMART_LOG, in real processes: what a program prints, whatever it configured."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ from besmart_async.batching.write.validation import (
 )
 from besmart_async.batching.write.waiting import Delivery
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import BesmartError, UndeliveredError, WriterTimeoutError
+from besmart_async.errors import BesmartConfigError, BesmartError, UndeliveredError, WriterTimeoutError
 from besmart_async.logs import logger
 from besmart_async.models.delivery import DeliveryReport, Rejection
 from besmart_async.models.keys import SignalKey
@@ -91,7 +91,12 @@ class Writer:
                 data, by `flush` or at the end.
             hooks: called with every event; an exception of a hook is logged and goes no further.
             rng: source of jitter.
+
+        Raises:
+            BesmartConfigError: `policy` is not a `BatchPolicy`, or a hook is not a plain function of one event.
         """
+        if policy is not None and not isinstance(policy, BatchPolicy):
+            raise BesmartConfigError(f"policy={policy!r}: give BatchPolicy(...)")
         policy = policy if policy is not None else BatchPolicy()
         self._policy = policy if journal is None else attrs.evolve(policy, delivery_timeout_s=math.inf)
         self._dead_letters = DeadLetters(on_reject, self._policy.max_memory_bytes)
