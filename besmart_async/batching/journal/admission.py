@@ -217,8 +217,8 @@ class JournaledAdmission(Admission):
         """Offer one write; return how many readings it has."""
         write = joined.write
         if isinstance(write, tuple):
-            key, time, value, *form = write
-            if self._accumulator.accept_one(key, time, value, Form(*form), now, plain=True):
+            key, time, value, type_, origin, unit = write
+            if self._accumulator.accept_one(key, time, value, Form(type_, origin, unit), now, plain=True):
                 return 1
             write = Reading(*write)
         data = write.columns() if isinstance(write, Reading) else write

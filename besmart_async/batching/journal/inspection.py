@@ -12,16 +12,10 @@ from pathlib import Path
 
 import attrs
 
-from besmart_async.batching.journal.database import JournalLock
-from besmart_async.batching.journal.opening import (
-    content,
-    fresh_path,
-    log_path,
-    problem_of,
-    read_records,
-    salvaged_from,
-)
-from besmart_async.batching.journal.records import DamagedRecordError, Entry, Record
+from besmart_async.batching.journal.database import content, fresh_path, is_damage, log_path, owner_of, real_path
+from besmart_async.batching.journal.opening import problem_of, read_records, salvaged_from
+from besmart_async.batching.journal.records import DamagedRecordError, Entry
+from besmart_async.batching.journal.recovery import Recovered, Remainder
 from besmart_async.batching.journal.salvage import Log, read_log
 from besmart_async.batching.write.validation import Reading
 from besmart_async.errors import JournalError
@@ -38,6 +32,7 @@ class Inspection:
     Attributes:
         path: the journal.
         readings: readings without an outcome; of a damaged journal those that can still be read.
+        refused: readings that the service has refused, and that nobody has been told of yet.
         signals: how many signals they are of.
         commits: how many commits they are in.
         oldest: time of the earliest of them, UTC unix ms; None if there are none.
@@ -52,6 +47,7 @@ class Inspection:
 
     path: Path
     readings: int
+    refused: int
     signals: int
     commits: int
     oldest: float | None
@@ -66,37 +62,46 @@ class Inspection:
 
 @attrs.frozen
 class _Found:
-    records: list[Record]
+    left: list[Remainder]
     problem: str | None = None
     lost: int = 0
     unreadable: int = 0
+
+    @property
+    def records(self) -> list[Recovered]:
+        """What the next writer takes over."""
+        return [piece for remainder in self.left for piece in remainder.pieces()]
 
 
 def inspect(path: Path) -> Inspection:
     """Look into a journal; nothing on disk changes, whatever state it is in.
 
     Raises:
-        JournalError: there is none, it is none of ours, or it may not be read.
+        JournalError: there is none, it is not ours, or it may not be read.
     """
-    read = path if path.exists() or not fresh_path(path).exists() else fresh_path(path)  # died while it was salvaged
+    real = real_path(path)
+    read = real if real.exists() or not fresh_path(real).exists() else fresh_path(real)  # died while it was salvaged
     try:
         found = _found(read, path)
     except OSError as error:
         raise JournalError(path, f"it cannot be read: {error.strerror or error}") from error
-    spans = [_span(entry) for record in found.records for entry in record.entries if len(entry)]
+    pieces = found.records
+    entries = [entry for piece in pieces for entry in piece.entries]
+    spans = [_span(entry) for entry in entries if len(entry)]
     return Inspection(
         path=path,
-        readings=sum(record.readings for record in found.records),
-        signals=len({entry.key for record in found.records for entry in record.entries}),
-        commits=len(found.records),
+        readings=sum(remainder.readings for remainder in found.left),
+        refused=sum(len(entry) for piece in pieces if piece.refused for entry in piece.entries),
+        signals=len({entry.key for entry in entries}),
+        commits=len(found.left),
         oldest=min((first for first, _ in spans), default=None),
         newest=max((last for _, last in spans), default=None),
-        owner=JournalLock(path).owner(),
+        owner=owner_of(real),
         problem=found.problem,
         lost=found.lost,
         unreadable=found.unreadable,
-        files=_sizes([path, log_path(path), fresh_path(path)]),
-        set_aside=_sizes(sorted(path.parent.glob(f"{_literal(path.name)}.damaged-*"))),
+        files=_sizes([real, log_path(real), fresh_path(real)]),
+        set_aside=_sizes(sorted(real.parent.glob(f"{_literal(real.name)}.damaged-*"))),
     )
 
 
@@ -123,15 +128,17 @@ def _judged(database: bytes, log_content: bytes, journal: Path) -> _Found:
         try:
             return _Found(_opened(database, log, journal))
         except (sqlite3.Error, DamagedRecordError) as error:
+            if isinstance(error, sqlite3.Error) and not is_damage(error):
+                raise JournalError(journal, f"it cannot be read: {error}") from error
             problem = str(error)
     saved = salvaged_from(database, log_content, journal)
-    return _Found(saved.records, problem, saved.lost, saved.unreadable)
+    return _Found(saved.left, problem, saved.lost, saved.unreadable)
 
 
-def _opened(database: bytes, log: Log | None, journal: Path) -> list[Record]:
+def _opened(database: bytes, log: Log | None, journal: Path) -> list[Remainder]:
     with closing(sqlite3.connect(":memory:")) as db:
         db.deserialize(_image(database, log))
-        return [record for _, record in read_records(db, journal).rows]
+        return read_records(db, journal).left
 
 
 def _image(database: bytes, log: Log | None) -> bytes:

@@ -1,8 +1,10 @@
 """`Journal`: writes onto the disk, many at a time, without the event loop ever waiting for it.
 
 Theory of operation. Writes of the same turn of the event loop, and all that come while a commit is under way, go to
-disk as one record with one fsync, in a thread of the journal's own; each write has a future of its own. What has had
-its outcome is forgotten along with a later commit, or soon after if none follows. The thread does one thing at a time.
+disk as one record with one fsync, in a thread of the journal's own; each write has a future of its own. The readings of
+a journal are numbered: its first reading ever has the position 0, and the positions of a commit are neighbours.
+Outcomes are told by position (`done`), and recorded along with a later commit, or soon after if none follows. The
+thread does one thing at a time.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +24,17 @@ import attrs
 from besmart_async.batching.journal.database import Row
 from besmart_async.batching.journal.file import JournalFile
 from besmart_async.batching.journal.opening import Found
-from besmart_async.batching.journal.records import Write, count
-from besmart_async.batching.journal.recovery import Recovered, in_columns
-from besmart_async.batching.journal.tracker import Tracker
-from besmart_async.batching.write.core.credit import NO_REF
-from besmart_async.batching.write.core.events import Settled
+from besmart_async.batching.journal.records import Write
+from besmart_async.batching.journal.recovery import Recovered
+from besmart_async.batching.journal.tracker import Changes, Tracker
 from besmart_async.errors import BesmartError, JournalError
-from besmart_async.models.delivery import Rejection
-from besmart_async.models.keys import SignalKey
 
 logger = logging.getLogger("besmart_async")
 
 _COMMIT_BYTES = 8 << 20
 """About so much goes into one commit."""
 _FORGET_S = 0.1
-"""So long what has had its outcome may stay, if nothing else is written."""
+"""Outcomes are recorded after so long, if nothing else is written."""
 
 
 @attrs.define(eq=False)
@@ -43,16 +42,19 @@ class Joined:
     """A write on its way to the disk.
 
     Attributes:
-        what: the readings.
-        ref: under which their outcomes are told; `NO_REF`: that of the whole commit.
+        write: the readings.
         cost: bytes of memory it takes.
         future: done once it is on disk.
+        start: position of its first reading, once it is on disk.
     """
 
-    what: Write
-    ref: int
+    write: Write
     cost: int
     future: asyncio.Future[None]
+    start: int = -1
+
+
+Committed = Callable[[Sequence[Joined], int | None], None]
 
 
 class Journal:
@@ -60,40 +62,27 @@ class Journal:
 
     Args:
         path: the file.
-        new_ref: gives refs that nobody else uses.
-        ended: called with the writes of a commit as soon as they are on disk, and the ref of those that have none of
-            their own; without a ref if they are not on disk, and will not be.
+        committed: called with the writes of a commit, in their order, as soon as they are on disk, and the position of
+            their first reading; None: they are not on disk, and will not be. Their futures are done after that.
         rested: called whenever nothing is on its way to the disk any more.
-        unsettled: tells, by ref, the signals with readings that have no outcome.
 
-    Attributes:
-        may_compact: rows may be rewritten; not while readings in them are unknown to `unsettled`, nor while that fails.
+    Raises:
+        JournalError: no file can have this name.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        new_ref: Callable[[], int],
-        ended: Callable[[Sequence[Joined], int | None], None],
-        rested: Callable[[], None],
-        unsettled: Callable[[], Mapping[int, set[SignalKey]]],
-    ) -> None:
+    def __init__(self, path: str | PathLike[str], committed: Committed, rested: Callable[[], None]) -> None:
         self._file = JournalFile(path)
-        self._new_ref = new_ref
-        self._ended = ended
+        self._ended = committed
         self._rested = rested
-        self._unsettled = unsettled
-        self._tracker = Tracker(0, ())
+        self._tracker = Tracker(0)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="besmart journal")
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: list[Joined] = []
+        self._waiting: dict[Joined, None] = {}
         self._work: asyncio.Future[Any] | None = None
         self._start: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._forgotten_at = 0.0
-        self.may_compact = False
-        self._lost: list[Settled] = []
-        self._untold: dict[int, list[Settled]] = {}
+        self._recorded_at = 0.0
+        self._compacted_last = False
         self._closed = False
 
     @property
@@ -107,13 +96,21 @@ class Journal:
         return self._tracker.left
 
     async def open(self) -> list[Recovered]:
-        """Open the file; return what an earlier writer left in it, under new refs and in order of acceptance.
+        """Open the file; return what an earlier writer left in it, in order of acceptance.
 
         Raises:
             JournalError: it cannot be used. Another try is allowed.
         """
         loop = self._loop = asyncio.get_running_loop()
         found: Found = await loop.run_in_executor(self._thread, self._file.open)
+        self._report(found)
+        self._tracker = Tracker(found.top, found.useless)
+        for remainder, row in zip(found.left, found.rows, strict=True):
+            held, noted = remainder.record.readings, row.seq in found.noted
+            self._tracker.add(row, row.start, remainder.outcomes, held, noted=noted)
+        return [piece for remainder in found.left for piece in remainder.pieces()]
+
+    def _report(self, found: Found) -> None:
         if found.damage is not None:
             logger.warning("%s: %s", self.path, found.damage)
         if found.torn:
@@ -122,21 +119,22 @@ class Journal:
                 "readings are lost",
                 self.path,
             )
-        self._tracker = Tracker(found.top, found.settled)
-        refs = [self._new_ref() for _ in found.rows]
-        for ref, (row, record) in zip(refs, found.rows, strict=True):
-            self._tracker.add(row, (ref,), record.readings)
+        if found.without_log:
+            logger.error(
+                "%s: its last writer did not close it, and its log (%s-wal) is missing: readings may be lost",
+                self.path,
+                self.path.name,
+            )
         if found.readings:
             logger.info("%s: %d readings of an earlier writer are delivered first", self.path, found.readings)
-        return in_columns((ref, record.entries) for ref, (_, record) in zip(refs, found.rows, strict=True))
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
-    def join(self, what: Write, ref: int, cost: int) -> Joined:
+    def join(self, write: Write, cost: int) -> Joined:
         """Put a write into the next commit."""
         assert self._loop is not None  # noqa: S101 - opened before anything joins
-        joined = Joined(what, ref, cost, self._loop.create_future())
-        self._waiting.append(joined)
+        joined = Joined(write, cost, self._loop.create_future())
+        self._waiting[joined] = None
         if self._work is None and self._start is None:
             self._start = self._loop.call_soon(self._next)  # what is written in the same turn shares the commit
         return joined
@@ -145,7 +143,7 @@ class Journal:
         """Take a write back; False if it is on its way to the disk already."""
         if joined not in self._waiting:
             return False
-        self._waiting.remove(joined)
+        del self._waiting[joined]
         return True
 
     @property
@@ -155,26 +153,27 @@ class Journal:
 
     # -- outcomes ----------------------------------------------------------------------------------------------------
 
-    def settled(self, event: Settled) -> None:
-        """Note an outcome. What was lost stays on disk until it was `told`."""
-        if event.kept:
-            return
-        if event.error is None:
-            self._tracker.settle(event.ref, event.delivered)
-        else:
-            self._tracker.settle(event.ref, event.rejected + event.in_doubt, untold=True)
-            self._lost.append(event)
-        if self._tracker.settled and self._timer is None and self._loop is not None and not self._closed:
-            self._timer = self._loop.call_later(_FORGET_S, self._forget)
+    def done(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Forget readings, from a position up to another: they are delivered, or somebody was told that they are not.
 
-    def rejected(self, rejection: Rejection) -> None:
-        """Note that what was lost last is told with this."""
-        self._untold[id(rejection)], self._lost = self._lost, []
+        After a crash they are not delivered again, once this is recorded. Of a signal, newer readings must not be sent
+        before the older ones are done or refused.
+        """
+        self._tracker.done(ranges)
+        self._record_soon()
 
-    def told(self, rejection: Rejection) -> None:
-        """Note that somebody has been told."""
-        for event in self._untold.pop(id(rejection), ()):
-            self._tracker.tell(event.ref, event.rejected + event.in_doubt)
+    def refused(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Note readings that the service has refused while nobody has been told yet; `done` follows.
+
+        After a crash they come back as `Recovered.refused`: whoever opens the journal tells of them, and does not send
+        them again, since newer values of the signal may have been delivered.
+        """
+        self._tracker.refused(ranges)
+        self._record_soon()
+
+    def _record_soon(self) -> None:
+        if self._timer is None and self._loop is not None and not self._closed and self._tracker.changed:
+            self._timer = self._loop.call_later(_FORGET_S, self._record)
 
     # -- the disk ----------------------------------------------------------------------------------------------------
 
@@ -183,81 +182,85 @@ class Journal:
         self._start = None
         if self._work is not None or self._closed or self._loop is None:
             return
-        if self.may_compact and self._tracker.wasteful:
-            plan = self._tracker.plan(self._unsettled())
-            self._run(self._loop, self._compacted, partial(self._file.compact, plan, self._tracker.done))
-        elif self._waiting:
+        if self._compact(self._loop):
+            return
+        if self._waiting:
             self._commit(self._loop)
         else:
             self._rested()
 
     def _commit(self, loop: asyncio.AbstractEventLoop) -> None:
-        group, size = 0, 0
+        writes: list[Joined] = []
+        size = 0
         for joined in self._waiting:
             size += joined.cost
-            if group and size > _COMMIT_BYTES:
+            if writes and size > _COMMIT_BYTES:
                 break
-            group += 1
-        writes, self._waiting = self._waiting[:group], self._waiting[group:]
-        forget = self._to_forget(loop.time() - self._forgotten_at > _FORGET_S)
-        entries = [joined.what for joined in writes]
-        self._run(
-            loop,
-            partial(self._committed, writes, forget),
-            partial(self._file.append, entries, self._tracker.done, forget),
-        )
+            writes.append(joined)
+        if len(writes) == len(self._waiting):
+            self._waiting = {}
+        for joined in writes if self._waiting else ():
+            del self._waiting[joined]
+        changes = self._changes() if loop.time() - self._recorded_at > _FORGET_S else None
+        entries = [joined.write for joined in writes]
+        self._run(loop, partial(self._committed, writes, changes), partial(self._file.append, entries, changes))
 
     def _committed(
-        self, writes: list[Joined], forgotten: list[int], row: Row | None, error: BesmartError | None
+        self, writes: list[Joined], changes: Changes | None, row: Row | None, error: BesmartError | None
     ) -> None:
-        if row is None:
-            self._tracker.settled += forgotten
-            self._ended(writes, None)
-            for joined in writes:
-                if not joined.future.done() and error is not None:
-                    joined.future.set_exception(error.clone())
-            return
-        self.may_compact = True  # it did not fail for the disk, or the disk is well again
-        ref = self._new_ref()
-        own = [joined.ref for joined in writes if joined.ref != NO_REF]
-        self._tracker.add(row, (ref, *own), count([joined.what for joined in writes]))
-        self._ended(writes, ref)
+        self._noted(changes, row)
+        self._ended(writes, None if row is None else row.start)
         for joined in writes:
-            if not joined.future.done():
+            if joined.future.done():
+                continue
+            if row is not None:
                 joined.future.set_result(None)
+            elif error is not None:
+                joined.future.set_exception(error.clone())
 
-    def _forget(self) -> None:
+    def _record(self) -> None:
         self._timer = None
         if self._work is not None or self._start is not None or self._closed or self._loop is None:
-            return  # the next commit sees to it
-        forget = self._to_forget(True)
-        if forget:
-            self._run(
-                self._loop,
-                partial(self._noted, forget),
-                partial(self._file.append, (), self._tracker.done, forget),
-            )
+            return  # the next commit does it
+        changes = self._changes()
+        if changes is not None:
+            self._run(self._loop, partial(self._recorded, changes), partial(self._file.append, (), changes))
 
-    def _noted(self, forgotten: list[int], row: Row | None, error: BesmartError | None) -> None:
-        if row is not None:
-            self._tracker.settled.append(row.seq)
-            return
-        self._tracker.settled += forgotten  # a full disk: what was delivered stays a little longer
-        logger.warning("%s", error)
-
-    def _compacted(self, rows: list[Row | None] | None, error: BesmartError | None) -> None:
-        if rows is not None:
-            self._tracker.moved(rows)
-        else:
-            self.may_compact = False
+    def _recorded(self, changes: Changes, row: Row | None, error: BesmartError | None) -> None:
+        self._noted(changes, row)
+        if row is None:
             logger.warning("%s", error)
 
-    def _to_forget(self, now: bool) -> list[int]:
-        if not now or not self._tracker.settled:
-            return []
-        forget, self._tracker.settled = self._tracker.settled, []
-        self._forgotten_at = 0.0 if self._loop is None else self._loop.time()
-        return forget
+    def _noted(self, changes: Changes | None, row: Row | None) -> None:
+        if row is not None:
+            self._tracker.add(row, row.start if changes is None else changes.since)
+        elif changes is not None:
+            self._tracker.put_back(changes)  # a full disk: what was delivered stays a little longer
+
+    def _changes(self) -> Changes | None:
+        if not self._tracker.changed:
+            return None
+        self._recorded_at = 0.0 if self._loop is None else self._loop.time()
+        return self._tracker.take()
+
+    def _compact(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Rewrite a few rows, if that pays; between two commits at most once, and then only what does not take long."""
+        if self._waiting and self._compacted_last:
+            self._compacted_last = False
+            return False
+        plan = self._tracker.plan(large=not self._waiting)
+        if not plan:
+            return False
+        self._compacted_last = True
+        self._run(loop, partial(self._compacted, plan), partial(self._file.compact, plan))
+        return True
+
+    def _compacted(self, plan: list[tuple[Row, bytes]], rows: list[Row] | None, error: BesmartError | None) -> None:
+        if rows is not None:
+            self._tracker.compacted(plan, rows)
+        else:
+            self._tracker.not_compacted()
+            logger.warning("%s", error)
 
     def _run(
         self, loop: asyncio.AbstractEventLoop, then: Callable[[Any, BesmartError | None], None], work: Any
@@ -287,14 +290,15 @@ class Journal:
             if not joined.future.done():
                 joined.future.set_exception(JournalError(self.path, "it is closed"))
         self._waiting.clear()
-        closed = self._thread.submit(self._close, list(self._tracker.settled), self._tracker.done)
+        changes = self._changes()
+        closed = self._thread.submit(self._close, changes)
         self._thread.shutdown(wait=False)
         return closed
 
-    def _close(self, settled: list[int], done: int) -> None:
+    def _close(self, changes: Changes | None) -> None:
         try:
-            if settled:
-                self._file.append((), done, settled)
+            if changes is not None:
+                self._file.append((), changes)
         except (JournalError, sqlite3.Error) as error:
             logger.warning("%s", error)
         finally:

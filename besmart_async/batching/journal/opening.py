@@ -1,11 +1,13 @@
 """Opening a journal: what is in it, whatever state it is in.
 
 A file that is damaged is moved aside, never deleted, and what can be read of it goes into a new one, which takes its
-place only when it is complete and on disk. A file that is none of ours is left alone.
+place only when it is complete and on disk. A file of another program is left alone, and one that is only in use is not
+damaged.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +15,20 @@ from pathlib import Path
 import attrs
 
 from besmart_async.batching.journal import database
-from besmart_async.batching.journal.database import APPLICATION_ID, TABLES, Row, create_private
-from besmart_async.batching.journal.records import DamagedRecordError, Record, decode, encode
+from besmart_async.batching.journal.database import (
+    APPLICATION_ID,
+    APPLICATION_ID_1,
+    TABLES,
+    JournalLock,
+    Row,
+    content,
+    create_private,
+    fresh_path,
+    is_damage,
+    log_path,
+)
+from besmart_async.batching.journal.records import DamagedRecordError, Entry, Record, decode, encode
+from besmart_async.batching.journal.recovery import Remainder, survey
 from besmart_async.batching.journal.salvage import Log, Salvage, holds_records, read_log, salvage
 from besmart_async.errors import JournalError
 
@@ -50,97 +64,110 @@ class Found:
     """What was in a journal.
 
     Attributes:
-        rows: the records whose readings may not have had their outcome, in order of acceptance.
+        left: the records with readings to deliver, in order of acceptance.
+        rows: where each of them is in the table.
+        noted: the numbers of the rows whose outcomes have been recorded already.
         top: the position after the last reading.
-        settled: rows that are of no use any more.
+        useless: the numbers of the rows that are not needed any more.
         torn: the last commit is not whole: it was being written when the process died, or it was damaged since.
+        without_log: the journal was not closed, and its log is not there.
         damage: what was wrong with it.
     """
 
-    rows: list[tuple[Row, Record]]
+    left: list[Remainder]
+    rows: list[Row]
+    noted: set[int]
     top: int
-    settled: list[int] = attrs.field(factory=list[int])
+    useless: list[int]
     torn: bool = False
+    without_log: bool = False
     damage: Damage | None = None
 
     @property
     def readings(self) -> int:
-        """How many readings."""
-        return sum(record.readings for _, record in self.rows)
+        """How many readings have no outcome."""
+        return sum(remainder.readings for remainder in self.left)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The readings to deliver, in order of acceptance."""
+        return [entry for remainder in self.left for piece in remainder.pieces() for entry in piece.entries]
 
 
-def open_journal(path: Path) -> tuple[sqlite3.Connection, Found]:
-    """Open the journal, under its lock, and read what is there; one that is not there yet is made.
+def open_journal(path: Path, lock: JournalLock) -> tuple[sqlite3.Connection, Found]:
+    """Open the journal and read what is there.
+
+    Args:
+        path: the journal, as the caller named it.
+        lock: held, on the file.
 
     Raises:
-        JournalError: it is none of ours.
-        sqlite3.OperationalError: the disk is full or failing.
+        JournalError: it is not ours, or its log is beside another name of it.
+        sqlite3.Error: it is in use, or the disk is full or failing.
         OSError: as above.
     """
-    _finish_salvage(path)
-    create_private(path, path)
-    log = read_log(content(log_path(path)))
-    problem = problem_of(content(path, 16), log)
+    there = log_path(lock.path).exists()
+    log = read_log(content(log_path(lock.path)))
+    problem = problem_of(content(lock.path, 16), log)
     if problem is None:
-        db = database.connect(path)
+        db = database.connect(lock.path)
         try:
-            return db, _read(db, path, torn=log is not None and log.torn)
+            found = read_records(db, path)
+            without_log = not there and _log_belongs(db, path, lock)
+            return db, _prepared(db, found, torn=log is not None and log.torn, without_log=without_log)
         except (sqlite3.DatabaseError, DamagedRecordError) as error:
             db.close()
-            if _is_about_the_disk(error):
+            if isinstance(error, sqlite3.Error) and not is_damage(error):
                 raise
             problem = str(error)
         except BaseException:
             db.close()
             raise
-    return _salvaged(path, problem)
-
-
-def log_path(path: Path) -> Path:
-    """Return where SQLite keeps the write-ahead log."""
-    return path.with_name(f"{path.name}-wal")
-
-
-def content(path: Path, most: int = -1) -> bytes:
-    """Return what a file holds, or its beginning; nothing if it is not there."""
-    try:
-        with path.open("rb") as file:
-            return file.read(most)
-    except FileNotFoundError:
-        return b""
+    return _salvaged(path, lock, problem)
 
 
 def read_records(db: sqlite3.Connection, path: Path) -> Found:
     """Read what is in an open database.
 
     Raises:
-        JournalError: it is none of ours.
+        JournalError: it is not ours.
         DamagedRecordError: some of it is damaged or missing.
         sqlite3.DatabaseError: it cannot be read.
     """
-    (application_id,) = db.execute("PRAGMA application_id").fetchone()
-    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if tables and (application_id != APPLICATION_ID or tables != TABLES):
-        raise _foreign(path)
-    if not tables:
-        return Found([], 0)
+    if not _is_ours(db, path):
+        return Found([], [], set(), 0, [])
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise DamagedRecordError(verdict)
-    everything: list[tuple[Row, Record]] = []
+    numbers: list[int] = []
+    sizes: list[int] = []
+    records: list[Record] = []
     for seq, body in db.execute("SELECT seq, body FROM entries"):
-        record = decode(body)
-        everything.append((Row(seq, record.start, record.stop, len(body)), record))
-    done = max((record.done for _, record in everything), default=0)
-    top = max((row.stop for row, _ in everything), default=0)
-    rows = sorted((pair for pair in everything if pair[0].stop > done and pair[1].entries), key=lambda p: p[0].start)
-    position = done
-    for row, _ in rows:
-        if row.start > position:
-            raise DamagedRecordError(f"readings {position} to {row.start} are missing")
-        position = row.stop
-    kept = {row.seq for row, _ in rows}
-    return Found(rows, top, [row.seq for row, _ in everything if row.seq not in kept])
+        numbers.append(seq)
+        sizes.append(len(body))
+        records.append(decode(body))
+    found = survey(records)
+    if found.missing:
+        start, stop = found.missing[0]
+        raise DamagedRecordError(f"readings {start} to {stop} are missing")
+    rows = [Row(numbers[r.number], r.record.start, r.record.stop, sizes[r.number]) for r in found.left]
+    kept = {row.seq for row in rows}
+    noted = {-seq for seq in numbers if -seq in kept}
+    return Found(found.left, rows, noted, found.top, [seq for seq in numbers if abs(seq) not in kept])
+
+
+def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
+    """Tell whether the database is a journal; False: it is empty."""
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    signed, named = application_id in (APPLICATION_ID, APPLICATION_ID_1), tables == TABLES
+    if not tables and (signed or not application_id):
+        return False
+    if signed and named:
+        return True
+    if signed or (named and holds_records(db.serialize())):
+        raise DamagedRecordError("its header or its table is damaged")
+    raise _foreign(path)
 
 
 def problem_of(database: bytes, log: Log | None) -> str | None:
@@ -155,85 +182,85 @@ def problem_of(database: bytes, log: Log | None) -> str | None:
     return None
 
 
-def _read(db: sqlite3.Connection, path: Path, *, torn: bool) -> Found:
-    found = attrs.evolve(read_records(db, path), torn=torn)
+def _prepared(db: sqlite3.Connection, found: Found, *, torn: bool, without_log: bool) -> Found:
     database.prepare(db)
     if not found.top:
-        database.insert(db, [], 0, 0)  # so that a damaged journal can always be told from a file of somebody else's
-    return found
+        database.insert(db, [], 0, 0, 0)  # so that a damaged journal can always be told from a file of somebody else's
+    _mark_open(db)
+    return attrs.evolve(found, torn=torn, without_log=without_log)
+
+
+def _log_belongs(db: sqlite3.Connection, path: Path, lock: JournalLock) -> bool:
+    """Tell whether the last writer did not close the journal, so that there must be a log.
+
+    Raises:
+        JournalError: there must be, and it may be beside another name of the file.
+    """
+    (mark,) = db.execute("PRAGMA user_version").fetchone()
+    if mark and os.fstat(lock.descriptor).st_nlink > 1:
+        raise JournalError(path, "its log is beside another name of the file (a hard link): use that name")
+    return bool(mark)
+
+
+def _mark_open(db: sqlite3.Connection) -> None:
+    """Note in the database itself that from now on there is a log that belongs to it."""
+    db.execute("PRAGMA user_version = 1")
+    database.begin_log_anew(db)
 
 
 def salvaged_from(damaged: bytes, log: bytes, path: Path) -> Salvage:
     """Return what can still be read of a damaged database and its log.
 
     Raises:
-        JournalError: they are none of ours.
+        JournalError: they are not ours.
     """
     if any(damaged) and not holds_records(damaged) and not holds_records(log):
         raise _foreign(path)
     return salvage(damaged, read_log(log))
 
 
-def _salvaged(path: Path, problem: str) -> tuple[sqlite3.Connection, Found]:
-    saved = salvaged_from(content(path), content(log_path(path)), path)
-    fresh = fresh_path(path)
+def _salvaged(path: Path, lock: JournalLock, problem: str) -> tuple[sqlite3.Connection, Found]:
+    saved = salvaged_from(content(lock.path), content(log_path(lock.path)), path)
+    fresh = fresh_path(lock.path)
     fresh.unlink(missing_ok=True)
     create_private(fresh, path)
     db = database.connect(fresh)
     try:
-        rows = _written(db, saved.records)
+        rows = _written(db, saved)
     finally:
         db.close()
-    aside = _set_aside(path)
-    fresh.rename(path)
-    db = database.connect(path)
+    aside = _aside(lock.path)
+    lock.replace(fresh, aside)
+    db = database.connect(lock.path)
     database.prepare(db)
+    _mark_open(db)
     damage = Damage(aside, problem, saved.readings, saved.lost, saved.unreadable)
-    return db, Found(rows, rows[-1][0].stop if rows else 0, damage=damage)
+    return db, Found(saved.left, rows, set(), saved.top, [], damage=damage)
 
 
-def _written(db: sqlite3.Connection, records: list[Record]) -> list[tuple[Row, Record]]:
+def _written(db: sqlite3.Connection, saved: Salvage) -> list[Row]:
     database.prepare(db)
-    rows: list[tuple[Row, Record]] = []
+    rows: list[Row] = []
     position = 0
     with database.transaction(db):
-        database.insert(db, [], 0, 0)
-        for record in records:  # what is missing between them was told; it is not told again
-            body = encode(record.entries, position, record.stop, 0)
-            rows.append((database.insert_body(db, body, position, record.stop), record))
+        for remainder in saved.left:  # what is missing between them is reported now, and not a second time
+            record, outcomes = remainder.record, remainder.outcomes
+            entries = record.entries if outcomes is None else record.without(outcomes)
+            body = encode(entries, record.start, record.stop, 0, position, outcomes)
+            rows.append(database.insert_body(db, body, record.start, record.stop))
             position = record.stop
+        database.insert(db, [], saved.top, 0, position)
     return rows
 
 
-def fresh_path(path: Path) -> Path:
-    """Return where a new journal is made out of a damaged one."""
-    return path.with_name(f"{path.name}-salvaged")
-
-
-def _finish_salvage(path: Path) -> None:
-    """Go on where a process died between moving the damaged file aside and putting the new one in its place."""
-    fresh = fresh_path(path)
-    if fresh.exists() and not path.exists():
-        fresh.rename(path)
-
-
-def _set_aside(path: Path) -> Path:
+def _aside(path: Path) -> Path:
+    """Return a name for a damaged journal that no other file has."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     aside, number = path.with_name(f"{path.name}.damaged-{stamp}"), 1
     while aside.exists():
         aside, number = path.with_name(f"{path.name}.damaged-{stamp}-{number}"), number + 1
-    log = log_path(path)
-    path.rename(aside)
-    if log.exists():
-        log.rename(log_path(aside))
     return aside
 
 
 def _foreign(path: Path) -> JournalError:
-    return JournalError(path, "this file is no journal of a writer; give another path, or move it away")
-
-
-def _is_about_the_disk(error: Exception) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and any(
-        sign in str(error) for sign in ("full", "disk I/O", "unable to open", "readonly")
-    )
+    return JournalError(path, "this file is not the journal of a writer; give another path, or move it away")

@@ -1,8 +1,9 @@
-"""What one commit of the journal holds, as bytes: a header, a description as JSON, and the columns as they are.
+"""The records of a journal as bytes: a header, what is known of the outcomes, a description as JSON, and the columns.
 
-Positions count all readings that were ever put into the journal: a record covers those from `start` up to `stop`, and
-says in `done` that everything before that position has had its outcome. So a gap between two records tells how many
-readings are missing. A checksum covers all of it; no record is believed without.
+Every reading that was ever put into a journal has a position, counted from 0. A commit is one record: its readings have
+the positions from `start` up to `stop`. What became of them is written later, in a record of the same positions without
+entries. Each record also says which positions before it are done (`floor`, `since`). So a position that no record
+accounts for is a reading that was lost. A checksum covers all of it; a record with a wrong checksum is not believed.
 """
 
 from __future__ import annotations
@@ -21,43 +22,73 @@ from besmart_async.batching.write.validation import PlainReading, Reading
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 
-MAGIC = b"BSMJ\x01"
-"""Begins every record; the last byte is the version of the format."""
+MAGIC = b"BSMJ"
+"""Begins every record; the version of the format follows."""
+VERSION = 2
+VERSIONS = (1, VERSION)
+OPEN, DONE, REFUSED = 0, 1, 2
+"""Outcome of a reading: none yet; final; refused by the service, and nobody has been told yet."""
 
 Entry = Reading | SignalData
 """One write, as it is read back."""
 Write = PlainReading | Entry
 """One write, as it is put down."""
 
-_HEADER = struct.Struct("<5sIQQQI")
+_HEADER = struct.Struct("<4sBIQQQQII")
+_HEADER_1 = struct.Struct("<4sBIQQQI")
 _CHECKED_FROM = 9
 _DTYPES = {"i": np.dtype("<i8"), "f": np.dtype("<f8"), "b": np.dtype("?")}
 
 
 class DamagedRecordError(ValueError):
-    """These bytes are no whole record."""
+    """These bytes are not a whole record, or a journal lacks one."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Record:
-    """A commit as it was written.
+    """A commit, or the outcomes of one, as it was written.
 
     Attributes:
         start: position of its first reading.
-        stop: position after its last; the difference may be more than it still holds, where others had their outcome.
-        done: everything before this position has had its outcome.
-        entries: the writes in it, in order of acceptance.
+        stop: position after its last.
+        floor: every reading before this position is done.
+        since: every reading from this position up to `start` is done as well.
+        entries: the writes, in order of acceptance, without the readings that `outcomes` says are done.
+        outcomes: one byte for each position, as known when it was written; None: all `OPEN`.
     """
 
     start: int
     stop: int
-    done: int
-    entries: list[Entry]
+    floor: int
+    since: int
+    entries: Sequence[Entry] = ()
+    outcomes: bytes | None = attrs.field(default=None, repr=False)
 
     @property
     def readings(self) -> int:
         """How many readings it holds."""
         return count(self.entries)
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """The position of each reading that it holds."""
+        if self.outcomes is None:
+            return np.arange(self.start, self.stop)
+        return self.start + np.flatnonzero(np.frombuffer(self.outcomes, np.uint8) != DONE)
+
+    def without(self, outcomes: bytes) -> list[Entry]:
+        """Return the entries without the readings that are done by now."""
+        kept = np.frombuffer(outcomes, np.uint8)[self.positions - self.start] != DONE
+        entries: list[Entry] = []
+        place = 0
+        for entry in self.entries:
+            mine = kept[place : place + len(entry)]
+            place += len(entry)
+            if mine.all():
+                entries.append(entry)
+            elif isinstance(entry, SignalData) and mine.any():
+                entries.append(entry.take(mine))
+        return entries
 
 
 def count(entries: Sequence[Write]) -> int:
@@ -65,8 +96,10 @@ def count(entries: Sequence[Write]) -> int:
     return len(entries) + sum([len(entry) - 1 for entry in entries if isinstance(entry, SignalData)])
 
 
-def encode(entries: Sequence[Write], start: int, stop: int, done: int) -> bytes:
-    """Return a record."""
+def encode(
+    entries: Sequence[Write], start: int, stop: int, floor: int, since: int, outcomes: bytes | None = None
+) -> bytes:
+    """Return a record; the arguments are the attributes of `Record`."""
     buffers: list[bytes] = []
     described = [
         [(key := entry[0]).client_cid, key.sensor_mid, key.signal_type_moid, *entry[1:]]
@@ -77,32 +110,57 @@ def encode(entries: Sequence[Write], start: int, stop: int, done: int) -> bytes:
         for entry in entries
     ]
     head = orjson.dumps(described)
-    body = b"".join([_HEADER.pack(MAGIC, 0, start, stop, done, len(head))[_CHECKED_FROM:], head, *buffers])
-    return MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
+    packed = b"" if outcomes is None else zlib.compress(outcomes, 1)
+    header = _HEADER.pack(MAGIC, VERSION, 0, start, stop, floor, since, len(packed), len(head))
+    body = b"".join([header[_CHECKED_FROM:], packed, head, *buffers])
+    return header[: _CHECKED_FROM - 4] + zlib.crc32(body, VERSION).to_bytes(4, "little") + body
 
 
 def decode(body: bytes) -> Record:
-    """Read a record.
+    """Read a record, also one of the first version.
 
     Raises:
         DamagedRecordError: it is cut off, or one of its bits has changed.
     """
+    if len(body) < _HEADER_1.size:
+        raise DamagedRecordError("a record is cut off")
+    magic, version, checksum = struct.unpack_from("<4sBI", body)
+    if magic != MAGIC or version not in VERSIONS:
+        raise DamagedRecordError("a record is of an unknown version")
+    seed = 0 if version == 1 else version  # the checksum covers the version, too
+    if zlib.crc32(memoryview(body)[_CHECKED_FROM:], seed) != checksum:
+        raise DamagedRecordError("the checksum of a record is wrong")
+    if version == 1:
+        return _decoded_1(body)
     if len(body) < _HEADER.size:
-        raise DamagedRecordError("cut off")
-    magic, checksum, start, stop, done, head_bytes = _HEADER.unpack_from(body)
-    if magic != MAGIC:
-        raise DamagedRecordError("no record of this version")
-    if zlib.crc32(memoryview(body)[_CHECKED_FROM:]) != checksum:
-        raise DamagedRecordError("the checksum is wrong")
-    offset = _HEADER.size + head_bytes
+        raise DamagedRecordError("a record is cut off")
+    start, stop, floor, since, packed_bytes, head_bytes = _HEADER.unpack_from(body)[3:]
+    offset = _HEADER.size + packed_bytes
+    outcomes = zlib.decompress(memoryview(body)[_HEADER.size : offset]) if packed_bytes else None
+    return Record(start, stop, floor, since, _entries(body, offset, head_bytes), outcomes)
+
+
+def _decoded_1(body: bytes) -> Record:
+    """Read a record of the first version, where it covers more positions than it holds readings if others were done."""
+    start, stop, floor, head_bytes = _HEADER_1.unpack_from(body)[3:]
+    entries = _entries(body, _HEADER_1.size, head_bytes)
+    done = stop - start - count(entries)
+    return Record(
+        start, stop, floor, start, entries, bytes([DONE]) * done + bytes(stop - start - done) if done else None
+    )
+
+
+def _entries(body: bytes, offset: int, head_bytes: int) -> list[Entry]:
     entries: list[Entry] = []
-    for described in orjson.loads(memoryview(body)[_HEADER.size : offset]):
+    head = orjson.loads(memoryview(body)[offset : offset + head_bytes])
+    offset += head_bytes
+    for described in head:
         if isinstance(described, list):
             entries.append(Reading(SignalKey(*described[:3]), *described[3:]))
         else:
             entry, offset = _columns(described, body, offset)
             entries.append(entry)
-    return Record(start, stop, done, entries)
+    return entries
 
 
 def _ids(key: SignalKey) -> tuple[int, int, int]:

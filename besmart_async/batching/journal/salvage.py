@@ -23,7 +23,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from besmart_async.batching.journal.records import MAGIC, DamagedRecordError, Record, decode
+from besmart_async.batching.journal.records import MAGIC, VERSIONS, DamagedRecordError, Record, decode
+from besmart_async.batching.journal.recovery import Remainder, survey
 
 _HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
@@ -125,19 +126,21 @@ class Salvage:
     """What was found in a damaged journal.
 
     Attributes:
-        records: whole records whose readings may not have had their outcome, in order of acceptance.
+        left: records with readings to deliver, in order of acceptance.
+        top: the position after the last reading that is known.
         lost: readings known to be missing among them.
         unreadable: pieces of records that could not be read; what the last ones held is not known.
     """
 
-    records: list[Record]
+    left: list[Remainder]
+    top: int
     lost: int
     unreadable: int
 
     @property
     def readings(self) -> int:
-        """How many readings were found."""
-        return sum(record.readings for record in self.records)
+        """How many readings without an outcome were found."""
+        return sum(remainder.readings for remainder in self.left)
 
 
 def salvage(database: bytes, log: Log | None) -> Salvage:
@@ -150,26 +153,13 @@ def salvage(database: bytes, log: Log | None) -> Salvage:
             found.append(decode(body))
         except DamagedRecordError:
             unreadable.add(body[:64])
-    return _in_order(found, len(unreadable))
+    surveyed = survey(found)
+    return Salvage(surveyed.left, surveyed.top, sum(stop - start for start, stop in surveyed.missing), len(unreadable))
 
 
 def holds_records(content: bytes) -> bool:
     """Tell whether these bytes come from a journal of ours."""
-    return MAGIC in content
-
-
-def _in_order(found: list[Record], unreadable: int) -> Salvage:
-    done = max((record.done for record in found), default=0)
-    records: list[Record] = []
-    # Of records that overlap, those written later hold: they cover more, with less in them.
-    for record in sorted({(r.start, r.stop): r for r in found}.values(), key=lambda r: (r.start, -r.stop)):
-        if record.stop > done and (not records or record.start >= records[-1].stop):
-            records.append(record)
-    lost, position = 0, done
-    for record in records:
-        lost += max(0, record.start - position)
-        position = record.stop
-    return Salvage([record for record in records if record.entries], lost, unreadable)
+    return any(MAGIC + bytes([version]) in content for version in VERSIONS)
 
 
 def _bodies(database: bytes, log: Log | None, page_bytes: int) -> Iterator[bytes]:
@@ -198,7 +188,7 @@ def _on_leaves(numbers: Iterable[int], pages: Mapping[int, bytes], page_bytes: i
         for cell in range(min(cells, (page_bytes - at - 8) // 2)):
             (offset,) = struct.unpack_from(">H", page, at + 8 + 2 * cell)
             payload = _payload(page, offset, pages, page_bytes)
-            start = payload.find(MAGIC[:4])
+            start = payload.find(MAGIC)
             if start >= 0:
                 yield payload[start:]
 

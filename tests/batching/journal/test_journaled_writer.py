@@ -16,7 +16,7 @@ from besmart_async.batching.journal.file import JournalFile
 from besmart_async.batching.journal.records import Entry
 from besmart_async.batching.write.writer import Writer
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import BesmartError, InvalidInputError, JournalError, UndeliveredError, WriterTimeoutError
+from besmart_async.errors import BesmartError, JournalError, UndeliveredError, WriterTimeoutError
 from besmart_async.models.delivery import Rejection
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
@@ -77,7 +77,7 @@ def on_disk(path: Path) -> list[Entry]:
         if path.with_name(path.name + suffix).exists():
             shutil.copy(path.with_name(path.name + suffix), copy / f"journal{suffix}")
     file = JournalFile(copy / "journal")
-    entries = [entry for _, record in file.open().rows for entry in record.entries]
+    entries = [entry for remainder in file.open().left for piece in remainder.pieces() for entry in piece.entries]
     file.close()
     shutil.rmtree(copy)
     return entries
@@ -269,10 +269,12 @@ async def test_cancelled_at_any_moment_others_go_on(service: Service, path: Path
     assert writer.report.memory_bytes == 0
 
 
-async def test_labels_are_refused_with_a_journal(service: Service, path: Path) -> None:
+async def test_readings_are_numbered_by_their_positions_in_the_journal(service: Service, path: Path) -> None:
     async with journaled(service, path) as writer:
-        with pytest.raises(InvalidInputError, match="labels"):
-            await writer.write_data(SignalData(KEY, [1], [1.5]), labels=np.array([-5]))
+        assert await writer.write_data(SignalData(KEY, [1, 2], [1.5, 2.5])) == range(2)
+        await writer.write(KEY, 3, 3.5)
+    async with journaled(service, path) as writer:
+        assert await writer.write_data(SignalData(KEY, [4], [4.5])) == range(3, 4)
 
 
 async def test_two_writers_on_one_journal_are_refused_until_the_first_has_closed(service: Service, path: Path) -> None:

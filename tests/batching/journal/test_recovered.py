@@ -6,8 +6,8 @@ import random
 
 import numpy as np
 
-from besmart_async.batching.write.core.core import Batch, Coalescer
-from besmart_async.batching.write.core.credit import NO_REF
+from besmart_async.batching.write.core.core import Dispatch, WriteCore
+from besmart_async.batching.write.core.log import Form
 from besmart_async.batching.write.core.events import Settled
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
@@ -21,16 +21,16 @@ KEY = SignalKey(12, 122, 32)
 UNTIL = 60.0
 
 
-def recovering(policy: BatchPolicy | None = None) -> Coalescer:
-    core = Coalescer(policy or BatchPolicy(), random.Random(0).random, journaled=True)
-    core.intake.recovered_until = UNTIL
+def recovering(policy: BatchPolicy | None = None) -> WriteCore:
+    core = WriteCore(policy or BatchPolicy(), random.Random(0).random, journaled=True)
+    core.accumulator.recovered_until = UNTIL
     return core
 
 
-def world(core: Coalescer) -> tuple[World, list[tuple[float, dict[float, float]]]]:
+def world(core: WriteCore) -> tuple[World, list[tuple[float, dict[float, float]]]]:
     sent: list[tuple[float, dict[float, float]]] = []
 
-    def answer(batch: Batch, now: float) -> tuple[float, BesmartError | None]:
+    def answer(batch: Dispatch, now: float) -> tuple[float, BesmartError | None]:
         sent.append((now, {time: value for (_, time, _), value, _ in rows_of(batch.body)}))
         return 0.01, None
 
@@ -39,7 +39,7 @@ def world(core: Coalescer) -> tuple[World, list[tuple[float, dict[float, float]]
 
 def test_a_newer_value_waits_until_an_old_request_can_no_longer_overwrite_it() -> None:
     core = recovering()
-    core.intake.admit(SignalData(KEY, [1, 2], [1.0, 2.0]), 1, 0.0, recovered=True)
+    core.accumulator.admit(SignalData(KEY, [1, 2], [1.0, 2.0]), 1, 0.0, recovered=True)
     core.offer(SignalData(KEY, [2, 3], [20.0, 30.0]))
     play, sent = world(core)
     play.run()
@@ -51,7 +51,7 @@ def test_a_newer_value_waits_until_an_old_request_can_no_longer_overwrite_it() -
 def test_readings_left_twice_wait_with_their_last_value() -> None:
     core = recovering()
     for value in (1.0, 2.0):
-        core.intake.admit(SignalData(KEY, [1, 2 + value], [value, value]), 1, 0.0, recovered=True)
+        core.accumulator.admit(SignalData(KEY, [1, 2 + value], [value, value]), 1, 0.0, recovered=True)
     play, sent = world(core)
     play.run()
     assert [values for _, values in sent] == [{3: 1.0, 4: 2.0}, {1: 2.0}]
@@ -64,7 +64,7 @@ def test_after_that_time_nothing_waits() -> None:
     play, sent = world(core)
     play.now = UNTIL
     for value in (1.0, 2.0):
-        core.intake.admit(SignalData(KEY, [1], [value]), 1, UNTIL, recovered=True)
+        core.accumulator.admit(SignalData(KEY, [1], [value]), 1, UNTIL, recovered=True)
     core.offer(SignalData(KEY, [1], [3.0]), now=UNTIL)
     play.run()
     assert [values for _, values in sent] == [{1: 2.0}, {1: 3.0}]
@@ -74,7 +74,7 @@ def test_after_that_time_nothing_waits() -> None:
 def test_large_remains_go_in_several_calls_and_what_is_newer_still_waits() -> None:
     core = recovering(BatchPolicy(max_readings=100))
     times = np.arange(1000)
-    core.intake.admit(SignalData(KEY, times, times + 0.5), 1, 0.0, recovered=True)
+    core.accumulator.admit(SignalData(KEY, times, times + 0.5), 1, 0.0, recovered=True)
     core.offer(SignalData(KEY, times, times + 7000.5))
     play, sent = world(core)
     play.run()
@@ -128,11 +128,15 @@ def test_what_the_service_refuses_for_good_is_told_with_a_journal_as_well() -> N
     assert core.report(0.0).pending == 0
 
 
-def test_pending_names_every_reading_without_an_outcome_where_it_is() -> None:
+def test_pending_names_every_reading_without_an_outcome() -> None:
     core = recovering(BatchPolicy(linger_s=0.0, max_items=2))
     for moid in range(5):
         core.offer(SignalData(SignalKey(1, 1, moid), [1, 2], [1.0, 2.0]), moid)
-    core.offer_one(SignalKey(1, 1, 9), 1, 1.0, "DBL", 1, None, NO_REF, 0.0)
-    assert core.poll(0.0) is not None
-    pending = {(key.signal_type_moid, tuple(credit.refs), credit.readings) for key, credit in core.pending()}
-    assert pending == {*((moid, (moid,), 2) for moid in range(5)), (9, (NO_REF,), 1)}
+    core.accumulator.accept_one(SignalKey(1, 1, 9), 1, 1.0, Form("DBL", 1, None), 0.0, plain=True)
+    batch = core.poll(0.0)
+    assert batch is not None
+    pending = [number for ranges in core.pending() for start, stop in ranges for number in range(start, stop)]
+    assert sorted(pending) == list(range(11))
+    core.settle(batch.number, None, 0.0)
+    pending = [number for ranges in core.pending() for start, stop in ranges for number in range(start, stop)]
+    assert sorted(pending) == list(range(4, 11))
