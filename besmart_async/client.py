@@ -24,12 +24,15 @@ from besmart_async.config import (
     Timeouts,
 )
 from besmart_async.errors import BesmartConfigError, BesmartError
+from besmart_async.logs import set_up_logging
 from besmart_async.models.tokens import Token
 from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users
 from besmart_async.resources.signals import bulk_reader, bulk_write
 from besmart_async.resources.users import login_operation, refresh_operation
 from besmart_async.transport import AnyTransport, Credentials, Hook, Transport, TransportSettings
 from besmart_async.wire.operation import Operation
+
+set_up_logging()
 
 
 class BesmartClient:

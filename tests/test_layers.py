@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "besmart_async"
 
 LAYERS = (
     {"errors"},
-    {"config"},
+    {"config", "logs"},
     {"models"},
     {"wire"},
     {"transport"},

@@ -31,7 +31,6 @@ NAMES = {
     "Hook",
     "InvalidInputError",
     "JournalError",
-    "LabelsStored",
     "MeterType",
     "NotFoundError",
     "Outcome",

@@ -14,7 +14,6 @@ In tests, give `make_client`, or set `app.dependency_overrides[client_of]`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated
@@ -35,6 +34,7 @@ from besmart_async.errors import (
     TransportError,
     UnprocessableError,
 )
+from besmart_async.logs import logger
 
 try:
     from fastapi import Depends, FastAPI
@@ -44,8 +44,6 @@ try:
 except ModuleNotFoundError as error:
     hint = "FastAPI is missing: pip install 'besmart-async[fastapi]'"
     raise ModuleNotFoundError(hint, name=error.name) from error
-
-logger = logging.getLogger("besmart_async")
 
 _STATE = "besmart_client"
 _LONGEST_REASON = 123  # bytes, RFC 6455, 5.5

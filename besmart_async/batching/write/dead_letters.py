@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 
 from besmart_async.batching.write.core.log import columns_cost
+from besmart_async.logs import logger
 from besmart_async.models.delivery import Rejection
-
-logger = logging.getLogger("besmart_async")
 
 OnReject = Callable[[Rejection], Awaitable[object] | object]
 

@@ -12,7 +12,6 @@ catch it is logged.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time as clock
 from collections.abc import Callable, Sequence
@@ -33,11 +32,10 @@ from besmart_async.batching.write.core.provenance import Ranges
 from besmart_async.batching.write.dead_letters import DeadLetters
 from besmart_async.batching.write.waiting import Delivery, Flushes, Line
 from besmart_async.errors import BesmartError, TransportError
+from besmart_async.logs import logger
 from besmart_async.models.delivery import Rejection
 from besmart_async.transport.events import Hooks
 from besmart_async.transport.ownership import Owner
-
-logger = logging.getLogger("besmart_async")
 
 _CANCEL_GRACE_S = 0.5
 """How long closing waits for calls that it cancelled at its deadline."""

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import itertools
-import logging
 import math
 import os
 import random
@@ -51,7 +50,8 @@ from besmart_async.batching.write.validation import (
 )
 from besmart_async.batching.write.waiting import Delivery
 from besmart_async.config import BatchPolicy
-from besmart_async.errors import BesmartError, UndeliveredError, WriterTimeoutError
+from besmart_async.errors import BesmartConfigError, BesmartError, UndeliveredError, WriterTimeoutError
+from besmart_async.logs import logger
 from besmart_async.models.delivery import DeliveryReport, Rejection
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
@@ -60,8 +60,6 @@ from besmart_async.models.values import DOUBLE, JsonValue, ValueColumn
 
 if TYPE_CHECKING:
     from besmart_async.batching.journal.admission import JournaledAdmission
-
-logger = logging.getLogger("besmart_async")
 
 _open: WeakSet[Writer] = WeakSet()
 """Writers that were used and not closed."""
@@ -93,7 +91,12 @@ class Writer:
                 data, by `flush` or at the end.
             hooks: called with every event; an exception of a hook is logged and goes no further.
             rng: source of jitter.
+
+        Raises:
+            BesmartConfigError: `policy` is not a `BatchPolicy`, or a hook is not a plain function of one event.
         """
+        if policy is not None and not isinstance(policy, BatchPolicy):
+            raise BesmartConfigError(f"policy={policy!r}: give BatchPolicy(...)")
         policy = policy if policy is not None else BatchPolicy()
         self._policy = policy if journal is None else attrs.evolve(policy, delivery_timeout_s=math.inf)
         self._dead_letters = DeadLetters(on_reject, self._policy.max_memory_bytes)
@@ -108,6 +111,7 @@ class Writer:
         self._admission = Admission(*parts) if journal is None else self._journaling(*parts, journal)
         self._time = self._sender.time
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._said_unclosed = False
 
     def _journaling(
         self, policy: BatchPolicy, core: WriteCore, sender: Sender, path: str | PathLike[str]
@@ -381,7 +385,8 @@ class Writer:
         """Say what is lost with a writer that nobody closed; return how many readings."""
         _open.discard(self)
         report = self._core.report(0.0)
-        if report.pending and self._journaled is None:
+        if report.pending and self._journaled is None and not self._said_unclosed:
+            self._said_unclosed = True
             logger.error(
                 "a besmart writer was never closed: %d of %d accepted readings were not delivered and are lost; use "
                 "'async with client.writer()', or call aclose()",
