@@ -16,7 +16,7 @@ from besmart_async.batching.write.core.provenance import NO_REF, Ranges
 from besmart_async.errors import BesmartError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
-from besmart_async.wire.columns import encode_item, join_items
+from besmart_async.wire.columns import encode_item
 
 
 def key(sensor: int) -> SignalKey:
@@ -68,7 +68,7 @@ SHAPES: dict[str, SignalData] = {
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_the_body_of_one_item_is_the_json_of_its_columns(shape: SignalData) -> None:
     payload = payload_of([shape])
-    assert payload.encode() == join_items([encode_item(shape)])
+    assert payload.encode() == b"[" + encode_item(shape) + b"]"
     assert payload.data(0) == shape
 
 
