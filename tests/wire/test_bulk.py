@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.wire.bulk import encode_bulk, lists, mixed_tail, one_list, tail
-from besmart_async.wire.columns import encode_item, join_items
+from besmart_async.wire.columns import encode_item
+from tests.wire.readings import join_items
 
 KEY = SignalKey(12, 122, 32)
 

@@ -17,6 +17,7 @@ from besmart_async.errors import BesmartError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.wire.columns import encode_item
+from tests.wire.readings import join_items
 
 
 def key(sensor: int) -> SignalKey:
