@@ -45,7 +45,7 @@ def header(times: Times) -> tuple[str, ...]:
 
 
 @attrs.frozen(eq=False)
-class Block:
+class RowBlock:
     """Some rows of one signal, as plain Python values; columns of one length.
 
     Attributes:
@@ -79,12 +79,12 @@ class Block:
         return [column for column in (self.iso, self.unix_ms) if column is not None]
 
 
-def blocks(data: SignalData, times: Times, size: int = BLOCK_ROWS) -> Iterator[Block]:
+def blocks(data: SignalData, times: Times, size: int = BLOCK_ROWS) -> Iterator[RowBlock]:
     """Cut readings into blocks, by time."""
     data = data.sorted()
     for start in range(0, len(data), size):
         part = data.take(slice(start, start + size))
-        yield Block(
+        yield RowBlock(
             part.key,
             iso_times(part.time) if times != "ms" else None,
             part.time.tolist() if times != "iso" else None,

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from besmart_async.export.rows import Block, Times, blocks, header
+from besmart_async.export.rows import RowBlock, Times, blocks, header
 from besmart_async.models.series import SignalData
 
 
@@ -73,7 +73,7 @@ def _line(names: tuple[str, ...], row: tuple[Any, ...]) -> bytes:
     return orjson.dumps(dict(zip(names, row, strict=True)), option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _rows(block: Block) -> Iterator[tuple[Any, ...]]:
+def _rows(block: RowBlock) -> Iterator[tuple[Any, ...]]:
     count = len(block)
     return zip(
         *(repeat(part, count) for part in block.ids),

@@ -7,14 +7,14 @@ from besmart_async.models.checks import checked_flag, checked_text, optional
 from besmart_async.models.keys import checked_id
 from besmart_async.models.meter_types import MeterType
 from besmart_async.wire import codec
-from besmart_async.wire.operation import Operation, Sender
+from besmart_async.wire.operation import Operation, OperationSender
 from besmart_async.wire.parameters import query
 
 
 class MeterTypes:
     """Meter types. Arguments left at None are not sent; a cancelled change may be applied all the same."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: OperationSender) -> None:
         self._sender = sender
 
     async def list(self, client_cid: int) -> list[MeterType]:

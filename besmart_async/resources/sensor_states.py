@@ -11,7 +11,7 @@ from besmart_async.models.states import SensorState
 from besmart_async.models.times import TimeLike, to_ms, to_whole_ms
 from besmart_async.models.values import JsonValue
 from besmart_async.wire import codec
-from besmart_async.wire.operation import Operation, Sender
+from besmart_async.wire.operation import Operation, OperationSender
 from besmart_async.wire.parameters import query
 
 _States = list[SensorState]  # inside the class, `list` is the method
@@ -23,7 +23,7 @@ Information = Mapping[str, object] | str
 class SensorStates:
     """Sensor states. Arguments left at None are not sent; a cancelled change may be applied all the same."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: OperationSender) -> None:
         self._sender = sender
 
     async def list(self, client_cid: int, sensor_mid: int) -> list[SensorState]:

@@ -10,14 +10,14 @@ from besmart_async.models.keys import SensorKey, checked_id
 from besmart_async.models.sensors import Sensor, SensorType
 from besmart_async.models.values import JsonValue
 from besmart_async.wire import codec
-from besmart_async.wire.operation import Operation, Sender
+from besmart_async.wire.operation import Operation, OperationSender
 from besmart_async.wire.parameters import query
 
 
 class Sensors:
     """Sensors. Arguments left at None are not sent; a cancelled change may be applied all the same."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: OperationSender) -> None:
         self._sender = sender
 
     async def types(self) -> list[SensorType]:

@@ -17,7 +17,7 @@ from besmart_async.models.signal_types import SignalType
 from besmart_async.models.times import TimeLike
 from besmart_async.wire import codec
 from besmart_async.wire.columns import encode_columns, encode_items, encode_queries, item_of
-from besmart_async.wire.operation import Operation, Sender
+from besmart_async.wire.operation import Operation, OperationSender
 from besmart_async.wire.parameters import query
 from besmart_async.wire.series import decode_series
 
@@ -41,7 +41,7 @@ def bulk_read(queries: Sequence[SignalQuery]) -> Operation[list[SignalData]]:
     )
 
 
-def bulk_reader(sender: Sender) -> Callable[[list[SignalQuery]], Awaitable[list[SignalData]]]:
+def bulk_reader(sender: OperationSender) -> Callable[[list[SignalQuery]], Awaitable[list[SignalData]]]:
     """Return a function that sends one bulk read, for a reader: the queries are of different signals."""
 
     def send(queries: list[SignalQuery]) -> Awaitable[list[SignalData]]:
@@ -67,7 +67,7 @@ def bulk_write(body: bytes) -> Operation[None]:
 class Signals:
     """Signals and their readings. `None` for an option leaves it to the service."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: OperationSender) -> None:
         self._sender = sender
 
     async def types(self) -> list[SignalType]:

@@ -14,7 +14,7 @@ from besmart_async.models.tasks import GraphResult
 from besmart_async.models.times import TimeLike, to_ms
 from besmart_async.models.values import JsonValue, checked_json
 from besmart_async.wire.graphs import decode_graph_result
-from besmart_async.wire.operation import Operation, Sender
+from besmart_async.wire.operation import Operation, OperationSender
 from besmart_async.wire.parameters import query
 
 
@@ -24,7 +24,7 @@ class Tasks:
     A run that is cancelled here goes on at the service.
     """
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: OperationSender) -> None:
         self._sender = sender
 
     async def run_graph(

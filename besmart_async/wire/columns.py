@@ -7,14 +7,12 @@ Per signal: `{"client_cid", "sensor_mid", "signal_type_moid", "data": {"time": [
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
 
@@ -36,7 +34,7 @@ def encode_item(data: SignalData) -> bytes:
 
 
 def encode_items(items: list[JsonItem]) -> bytes:
-    """Encode that body from what `item_of` and `Form.filled` return, at once: faster than one by one."""
+    """Encode that body from what `item_of` returns, at once: faster than one by one."""
     return orjson.dumps(items, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -50,53 +48,6 @@ def item_of(data: SignalData) -> JsonItem:
         "data": _columns(data),
     }
     return item if data.unit is None else item | {"unit": data.unit}
-
-
-class Form:
-    """An element of that body for checked readings of one type and origin, to be filled in again and again.
-
-    Hundreds of new dicts for each body would make the garbage collector run each time, through everything there is.
-    """
-
-    __slots__ = ("_constants", "_data", "_item", "_item_in_unit")
-
-    def __init__(self) -> None:
-        self._data: dict[str, Any] = {"time": None, "value": None, "type": None, "origin": None}
-        self._item: JsonItem = {"client_cid": 0, "sensor_mid": 0, "signal_type_moid": 0, "data": self._data}
-        self._item_in_unit: JsonItem = self._item | {"unit": ""}
-        self._constants: tuple[object, ...] = ()
-
-    def filled(
-        self, key: SignalKey, time: object, value: object, rows: int, type_: str, origin: int, unit: str | None
-    ) -> JsonItem:
-        """Return what `item_of` does; it is good until the form is filled in or cleared again.
-
-        `time` (ints) and `value` (floats) are lists or contiguous arrays, `time` may be prepared text as well.
-        """
-        if unit is None:
-            item = self._item
-        else:
-            item = self._item_in_unit
-            item["unit"] = unit
-        item["client_cid"] = key.client_cid
-        item["sensor_mid"] = key.sensor_mid
-        item["signal_type_moid"] = key.signal_type_moid
-        data = self._data
-        data["time"] = time
-        data["value"] = value
-        if self._constants != (constants := (type_, origin, rows)):
-            self._constants = constants
-            data["type"], data["origin"] = (_constants if rows <= 1024 else _long_constants)(type_, origin, rows)
-        return item
-
-    def clear(self) -> None:
-        """Keep no readings alive."""
-        self._data["time"] = self._data["value"] = None
-
-
-def join_items(items: Iterable[bytes]) -> bytes:
-    """Make one JSON list of encoded elements."""
-    return b"[" + b",".join(items) + b"]"
 
 
 def encode_queries(queries: Iterable[SignalQuery]) -> bytes:
@@ -136,11 +87,3 @@ def _plain(column: NDArray[Any]) -> Any:
 def _constant(value: str | int, rows: int) -> orjson.Fragment:
     text = orjson.dumps(value)
     return orjson.Fragment(b"[" + (text + b",") * (rows - 1) + (text if rows else b"") + b"]")
-
-
-def _both_constants(type_: str, origin: int, rows: int) -> tuple[orjson.Fragment, orjson.Fragment]:
-    return _constant(type_, rows), _constant(origin, rows)
-
-
-_constants = lru_cache(maxsize=1024)(_both_constants)
-_long_constants = lru_cache(maxsize=8)(_both_constants)  # some bytes a row: few of them

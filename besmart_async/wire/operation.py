@@ -66,7 +66,7 @@ class Operation(Generic[T]):
         return len(self.body) if self.body is not None else 0
 
 
-class Sender(Protocol):
+class OperationSender(Protocol):
     """What carries operations out; the transport does, and so does anything a test puts in its place."""
 
     async def send(self, operation: Operation[T], *, attempts: int | None = None) -> T:

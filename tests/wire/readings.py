@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -39,3 +40,8 @@ FRACTIONS = st.integers(0, 4_000_000_000_000_000).map(lambda us: us / 1000)
 def exact(values: Any) -> list[tuple[type, object]]:
     """Values with their types; doubles by their bits, so that -0.0 is not 0.0."""
     return [(type(value), value.hex() if isinstance(value, float) else value) for value in values]
+
+
+def join_items(items: Iterable[bytes]) -> bytes:
+    """Make one JSON list of encoded elements."""
+    return b"[" + b",".join(items) + b"]"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from besmart_async import InvalidInputError, Response, SignalData
-from besmart_async.wire.columns import Form, encode_columns, encode_item, encode_items, join_items
+from besmart_async.wire.bulk import encode_bulk, tail
+from besmart_async.wire.columns import encode_columns, encode_item
 from besmart_async.wire.series import decode_series
 from tests import document
-from tests.wire.readings import COLUMN_KINDS, DOUBLES, FRACTIONS, IDS, KEY, MOMENTS, SMALL, T, exact
+from tests.wire.readings import COLUMN_KINDS, DOUBLES, FRACTIONS, IDS, KEY, MOMENTS, SMALL, T, exact, join_items
 
 
 def times(rows: int) -> list[int]:
@@ -85,17 +87,9 @@ def test_rows_are_encoded_as_columns_are_byte_for_byte(
 ) -> None:
     times, values = [time for time, _ in rows], [value for _, value in rows]
     columns = SignalData(KEY, times, values, type_, origin, unit)
-    item = Form().filled(KEY, list(times), list(values), len(times), type_, origin, unit)
-    assert encode_items([item, item]) == join_items([encode_item(columns)] * 2)
-
-
-def test_a_form_tells_nothing_of_what_it_was_filled_with_before() -> None:
-    form = Form()
-    for unit, times, type_, origin in (("kW", [1, 2, 3], "RM", 7), (None, [4], "DBL", 1), ("A", [5, 6], "DBL", 2)):
-        values = [time / 2 for time in times]
-        item = form.filled(KEY, times, values, len(times), type_, origin, unit)
-        assert encode_items([item]) == join_items([encode_item(SignalData(KEY, times, values, type_, origin, unit))])
-        form.clear()
+    text, rows_text = orjson.dumps(times), orjson.dumps(values)
+    ends = [tail(type_, origin, unit, len(times))] * 2
+    assert encode_bulk([KEY] * 2, [text] * 2, [rows_text] * 2, ends) == join_items([encode_item(columns)] * 2)
 
 
 @pytest.mark.parametrize("kind", COLUMN_KINDS)

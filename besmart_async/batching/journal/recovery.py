@@ -82,7 +82,7 @@ class Remainder:
 
 
 @attrs.frozen
-class Survey:
+class JournalSurvey:
     """What some records mean together.
 
     Attributes:
@@ -96,7 +96,7 @@ class Survey:
     missing: list[Range]
 
 
-def survey(records: Sequence[Record]) -> Survey:
+def survey(records: Sequence[Record]) -> JournalSurvey:
     """Return what is left of some records, of any age and in any order."""
     floor = max((record.floor for record in records), default=0)
     top = max((record.stop for record in records), default=0)
@@ -111,7 +111,7 @@ def survey(records: Sequence[Record]) -> Survey:
         outcomes = _outcomes(record, done, refused)
         if outcomes is None or outcomes.count(DONE) < len(outcomes):
             left.append(Remainder(number, record, outcomes))
-    return Survey(left, top, missing + _without(done, position, top))
+    return JournalSurvey(left, top, missing + _without(done, position, top))
 
 
 def _claims(records: Sequence[Record], floor: int) -> tuple[list[Range], list[Range]]:

@@ -7,8 +7,8 @@ import random
 import numpy as np
 
 from besmart_async.batching.write.core.core import Dispatch, WriteCore
-from besmart_async.batching.write.core.log import Form
 from besmart_async.batching.write.core.events import Settled
+from besmart_async.batching.write.core.log import Form
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
 from besmart_async.models.delivery import Rejection

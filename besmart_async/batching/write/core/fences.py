@@ -136,8 +136,13 @@ class Fences:
             mask |= hold.covers(block)
         if not mask.any():
             return block
-        self.withhold_rows(block if mask.all() else block.take(mask))
-        return None if mask.all() else block.take(~mask)
+        if mask.all():
+            self.withhold_rows(block)
+            return None
+        held, free = block.take(mask), block.take(~mask)
+        free.cost = block.cost - held.cost
+        self.withhold_rows(held)
+        return free
 
     def withhold_rows(self, block: Block) -> None:
         """Let readings wait for a hold of their signal."""

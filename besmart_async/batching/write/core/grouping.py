@@ -291,7 +291,11 @@ class Grouping:
             self._add(piece, cost)
             return
         table = Table.of([piece])
-        for block in table.take(np.flatnonzero(mask)).blocks(list(self._index), cost // piece.rows, since):
+        waits = list(table.take(np.flatnonzero(mask)).blocks(list(self._index), cost // piece.rows, since))
+        cost -= sum([block.cost for block in waits])
+        if mask.all():
+            waits[-1].cost += cost
+        for block in waits:
             if block.key in self._fences.fenced:
                 self._fences.set_aside(block)
             elif (free := self._fences.withhold(block)) is not None:
@@ -303,7 +307,7 @@ class Grouping:
         keys = [piece.keys[row] for row in rows.tolist()]
         others = Piece(keys, rest.codes, None, [rest.time], [rest.value], rest.forms, rest.numbers, NO_REF, len(keys))
         self.recovered = False
-        self._add(others, cost * len(keys) // piece.rows)
+        self._add(others, cost)
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from besmart_async.batching.verdicts import told
 from besmart_async.batching.write.core.accumulator import Accumulator
 from besmart_async.batching.write.core.batch import Payload
 from besmart_async.batching.write.core.events import CoreEvent, Settled
-from besmart_async.batching.write.core.provenance import NO_REF
 from besmart_async.batching.write.core.report import Ledger
 from besmart_async.errors import BesmartError, Outcome
 from besmart_async.models.delivery import Rejection
@@ -55,7 +54,7 @@ class Outcomes:
         for item in range(len(payload)):
             part = payload.item(item)
             of = part.provenance
-            refs = frozenset[int]() if isinstance(of.refs, int) and of.refs == NO_REF else of.all_refs
+            refs = of.all_refs if of.by_ref() else frozenset[int]()
             self.events.append(Rejection(part.data(0), why, outcome, of.readings, refs, tuple(of.ranges())))
 
     def lost_before(self, data: SignalData, numbers: tuple[int, int]) -> None:

@@ -19,7 +19,7 @@ A, B = SignalKey(12, 1, 32), SignalKey(12, 2, 32)
 
 def block(key: SignalKey, number: int, times: Sequence[float], origin: Any = 1) -> Block:
     data = SignalData(key, list(times), np.arange(len(times)) + 0.5, origin=origin)
-    return Block(data, number, NO_REF, 0.0, 100)
+    return Block(data, number, NO_REF, 0.0, 101)
 
 
 def firsts(blocks: Sequence[Block]) -> list[int]:
@@ -82,6 +82,7 @@ def test_a_hold_withholds_exactly_its_readings() -> None:
     assert free is not None
     assert free.time.tolist() == [3, 4]
     assert fences.rows == 2
+    assert free.cost + sum([waiting.cost for waiting in fences.waiting()]) == 101
     other_origin, other_signal = block(A, 20, [1], origin=2), block(B, 30, [1])
     assert fences.withhold(other_origin) is other_origin
     assert fences.withhold(other_signal) is other_signal

@@ -361,18 +361,19 @@ class Model:
             assert grid is not None
             assert self.accumulator.accept_columns(key(sensor), grid, np.array(values), form, 0.0)
         elif kind == "block":
-            times, values = what, [value] * len(what)
-            self.offer(SignalData(key(sensor), times, values, *form), ref)
+            times, values = self.offer(SignalData(key(sensor), what, [value] * len(what), *form), ref)
         else:
-            times, values = [time for time, _, _ in what], [value for _, value, _ in what]
+            columns = [time for time, _, _ in what], [value for _, value, _ in what]
             forms = [Form(each.type or "DBL", each.origin or 1, form.unit) for _, _, each in what]
             types, origins = [each.type for each in forms], [each.origin for each in forms]
-            self.offer(SignalData(key(sensor), times, values, types, origins, form.unit), ref)  # type: ignore[arg-type]
+            data = SignalData(key(sensor), *columns, types, origins, form.unit)  # type: ignore[arg-type]
+            times, values = self.offer(data, ref)
         forms = forms * len(times) if len(forms) == 1 else forms
         self.accepted += map(Accepted, [key(sensor)] * len(times), times, values, forms, [ref] * len(times))
 
-    def offer(self, data: SignalData, ref: int) -> None:
+    def offer(self, data: SignalData, ref: int) -> tuple[list[Any], list[Any]]:
         assert self.accumulator.accept(data, ref, 0.0)
+        return data.time.tolist(), data.value.tolist()
 
     def form(self) -> Payload | None:
         payload = self.accumulator.form(0.0)
