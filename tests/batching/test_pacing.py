@@ -252,9 +252,7 @@ def test_under_a_fixed_cap_one_call_in_five_is_refused_at_most_and_four_fifths_o
 
 @pytest.mark.parametrize("retry_after_s", [1.0, None])
 @pytest.mark.parametrize("latency_s", [0.001, 0.05, 0.3])
-def test_after_a_cap_has_fallen_the_lower_one_is_kept_to_as_well(
-    latency_s: float, retry_after_s: float | None
-) -> None:
+def test_after_a_cap_has_fallen_the_lower_one_is_kept_to_as_well(latency_s: float, retry_after_s: float | None) -> None:
     service = under_load(CappedService([(0.0, 50.0), (60.0, 10.0)], latency_s, retry_after_s), 120.0)
     refused, used = service.shares(60.0, 120.0)
     assert refused <= 0.2
