@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from os import PathLike
 
+import numpy as np
+from numpy.typing import NDArray
+
 from besmart_async.batching.journal.journal import Joined, Journal
-from besmart_async.batching.journal.recovery import Recovered
+from besmart_async.batching.journal.recovery import Recovered, by_signal
 from besmart_async.batching.write.admission import Admission
 from besmart_async.batching.write.core.core import WriteCore
 from besmart_async.batching.write.core.log import BLOCK_BYTES, READING_BYTES, Form, columns_cost
-from besmart_async.batching.write.core.provenance import NO_REF
+from besmart_async.batching.write.core.provenance import NO_REF, ranges_of
 from besmart_async.batching.write.sender import Sender
 from besmart_async.batching.write.validation import ManyColumns, PlainReading, Reading
 from besmart_async.config import BatchPolicy
@@ -26,8 +30,6 @@ from besmart_async.models.series import SignalData
 
 ONE_BYTES = READING_BYTES + BLOCK_BYTES
 """Memory reserved for a single reading on its way to the disk."""
-_FED_AT_ONCE = 500
-"""Writes of an earlier writer taken over before others may run."""
 
 
 class JournaledAdmission(Admission):
@@ -86,39 +88,34 @@ class JournaledAdmission(Admission):
         self._feeding = asyncio.get_running_loop().create_task(self._feed(recovered), name="besmart journal recovery")
 
     async def _feed(self, recovered: list[Recovered]) -> None:
-        recovered.reverse()
-        taken = 0
+        self._accumulator.begin_with([(piece.start, piece.start + piece.readings) for piece in recovered])
+        for piece in recovered:
+            if piece.refused:
+                self._core.refused_before(piece.columns())
+        columns = deque(by_signal([piece for piece in recovered if not piece.refused]))
+        recovered.clear()
         try:
-            while recovered:
-                piece = recovered.pop()
-                number = piece.start
-                for entry in piece.entries:
-                    data = entry.columns() if isinstance(entry, Reading) else entry
-                    take = partial(self._take_over, data, number, refused=piece.refused)
-                    if not take():
-                        self._sender.pump()
-                        await self._stand_in_line(take, data, math.inf)
-                    number += len(data)
-                    taken += 1
-                    if taken % _FED_AT_ONCE == 0:
-                        self._sender.pump()
-                        await asyncio.sleep(0)
+            while columns:
+                data, numbers = columns[0]
+                take = partial(self._take_over, data, numbers)
+                if not take():
+                    self._sender.pump()
+                    await self._stand_in_line(take, data, math.inf)
+                columns.popleft()
             self._fed = True
         except BesmartError:
             pass  # closed, or stopped: the rest stays in the journal, and whoever waits finds out for himself
         finally:
+            for _, numbers in columns:
+                self._accumulator.settled.settle(ranges_of(numbers))  # no flush waits for what stays in the journal
             self._feeding_ended.set()
             self._sender.pump()
 
-    def _take_over(self, data: SignalData, number: int, *, refused: bool) -> bool:
+    def _take_over(self, data: SignalData, numbers: NDArray[np.int64]) -> bool:
         self._sender.check_open()
-        if refused:
-            self._core.refused_before(data, number)
-            return True
         if not self._accumulator.room(columns_cost(data)):
             return False
-        self._accumulator.skip_to(number)
-        self._accumulator.admit(data, NO_REF, self._sender.time(), recovered=True)
+        self._accumulator.adopt(data, numbers, self._sender.time())
         return True
 
     # -- in ----------------------------------------------------------------------------------------------------------

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from besmart_async.batching.journal.records import DONE, OPEN, REFUSED, Entry, Record
 from besmart_async.batching.write.validation import Reading
+from besmart_async.models.keys import SignalKey
+from besmart_async.models.series import SignalData
 
 Range = tuple[int, int]
 """Positions from the first up to, and without, the second."""
@@ -34,6 +38,37 @@ class Recovered:
     start: int
     entries: list[Entry]
     refused: bool = False
+
+    @property
+    def readings(self) -> int:
+        """How many readings."""
+        return sum(map(len, self.entries))
+
+    def columns(self) -> list[tuple[SignalData, int]]:
+        """Return each entry as columns, with the position of its first reading."""
+        position, columns = self.start, list[tuple[SignalData, int]]()
+        for entry in self.entries:
+            columns.append((entry.columns() if isinstance(entry, Reading) else entry, position))
+            position += len(entry)
+        return columns
+
+
+def by_signal(pieces: Iterable[Recovered]) -> list[tuple[SignalData, NDArray[np.int64]]]:
+    """Join the readings of each signal (and unit), in order of acceptance; return them with their positions.
+
+    A writer must see all readings of a signal that were left at once: of those of one time, it sends only the last.
+    """
+    parts: dict[SignalKey, list[tuple[SignalData, int]]] = {}
+    for piece in pieces:
+        for data, position in piece.columns():
+            parts.setdefault(data.key, []).append((data, position))
+    joined: list[tuple[SignalData, NDArray[np.int64]]] = []
+    for of_signal in parts.values():
+        for _, run in groupby(of_signal, key=lambda part: part[0].unit):
+            columns = list(run)
+            positions = [np.arange(position, position + len(data), dtype=np.int64) for data, position in columns]
+            joined.append((SignalData.concat([data for data, _ in columns]), np.concatenate(positions)))
+    return joined
 
 
 @attrs.frozen(eq=False)

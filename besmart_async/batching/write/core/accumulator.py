@@ -166,6 +166,24 @@ class Accumulator:
             return
         self._add_block(Block(data, self.next_number, ref, now, columns_cost(data), recovered=recovered))
 
+    def begin_with(self, left: Ranges) -> None:
+        """Number the next reading after those that an earlier writer left; `adopt` takes these over."""
+        number = self.next_number
+        for start, stop in left:
+            self.settled.settle([(number, start)] if start > number else [])
+            number = stop
+        self.next_number = number
+
+    def adopt(self, data: SignalData, numbers: NDArray[np.int64], now: float) -> None:
+        """Accept readings that an earlier writer accepted under these numbers, and may have sent."""
+        self._run = self._strip = None
+        block = Block(data, numbers, NO_REF, now, columns_cost(data), recovered=True)
+        self._put(block)
+        self._ledger.accepted += block.rows
+        self.used += block.cost
+        self._rows += block.rows
+        self._entries += 1
+
     def skip_to(self, number: int) -> None:
         """Give the next reading this number; those in between are nobody's."""
         self.reconcile()

@@ -27,7 +27,7 @@ under way is handed back then.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -99,12 +99,15 @@ class WriteCore:
         """
         return self.accumulator.accept(data, NO_REF if ref is None else ref, now)
 
-    def refused_before(self, data: SignalData, number: int) -> None:
-        """Take over readings that the service refused an earlier writer, which could not tell anybody."""
-        self.accumulator.skip_to(number)
-        self.accumulator.skip_to(number + len(data))
-        self._ledger.accepted += len(data)
-        self._outcomes.lost_before(data, (number, number + len(data)))
+    def refused_before(self, readings: Iterable[tuple[SignalData, int]]) -> None:
+        """Take over readings that the service refused an earlier writer, which could not tell anybody.
+
+        Args:
+            readings: columns, and the number of their first reading.
+        """
+        for data, number in readings:
+            self._ledger.accepted += len(data)
+            self._outcomes.lost_before(data, (number, number + len(data)))
 
     def flush(self) -> int:
         """Make everything accepted so far due; return a ticket for `flushed`."""

@@ -60,6 +60,7 @@ class Outcomes:
     def lost_before(self, data: SignalData, numbers: tuple[int, int]) -> None:
         """Note readings that the service refused an earlier writer, which could not tell anybody."""
         self.ledger.rejected += len(data)
+        self._accumulator.settle([numbers], 0)
         why = BesmartError("the service refused it when an earlier writer sent it; what it said was not kept")
         why.outcome = "rejected"
         self.events.append(Rejection(data, why, "rejected", len(data), frozenset(), (numbers,)))
