@@ -11,7 +11,6 @@ from besmart_async.batching.verdicts import (
     is_403,
     may_have_applied,
     may_still_apply,
-    stale,
     strain,
     told,
     verdict,
@@ -33,6 +32,7 @@ from besmart_async.errors import (
     ServerError,
     UnprocessableError,
 )
+from besmart_async.transport.retry import is_stale
 
 WRITE = "signals.write_bulk"
 CLASSES: dict[int, type[ApiError]] = {
@@ -145,9 +145,9 @@ def test_whether_a_failed_call_has_stored_its_readings_or_may_yet(
 
 
 def test_only_a_connection_that_had_served_before_is_stale() -> None:
-    assert stale(broken(ProtocolError, reused=True))
-    assert not stale(broken(ProtocolError))
-    assert not stale(broken(RequestTimeoutError, reused=True))
+    assert is_stale(broken(ProtocolError, reused=True))
+    assert not is_stale(broken(ProtocolError))
+    assert not is_stale(broken(RequestTimeoutError, reused=True))
 
 
 def test_refused_credentials_strain_more_than_no_answer_and_that_more_than_a_5xx() -> None:

@@ -50,6 +50,7 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery, checked_query
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import TimeLike
+from besmart_async.transport.ownership import Owner
 
 _CANCEL_GRACE_S = 1.0
 """How long closing waits for calls that it cancelled at its deadline."""
@@ -99,7 +100,7 @@ class Reader:
         self._pace = Pace(self._policy.max_in_flight)
         self._limit = self._pace.limit
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = 0
+        self._owner = Owner("reader")
         self._closing = False
         self._fault: Exception | None = None
         self._pumping = False
@@ -262,24 +263,16 @@ class Reader:
         await self.aclose()
 
     def __del__(self) -> None:
-        if getattr(self, "_loop", None) is not None and not self._closing and self._pid == os.getpid():
+        if getattr(self, "_loop", None) is not None and not self._closing and self._owner.pid == os.getpid():
             warnings.warn("a besmart reader was never closed; use 'async with'", ResourceWarning, 2, source=self)
 
     def _home(self, *, closing: bool = False) -> asyncio.AbstractEventLoop:
         """Return the running event loop if this reader may be used in it."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            loop = None  # not even in a coroutine right after os.fork()
-        if loop is self._loop and loop is not None and (closing or not (self._closing or self._fault)):
+        loop = self._owner.check()
+        if self._loop is loop and (closing or not (self._closing or self._fault)):
             return loop
-        if self._loop is not None and self._pid != os.getpid():
-            raise BesmartError(f"this reader belongs to process {self._pid}; open a client of its own after a fork")
-        if loop is None or (self._loop is not None and self._loop is not loop):
-            raise BesmartError("this reader belongs to another event loop; open one client per event loop")
         self._check_open()
         self._loop = loop
-        self._pid = os.getpid()
         return loop
 
     def _check_open(self) -> None:

@@ -57,13 +57,11 @@ class Fences:
     Attributes:
         fenced: signals with a frozen item that is not settled.
         holds: current holds, by signal.
-        rows: readings that wait here.
     """
 
     def __init__(self) -> None:
         self.fenced: set[SignalKey] = set()
         self.holds: dict[SignalKey, list[Hold]] = {}
-        self.rows = 0
         self._more: dict[SignalKey, int] = {}  # frozen items of a signal besides the first
         self._aside: dict[SignalKey, list[Block]] = {}
         self._withheld: dict[SignalKey, list[Block]] = {}
@@ -103,13 +101,11 @@ class Fences:
         blocks: list[Block] = []
         for key in keys & self._aside.keys():
             blocks += self._aside.pop(key)
-        self.rows -= sum([block.rows for block in blocks])
         return blocks
 
     def set_aside(self, block: Block) -> None:
         """Set readings of a fenced signal aside."""
         self._aside.setdefault(block.key, []).append(block)
-        self.rows += block.rows
 
     # -- holds -------------------------------------------------------------------------------------------------------
 
@@ -147,7 +143,6 @@ class Fences:
     def withhold_rows(self, block: Block) -> None:
         """Withhold readings until a hold of their signal ends."""
         self._withheld.setdefault(block.key, []).append(block)
-        self.rows += block.rows
 
     def next_end(self) -> float | None:
         """When the next hold ends."""
@@ -161,7 +156,6 @@ class Fences:
             freed += cost
             for key in dict.fromkeys(keys):
                 blocks += self._end(key, now)
-        self.rows -= sum([block.rows for block in blocks])
         return freed, blocks
 
     def _end(self, key: SignalKey, now: float) -> Sequence[Block]:
@@ -182,7 +176,6 @@ class Fences:
         """Drop everything that waits; fences and holds stay."""
         self._withheld.clear()
         self._aside.clear()
-        self.rows = 0
 
     def waiting(self) -> Iterator[Block]:
         """Yield everything that waits."""

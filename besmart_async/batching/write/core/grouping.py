@@ -94,14 +94,12 @@ class Grouping:
     """Gathers the readings of one batch.
 
     Attributes:
-        scanned: readings that were looked at, including those set aside.
         pieces: the readings taken.
         cost: bytes of memory that they count for.
         recovered: whether it holds readings of an earlier writer; None while it holds nothing.
     """
 
     def __init__(self, room: Room, fences: Fences) -> None:
-        self.scanned = 0
         self.cost = 0
         self.pieces: list[Piece] = []
         self.recovered: bool | None = None
@@ -172,11 +170,7 @@ class Grouping:
         return self.items < self._room.items and (rows <= self.rows_left or not self._rows)
 
     def _take_block(self, block: Block) -> Sequence[Block]:
-        self.scanned += block.rows
-        if block.key in self._fences.fenced:
-            self._fences.set_aside(block)
-            return []
-        free = self._fences.withhold(block)
+        free = self._free(block)
         if free is None:
             return []
         rest: list[Block] = []
@@ -184,6 +178,13 @@ class Grouping:
             free, *rest = free.split(most)
         self._add_block(free)
         return rest
+
+    def _free(self, block: Block) -> Block | None:
+        """Let those rows wait that must; return the others, None if there are none."""
+        if block.key in self._fences.fenced:
+            self._fences.set_aside(block)
+            return None
+        return self._fences.withhold(block)
 
     def _add_block(self, block: Block) -> None:
         self.recovered = block.recovered
@@ -225,7 +226,6 @@ class Grouping:
         sizes = [len(value) for value in values]
         rows = sum(sizes)
         strip.take(len(codes), rows)
-        self.scanned += rows
         apart = self._waiting()
         if apart.isdisjoint(keys):
             self.recovered = False
@@ -237,8 +237,9 @@ class Grouping:
         for place, key in enumerate(keys):
             block = Block.plain(key, grids[place], values[place], strip.form, number, since)
             block.refs = strip.refs[start + place]
-            self._take_block(block)
             number += block.rows
+            if (free := self._free(block)) is not None:
+                self._add_block(free)
 
     def _waiting(self) -> set[SignalKey]:
         """Return the signals in the index whose readings must wait, or may have to."""
@@ -263,7 +264,6 @@ class Grouping:
             codes = self._codes(run.keys, start, rows)
             rows = len(codes)
             ahead = 4 * rows
-            self.scanned += rows
             time, value = arrays_of_run(run, start, start + rows)
             forms: Forms = run.form() if run.forms is None else run.forms[start : start + rows]
             keys, number, since = run.keys[start : start + rows], run.number, run.since
@@ -297,9 +297,7 @@ class Grouping:
         if mask.all():
             waits[-1].cost += cost
         for block in waits:
-            if block.key in self._fences.fenced:
-                self._fences.set_aside(block)
-            elif (free := self._fences.withhold(block)) is not None:
+            if (free := self._free(block)) is not None:
                 self._add_block(free)
         if mask.all():
             return

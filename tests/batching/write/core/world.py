@@ -35,10 +35,13 @@ class World:
     events: list[CoreEvent] = attrs.field(factory=list[CoreEvent])
     sent_at: list[float] = attrs.field(factory=list[float])
     most_in_flight: int = 0
+    under_way: list[tuple[float, int, BesmartError | None]] = attrs.field(
+        factory=list[tuple[float, int, BesmartError | None]]
+    )
 
     def run(self, until: float = math.inf) -> None:
-        """Go on until nothing moves any more, or to a moment."""
-        landing: list[tuple[float, int, BesmartError | None]] = []
+        """Go on until nothing moves any more, or to a moment; calls under way then end when it goes on."""
+        landing = self.under_way
         while True:
             while (batch := self.core.poll(self.now)) is not None:
                 self.sent_at.append(self.now)
