@@ -40,6 +40,9 @@ class BesmartClient:
 
     Nothing is sent before the first call; the first call that needs a token logs in.
 
+    Messages go to the logger `besmart_async`; the environment variable `BESMART_LOG` (debug, info, warning, error)
+    prints them to stderr, see `besmart_async.logs`.
+
     Attributes:
         users: session tokens.
         sensors: sensors and their types.

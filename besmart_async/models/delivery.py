@@ -64,8 +64,8 @@ class Rejection:
         outcome: `"rejected"` (the service refused them), `"not_sent"` (they never reached it) or `"in_doubt"`.
         readings: how many accepted readings they stand for.
         refs: which calls of `deliver` they came from.
-        numbers: numbers of those accepted readings, as half-open ranges, ascending. The writer counts readings from 0
-            as it accepts them; `write_data` returns the numbers it gave.
+        numbers: numbers of those accepted readings, as half-open ranges, ascending. `Writer.write_data` returns the
+            numbers of its readings.
     """
 
     data: SignalData

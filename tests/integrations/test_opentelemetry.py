@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from besmart_async import (
+    BatchPolicy,
     BesmartClient,
     ConnectError,
     Hook,
@@ -29,6 +30,7 @@ from besmart_async import (
     SignalKey,
     SignalQuery,
     TokenRenewed,
+    Writer,
 )
 from besmart_async.batching.read.reader import Reader
 from besmart_async.integrations.opentelemetry import OpenTelemetryHook
@@ -227,6 +229,25 @@ async def test_a_bulk_read_that_fails_is_an_error_and_a_stream_is_one_link(
     assert batch.attributes["error.type"] == "500"
     (stream,) = [span for span in telemetry.spans if span.name == "stream"]
     assert [link.context.span_id for link in batch.links] == [stream.context.span_id]
+
+
+# Bulk writes
+
+
+async def test_a_bulk_write_is_a_root_span_and_hangs_on_none_of_the_requests_in_it(
+    telemetry: Telemetry, client_with_hook: Callable[[Hook], BesmartClient]
+) -> None:
+    async def request(writer: Writer, name: str, time: int) -> None:
+        with telemetry.tracer.start_as_current_span(name):
+            await writer.write(SignalKey(12, 122, 32), time, 1.0)
+
+    async with client_with_hook(telemetry.hook) as client:
+        await client.users.login()
+        async with client.writer(BatchPolicy(linger_s=0.01)) as writer:
+            await asyncio.gather(request(writer, "A", 1), request(writer, "B", 2))
+            await writer.flush()
+    (call,) = [span for span in telemetry.spans if span.name == "PUT /sensors/signals/data"]
+    assert call.parent is None
 
 
 # Beside the instrumentation of httpx

@@ -1,1 +1,1 @@
-"""Writing in batches: the shells that keep time and send. What is decided is decided in `core`."""
+"""Writing in batches: the asyncio shells that keep time and send. `core` makes all decisions."""

@@ -1,7 +1,7 @@
-"""Letting readings in: at once if there is room, else in turn, first come first served.
+"""Admission: readings are accepted at once if there is room, otherwise first come, first served.
 
-Readings that stand in line hold up everybody behind them, single readings too (`Accumulator.crowded`), so that large
-columns are not overtaken for ever by small ones. Cancelled or timed out in line, nothing was accepted.
+Readings in the line block everybody behind them, single readings too (`Accumulator.crowded`). Otherwise small writes
+could overtake large columns forever. If a caller is cancelled or times out in the line, nothing was accepted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from besmart_async.models.series import SignalData
 
 
 class Admission:
-    """Offers checked readings to the core, and waits for room where there is none."""
+    """Offers checked readings to the core, and waits if there is no room."""
 
     def __init__(self, policy: BatchPolicy, core: WriteCore, sender: Sender) -> None:
         self._policy = policy
@@ -34,7 +34,7 @@ class Admission:
         self._form = Form("", 0, None)
 
     def took(self, key: Any, time: Any, value: Any, type_: Any, origin: Any, unit: Any) -> bool:
-        """Accept what `write` was given as it is, if it is plain and there is room; False: go the long way."""
+        """Accept the arguments of `write` unchanged if they are plain and there is room; False: take the slow path."""
         if not is_plain(key, time, value, type_, origin, unit):
             return False
         now = self._sender.time()
@@ -66,11 +66,11 @@ class Admission:
         return numbers
 
     async def accept_many(self, many: ManyColumns) -> None:
-        """Return once all signals are accepted, each by itself, in their order.
+        """Return once all signals are accepted, one by one, in their order.
 
         Raises:
-            WriterTimeoutError: no room within `admission_timeout_s`; the signals before that were accepted.
-            BesmartError: the writer is closed or has stopped, likewise.
+            WriterTimeoutError: no room within `admission_timeout_s`; the signals before this one were accepted.
+            BesmartError: the writer is closed or has stopped; the signals before this one were accepted.
         """
         accepted, accumulator = self._accumulator.accept_columns, self._accumulator
         form = Form(many.type, many.origin, many.unit)
@@ -84,7 +84,7 @@ class Admission:
                     await self.attend()
 
     async def attend(self) -> None:
-        """Send what has become due, and after many readings in a row let others run."""
+        """Send what is due, and let other tasks run after many readings in a row."""
         accumulator = self._accumulator
         accumulator.attention = False
         if accumulator.due:
@@ -112,7 +112,7 @@ class Admission:
             raise self._no_room() from None
         finally:
             self._accumulator.crowded = len(self._line) > 0
-            self._line.let_in()  # what was reserved for us and not used
+            self._line.let_in()  # room that was reserved for this caller and not used
 
     def _offered(self, what: Reading | SignalData, ref: int) -> bool:
         self._sender.check_open()

@@ -1,4 +1,4 @@
-"""What cannot be delivered, on its way to whoever wants to know: a handler, or the next `flush` or exit."""
+"""Dead letters: readings that cannot be delivered, for a handler, or for the next `flush` or the exit."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from besmart_async.models.delivery import Rejection
 OnReject = Callable[[Rejection], Awaitable[object] | object]
 
 REJECTION_BYTES = 300
-"""Estimate for a kept rejection without its columns."""
+"""Estimated size of a kept rejection without its columns."""
 ERROR_BYTES = 1_400
-"""Estimate for its error, with the answer that refused it; the readings of one call share it."""
+"""Estimated size of its error, with the answer of the service; the readings of one call share it."""
 
 
 class DeadLetters:
@@ -25,12 +25,12 @@ class DeadLetters:
 
     Args:
         on_reject: the handler; None to keep rejections until they are raised.
-        max_bytes: what may be kept; of what is beyond, only the number is.
+        max_bytes: how much may be kept; beyond that, only the number of readings is.
 
     Attributes:
-        told: called with each rejection that somebody has had.
-        bytes: what is kept takes so much memory (an estimate).
-        dropped: readings whose data was not kept, since they were last taken.
+        told: called with each rejection that was handed over.
+        bytes: memory of what is kept (an estimate).
+        dropped: readings whose data was not kept, since the last `take`.
     """
 
     def __init__(self, on_reject: OnReject | None, max_bytes: int) -> None:
@@ -45,10 +45,10 @@ class DeadLetters:
         self._errors: list[Exception] = []
 
     def add(self, rejection: Rejection, *, told_otherwise: bool) -> bool:
-        """Take a rejection. Without a handler it is kept, unless its caller is told otherwise (`deliver`).
+        """Take a rejection. Without a handler it is kept, unless a `deliver` raises it.
 
         Returns:
-            Whether nobody hears of it now.
+            Whether nobody gets it now.
         """
         if self._on_reject is not None:
             self._queue.append(rejection)
@@ -66,8 +66,8 @@ class DeadLetters:
         else:
             if not self.dropped:
                 logger.error(
-                    "the besmart writer keeps no more data of readings that were given up (%d bytes are kept); give it "
-                    "an on_reject, or flush more often",
+                    "the besmart writer keeps no more data of readings that were given up (%d bytes are kept); set "
+                    "on_reject, or call flush more often",
                     self.bytes,
                 )
             self.dropped += rejection.readings
@@ -75,7 +75,7 @@ class DeadLetters:
         return True
 
     def take(self) -> tuple[list[Rejection], int]:
-        """Return what was kept, and how many readings beyond that were not; once."""
+        """Return what was kept, and the number of readings whose data was not; each once."""
         kept, dropped = self._kept, self.dropped
         self._kept, self.bytes, self.dropped = [], 0, 0
         for rejection in kept:
@@ -83,23 +83,23 @@ class DeadLetters:
         return kept, dropped
 
     def take_errors(self) -> list[Exception]:
-        """Return what the handler raised, once."""
+        """Return the exceptions of the handler, each once."""
         errors, self._errors = self._errors, []
         return errors
 
     async def empty(self, timeout_s: float) -> None:
-        """Wait until the handler has had everything; after `timeout_s` it is cancelled."""
+        """Wait until the handler got everything; after `timeout_s` it is cancelled."""
         if self._task is not None:
             await asyncio.wait([self._task], timeout=timeout_s)
         self.cancel()
 
     def cancel(self) -> None:
-        """Give up on a handler that is at work."""
+        """Cancel a handler that is running."""
         if self._task is not None:
             self._task.cancel()
 
     def _hand_over(self) -> None:
-        """Call the handler for all that is queued, here as long as it does not have to be awaited."""
+        """Call the handler for everything queued; a task takes over as soon as it must be awaited."""
         while self._queue:
             rejection = self._queue.popleft()
             pending = self._called(rejection)
@@ -113,7 +113,7 @@ class DeadLetters:
         assert self._on_reject is not None  # noqa: S101 - nothing is queued without one
         try:
             result = self._on_reject(rejection)
-        except Exception as error:  # the handler's fault is kept for the exit: it must not break the engine
+        except Exception as error:  # raised at the exit: an error of the handler must not break the engine
             self._errors.append(error)
             result = None
         if inspect.isawaitable(result):
@@ -139,4 +139,4 @@ class DeadLetters:
 
 
 def _nobody_asks(_: Rejection) -> None:
-    """What is told without a journal: nobody keeps the readings until then."""
+    """Do nothing: without a journal, nothing keeps the readings."""

@@ -1,12 +1,12 @@
-"""The part of a writer that makes the calls: tasks, one timer, and telling everybody what became of what.
+"""The part of a writer that makes the calls: tasks, one timer, and telling every waiter its outcome.
 
-`pump` sends what is due and sets one timer for what is not. It runs when the core asks for attention, when the timer
-ends, and when a call ends; one batch is formed in a turn of the event loop, so that others run in between. `_carry` is
-one call, from sending to settling. Calls, timers and hooks run in an empty context: a batch belongs to no request.
+`pump` sends what is due and sets one timer for the rest. It runs when the core asks for attention, when the timer ends,
+and when a call ends. It forms one batch per turn of the event loop, so that other tasks run in between. `_carry` is one
+call, from sending to settling. Calls, timers and hooks run in an empty context: a batch belongs to no request.
 
-A sender belongs to the process and event loop that it is first used in, until it is closed. `close` delivers what it
-can and gives the rest up; nothing is pending, under way or waited for afterwards. What is given up where nobody can
-catch it is logged.
+A sender belongs to the process and event loop in which it is first used, until it is closed. `close` delivers what it
+can and gives up the rest; nothing is pending, in flight or waited for afterwards. Readings that are given up where no
+exception can carry them are logged.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Put(Protocol):
     """One attempt of a bulk write: returns once the service acknowledged the body, raises `BesmartError`s."""
 
     async def __call__(self, body: bytes, /) -> None:
-        """Send the body once; the writer itself sees to retries."""
+        """Send the body once; the writer does the retries."""
         ...
 
 
@@ -55,16 +55,16 @@ class Keeper(Protocol):
     """Keeps readings until their outcome is known: the journal."""
 
     def done(self, ranges: Ranges) -> None:
-        """Forget readings that are delivered, or lost and somebody has been told."""
+        """Forget readings that are delivered, or lost and handed over."""
         ...
 
     def refused(self, ranges: Ranges) -> None:
-        """Note readings that are refused, before somebody is told."""
+        """Record readings that are refused, before they are handed over."""
         ...
 
     @property
     def busy(self) -> bool:
-        """Whether readings are on their way into the writer."""
+        """Whether readings are on their way from the journal into the writer."""
         ...
 
 
@@ -85,13 +85,13 @@ class Sender:
 
     Attributes:
         time: the loop's clock.
-        thread: the thread it was first used in; 0 before that, and in a process forked since. Whoever runs in it while
-            `loop_runs()` is at home. To ask for the running loop is a system call, which no single reading can afford.
-        calls: the calls under way.
+        thread: the thread of its first use; 0 before that, and in a forked process. A caller in this thread is in the
+            right event loop if `loop_runs()`. Asking asyncio for the running loop is a system call: too slow here.
+        calls: the calls in flight.
         closing: no more readings are accepted.
         line: callers that wait for room.
         flushes: callers that wait for a flush.
-        deliveries: `deliver`s under way, by ref.
+        deliveries: calls of `deliver` that wait, by ref.
         keeper: the journal, if there is one.
     """
 
@@ -124,7 +124,7 @@ class Sender:
         """Return the running event loop.
 
         Args:
-            closing: the caller wants to accept nothing.
+            closing: a closed or stopped sender is fine too.
 
         Raises:
             BesmartError: it belongs to another event loop or process, or is closed or stopped.
@@ -145,7 +145,7 @@ class Sender:
             raise self._core.failure.clone()
 
     def resume(self, *, at_once: bool) -> bool:
-        """Go on after the service had refused everything; see `Writer.resume`."""
+        """Continue after the service refused everything; see `Writer.resume`."""
         resumed = not self.closing and self._core.resume(self.time(), at_once=at_once)
         if resumed:
             logger.warning("the besmart writer accepts readings again")
@@ -157,7 +157,7 @@ class Sender:
         self.thread, self.loop_runs = get_ident(), loop.is_running
         _senders.add(self)
         if type(loop).time is not asyncio.BaseEventLoop.time:
-            self.time = loop.time  # else `time.monotonic`, which is the same and twice as fast
+            self.time = loop.time  # otherwise `time.monotonic`, which is the same and twice as fast
 
     @property
     def pid(self) -> int:
@@ -167,7 +167,7 @@ class Sender:
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Send what is due, tell what has happened, and see to it that somebody comes back for the rest."""
+        """Send what is due, report what has happened, and arrange the next call for the rest."""
         if self._pumping or self._loop is None:
             return
         self._pumping = True
@@ -178,7 +178,7 @@ class Sender:
                 self.calls.add(call)
                 call.add_done_callback(self._ended, context=Context())
             self._arm(now)
-        except Exception as error:  # a fault of ours must not leave anyone waiting
+        except Exception as error:  # a bug of ours must not leave anyone waiting
             logger.exception("the besmart writer failed and stops")
             self._core.abandon(_unexpected(error), self.time())
         finally:
@@ -219,12 +219,12 @@ class Sender:
             error = _unexpected(failed)
         finally:
             self._settle(dispatch.number, error)
-            error = None  # it holds this frame by its traceback
+            error = None  # its traceback refers to this frame
 
     def _settle(self, number: int, error: BesmartError | None) -> None:
         try:
             self._core.settle(number, error, self.time())
-        except Exception as fault:  # a fault of ours must not leave anyone waiting
+        except Exception as fault:  # a bug of ours must not leave anyone waiting
             logger.exception("the besmart writer failed and stops")
             self._core.abandon(_unexpected(fault), self.time())
 
@@ -239,7 +239,7 @@ class Sender:
     # -- telling -----------------------------------------------------------------------------------------------------
 
     def tell(self) -> None:
-        """Tell what has happened to whoever wants to know."""
+        """Report what has happened: to hooks, handlers and waiters."""
         events = self._core.events()
         if events:
             Context().run(self._tell_events, events)
@@ -276,10 +276,10 @@ class Sender:
     # -- the end -----------------------------------------------------------------------------------------------------
 
     async def close(self, timeout_s: float) -> bool:
-        """Accept nothing more, deliver for up to `timeout_s`, give the rest up. Cancelled, it does so at once.
+        """Accept nothing more, deliver for up to `timeout_s`, give up the rest. If cancelled, give it up at once.
 
         Returns:
-            Whether this call did it; otherwise another one has, or there was nothing to do.
+            Whether this call closed it; False: another call did, or there was nothing to do.
         """
         if self.closing or self._loop is None:
             self.closing = True
@@ -304,7 +304,7 @@ class Sender:
         try:
             await self._until_idle(timeout_s)
         finally:
-            self._give_up(BesmartError(f"the writer was closed, after {timeout_s:g} s of trying"))
+            self._give_up(BesmartError(f"the writer was closed after trying for {timeout_s:g} s"))
         for call in self.calls:
             call.cancel()
         if self.calls:
@@ -319,7 +319,7 @@ class Sender:
             async with asyncio.timeout(timeout_s):
                 await self._idle
         except TimeoutError:
-            pass  # what is left is given up, and raised or logged
+            pass  # the rest is given up, and raised or logged
 
     def idle(self) -> bool:
         """Whether everything accepted has its final outcome."""

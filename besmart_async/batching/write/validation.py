@@ -1,8 +1,8 @@
-"""What callers pass to a writer, checked and in normal form. Nothing is accepted that JSON cannot hold.
+"""Arguments of a writer, checked and in normal form. Values that JSON cannot represent are refused.
 
-`ManyColumns` are readings of many signals at the same times, as a frame with a column for each meter has them: what a
-write of one signal costs (a call, checking the times and values, a copy) is paid once for a block of signals. Blocks
-are small, so that what is copied is still in the cache when it is encoded.
+`ManyColumns` are readings of many signals with the same times, such as a frame with a column for each meter. The cost
+of writing a signal (a call, checks of times and values, a copy) is paid once per block of signals. Blocks are small, so
+that the copy is still in the cache when it is encoded.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ OriginColumn = int | Sequence[int] | NDArray[Any]
 
 
 PlainReading = tuple[SignalKey, int, float, str, int, str | None]
-"""A checked reading that is plain, as the fast path passes it on: key, time, value, type, origin, unit."""
+"""A checked, plain reading of the fast path: key, time, value, type, origin, unit."""
 
 
 @attrs.frozen
 class Reading:
-    """One checked reading. `plain`: an int time and a float value."""
+    """One checked reading."""
 
     key: SignalKey
     time: int | float
@@ -54,7 +54,7 @@ class Reading:
 
     @property
     def plain(self) -> bool:
-        """Whether it fits columns of ints and floats as it is."""
+        """Whether its time is an int and its value a float."""
         return type(self.time) is int and type(self.value) is float
 
     def __len__(self) -> int:
@@ -67,9 +67,9 @@ class Reading:
 
 
 def is_plain(key: Any, time: Any, value: Any, type_: Any, origin: Any, unit: Any) -> bool:
-    """Tell whether `write` was given a reading that is in normal form already, or arrays that may be (`plain_values`).
+    """Tell whether the arguments of `write` are in normal form, or arrays that may be (`plain_values`).
 
-    Anything else is for `admitted` to bring into normal form, or to refuse.
+    `admitted` brings anything else into normal form, or refuses it.
     """
     return (
         type_ is DOUBLE
@@ -85,7 +85,7 @@ def is_plain(key: Any, time: Any, value: Any, type_: Any, origin: Any, unit: Any
 
 
 def plain_values(time: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Return a copy of the values if they and the times are plain: int64 and finite float64, as many, not none."""
+    """Return a copy of the values if times are int64, values finite float64, and both have the same length > 0."""
     if (
         time.dtype is not _INT
         or value.dtype is not _FLOAT
@@ -99,7 +99,7 @@ def plain_values(time: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float64]
 def admitted(
     key: SignalKey, time: object, value: Any, type_: TypeColumn, origin: OriginColumn, unit: str | None
 ) -> Reading | SignalData:
-    """Return what `write` was given as one reading, or as columns if `time` is a column.
+    """Return the arguments of `write` as one reading, or as columns if `time` is a column.
 
     Raises:
         InvalidInputError: an argument is refused.
@@ -118,7 +118,7 @@ def admitted(
 
 
 def removal(key: SignalKey, time: TimeLike | TimeColumn, origin: int) -> Reading | SignalData:
-    """Return the readings that mark others as deleted; their value is ignored by the service.
+    """Return readings that mark others as deleted; the service ignores their value.
 
     Raises:
         InvalidInputError: an argument is refused.
@@ -133,7 +133,7 @@ def checked_data(data: SignalData) -> SignalData:
     """Return `data` if a writer may send it.
 
     Raises:
-        InvalidInputError: it is no `SignalData`, or the service's "no answer".
+        InvalidInputError: it is not a `SignalData`, or it is `absent`.
     """
     if not isinstance(data, SignalData):
         raise InvalidInputError("data", data, "give a SignalData")
@@ -151,7 +151,7 @@ def _is_column(time: object) -> bool:
 
 
 _BLOCK = 6_400
-"""Readings of a block: 50 KB of values."""
+"""Readings in a block: 50 KB of values."""
 
 Matrix = NDArray[np.float64] | list[NDArray[Any]]
 """Values by signal: an array of shape (signals, rows), or checked columns."""
@@ -164,7 +164,7 @@ class ManyColumns:
     Attributes:
         keys: the signals, in the order of writing.
         time: their times, shape (rows,).
-        values: their values; an array is the caller's own, and copied block by block.
+        values: their values; an array still belongs to the caller, and is copied block by block.
         type: type of all readings.
         origin: origin of all readings.
         unit: unit of all readings.
@@ -187,10 +187,10 @@ class ManyColumns:
         origin: int = 1,
         unit: str | None = None,
     ) -> Self:
-        """Bring what a caller gave into normal form.
+        """Bring the arguments of a caller into normal form.
 
         Raises:
-            InvalidInputError: a key, time or value is refused, or there are not as many as there must be.
+            InvalidInputError: a key, time or value is refused, or the numbers of keys, times and values do not match.
         """
         signals, times = [checked_key(key) for key in keys], time_column(time)
         return cls(
@@ -204,14 +204,14 @@ class ManyColumns:
 
     @property
     def plain(self) -> bool:
-        """Whether values are finite floats and times are ints: what needs no `SignalData`."""
+        """Whether values are finite floats and times are ints, so that no `SignalData` is needed."""
         return isinstance(self.values, np.ndarray) and self.time.dtype == np.int64 and len(self.time) > 0
 
     def blocks(self) -> Iterator[tuple[list[SignalKey], Matrix]]:
-        """Yield some signals at a time, and copies of their values.
+        """Yield blocks of signals, with copies of their values.
 
         Raises:
-            InvalidInputError: the caller has put in NaN or infinity meanwhile.
+            InvalidInputError: the caller has written NaN or infinity into the array in the meantime.
         """
         for signals in _blocks(len(self.keys), len(self.time)):
             some = self.values[signals]
@@ -221,7 +221,7 @@ class ManyColumns:
             yield self.keys[signals], some
 
     def columns(self, key: SignalKey, value: NDArray[Any]) -> SignalData:
-        """Return one of the signals by itself."""
+        """Return the columns of one signal."""
         return SignalData.trusted(key, self.time, value, self.type, self.origin, self.unit)
 
 
@@ -259,6 +259,6 @@ def _check_finite(keys: list[SignalKey], values: NDArray[np.float64], first: int
     if not all_true(good):
         number, row = (int(place) for place in np.argwhere(~good)[0])
         problem = (
-            f"of {keys[first + number]}: JSON has no NaN or infinity; leave out what is missing, by a write for each"
+            f"of {keys[first + number]}: JSON has no NaN or infinity; write this signal alone, without missing values"
         )
         raise InvalidInputError(f"values[{first + number}][{row}]", float(values[number, row]), problem)

@@ -1,7 +1,7 @@
 """Callers that wait for a writer: for room, for an acknowledgement, for a flush.
 
-Nobody is searched for: a caller that gives up leaves its place behind, marked, and it is passed over when its turn
-comes. Waking costs what it concerns, however many others wait.
+Queues are never searched: a caller that gives up leaves a marked place behind, which is skipped when its turn comes.
+The cost of waking callers depends on their number only, not on how many others wait.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from besmart_async.errors import BesmartError
 
 @attrs.define(eq=False)
 class Delivery:
-    """A `deliver` under way: how many of its readings have which outcome."""
+    """A call of `deliver` that waits: how many of its readings have which outcome."""
 
     readings: int
     future: asyncio.Future[None]
@@ -28,7 +28,7 @@ class Delivery:
     error: BesmartError | None = None
 
     def note(self, settled: Settled) -> bool:
-        """Add some outcomes; True once all are there."""
+        """Add some outcomes; True once all are known."""
         lost = settled.rejected + settled.in_doubt + settled.kept
         self.told += settled.delivered + lost
         self.lost += lost
@@ -37,7 +37,7 @@ class Delivery:
         return self.told >= self.readings
 
     def tell(self) -> None:
-        """Let the caller go on."""
+        """Wake the caller."""
         if self.future.done():
             return
         if self.error is None:
@@ -49,14 +49,14 @@ class Delivery:
 
 
 class Line:
-    """Callers that wait for room, first come first served.
+    """Callers that wait for room, first come, first served.
 
-    Who is let in has its room reserved. One timer serves everybody: deadlines are in the order of the places, since all
-    wait for the same time at most.
+    When a caller is woken, its room is reserved. One timer serves all callers: all wait equally long at most, so
+    deadlines are in the order of the places.
 
     Args:
         has_room: whether something of this cost would be accepted.
-        reserve: sets memory aside; a negative cost gives it back.
+        reserve: reserves memory; a negative cost releases it.
     """
 
     def __init__(self, has_room: Callable[[int], bool], reserve: Callable[[int], None]) -> None:
@@ -70,12 +70,12 @@ class Line:
         return self._waiting
 
     async def wait(self, cost: int, deadline: float, *, first: bool) -> None:
-        """Wait to be let in; the caller gives the reserved room back, and takes what it needs.
+        """Wait for a turn. The caller must release the reserved room, and then take what it needs.
 
         Args:
             cost: bytes of room wanted.
             deadline: on the loop's clock.
-            first: the caller was let in before and found no room after all: it keeps its place.
+            first: the caller had its turn and found no room after all: it keeps its place.
 
         Raises:
             TimeoutError: the deadline came first.
@@ -94,16 +94,16 @@ class Line:
             await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self._reserve(-cost)  # it was let in, and does not come any more
+                self._reserve(-cost)  # it had its turn, and is gone
             raise
         finally:
             self._waiting -= 1
 
     def let_in(self) -> None:
-        """Wake as many as there is room for, in order."""
+        """Wake callers in order, while there is room."""
         while self._places:
             cost, _, future = self._places[0]
-            if future.done():  # it has given up
+            if future.done():  # this caller has given up
                 self._places.popleft()
             elif self._has_room(cost):
                 self._places.popleft()
@@ -113,7 +113,7 @@ class Line:
                 return
 
     def let_all_in(self) -> None:
-        """Wake everybody; each finds out for itself that the writer is gone."""
+        """Wake all callers; each then sees that the writer is closed or has stopped."""
         while self._places:
             cost, _, future = self._places.popleft()
             if not future.done():
@@ -130,13 +130,13 @@ class Line:
 
 
 class Flushes:
-    """Callers of `flush`, in the order of their tickets, which never fall."""
+    """Callers of `flush`, in the order of their tickets, which never decrease."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def wait(self, ticket: int, timeout_s: float | None) -> bool:
-        """Wait until everything below that number has its outcome; False if the time is over first."""
+        """Wait until every reading below this number has its outcome; False if the time is over first."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((ticket, future))
         if timeout_s is None:
@@ -150,7 +150,7 @@ class Flushes:
         return True
 
     def look(self, settled_below: int) -> None:
-        """Wake those whose readings all have their outcome."""
+        """Wake the callers whose readings all have their outcome."""
         while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= settled_below):
             _, future = self._waiting.popleft()
             if not future.done():

@@ -1,18 +1,18 @@
-"""`Writer`: many writes in few calls. The asyncio shell around `core.WriteCore`, which decides everything.
+"""`Writer`: many writes in few calls. The asyncio shell around `core.WriteCore`, which makes all decisions.
 
 Rules:
-- The shell keeps time, sends, and tells the waiters; it decides nothing about batches.
-- A write that has room makes no task, future or lock and does not suspend; but once in some hundred writes one lets
-  others run. Types are compared as `__class__` on this way, which is the fastest.
-- Whoever waits (for room, for an acknowledgement, for a flush) waits on a future of its own; cancelling it only
-  detaches it. What was accepted stays accepted; the calls on the wire belong to the writer and go on.
-- No task group and no cancel scope is held open across a yield: a writer may be closed by another task than opened it.
-- Whatever happens to the core, every waiter hears of it, each with an exception of its own. Nothing hangs.
+- The shell keeps time, sends, and wakes waiters; it decides nothing about batches.
+- A write that finds room creates no task, future or lock and does not suspend, except that one in some hundred writes
+  lets other tasks run. This path compares types by `__class__`, which is fastest.
+- Each caller that waits (for room, for an acknowledgement, for a flush) has its own future; cancelling it only detaches
+  that caller. What was accepted stays accepted; calls in flight belong to the writer and continue.
+- No task group or cancel scope is open across a yield: another task may close a writer than the one that opened it.
+- Whatever happens to the core, every waiter gets a result or its own exception. Nothing hangs.
 - A writer belongs to the process and event loop that use it first.
 
-Theory of operation: `write` appends a plain reading to the log of the core; everything else goes through `Admission`,
-which waits for room where there is none. `Sender` sends what the core says is due, and settles it. `DeadLetters` hands
-rejections to whoever wants them. With a journal, readings are on disk before they are accepted.
+Theory of operation: `write` appends a plain reading to the log of the core. Everything else goes through `Admission`,
+which waits if there is no room. `Sender` sends what is due, and settles it. `DeadLetters` hands rejections to
+`on_reject`, or keeps them until they are raised. With a journal, readings are on disk before they are accepted.
 """
 
 from __future__ import annotations
@@ -81,15 +81,15 @@ class Writer:
         hooks: Sequence[WriterHook] = (),
         rng: random.Random | None = None,
     ) -> None:
-        """Prepare a writer that sends through `put`; nothing happens before the first write.
+        """Create a writer that sends through `put`; nothing happens before the first write.
 
         Args:
             put: makes one attempt of a bulk write.
             policy: limits and durations.
-            journal: a file that keeps what is accepted until its outcome is known, beyond the end of the process.
-            on_reject: called with each `Rejection`, one at a time; may be async. Without it they are raised, with the
-                data, by `flush` or at the end.
-            hooks: called with every event; an exception of a hook is logged and goes no further.
+            journal: a file that keeps accepted readings until their outcome is known, even if the process ends.
+            on_reject: called with each `Rejection`, one at a time; may be async. Without it, `flush` or the exit raises
+                them, with the data.
+            hooks: called with every event; an exception of a hook is logged and has no other effect.
             rng: source of jitter.
 
         Raises:
@@ -116,7 +116,7 @@ class Writer:
     def _journaling(
         self, policy: BatchPolicy, core: WriteCore, sender: Sender, path: str | PathLike[str]
     ) -> JournaledAdmission:
-        # Loaded here, since SQLite and the rest of it would take everybody's start 15 ms.
+        # Imported here: SQLite and the rest would add 15 ms to the start of every program.
         from besmart_async.batching.journal.admission import JournaledAdmission  # noqa: PLC0415
 
         journaled = self._journaled = JournaledAdmission(policy, core, sender, path)
@@ -137,15 +137,15 @@ class Writer:
     ) -> None:
         """Write one reading, or columns of readings, of one signal. Returns when it is accepted, not when it is stored.
 
-        It waits only while there is no room; cancelled then, nothing of it was accepted. With a journal it waits for
-        the disk as well; cancelled then, it may be accepted all the same.
+        It waits only while there is no room; if it is cancelled then, nothing was accepted. With a journal it also
+        waits for the disk; if it is cancelled then, the readings may be accepted nevertheless.
 
         Args:
             key: which signal.
             time: UTC unix ms or an aware datetime; or a column of them.
-            value: the value; or a column of as many.
-            type: type name of the reading, or of all, or one per row.
-            origin: origin of the reading, or of all, or one per row.
+            value: the value; or a column of the same length.
+            type: type name of the reading, or of all rows, or one per row.
+            origin: origin of the reading, or of all rows, or one per row.
             unit: unit symbol, sent only if given.
 
         Raises:
@@ -180,11 +180,12 @@ class Writer:
         await self._admission.accept(what)
 
     async def write_data(self, data: SignalData) -> range:
-        """Write columns; as `write`, all or nothing.
+        """Write columns, all or nothing. Waits and can be cancelled like `write`.
 
         Returns:
-            The numbers of these readings: the writer counts readings from 0 as it accepts them. `Rejection.numbers` and
-            `BatchAcknowledged.numbers` tell which were refused and which are stored.
+            The numbers of these readings: the writer numbers readings from 0 in the order of acceptance; with a journal
+            the number is the position in the journal. `Rejection.numbers` tells which readings were rejected,
+            `BatchAcknowledged.numbers` which are stored.
 
         Raises:
             WriterTimeoutError: no room within `admission_timeout_s`; nothing was accepted.
@@ -205,22 +206,23 @@ class Writer:
         origin: int = 1,
         unit: str | None = None,
     ) -> None:
-        """Write columns of many signals read at the same times, for less than a `write` of each takes.
+        """Write columns of many signals with the same times. Faster than a `write` for each signal.
 
-        All of it is checked before anything is accepted; then it is accepted signal by signal, waiting for room. So if
-        it raises after that, or is cancelled, the first signals were accepted; to write all of it again does no harm.
+        Everything is checked before anything is accepted. Then the signals are accepted one by one, waiting for room if
+        necessary. If it raises after that, or is cancelled, the first signals were accepted; writing everything again
+        does no harm.
 
         Args:
             keys: the signals.
             time: their times, as for `write`, shape (rows,).
-            values: their values, shape (signals, rows): of a frame with a column for each signal `frame.to_numpy().T`.
-                Must not be changed before this returns.
+            values: their values, shape (signals, rows); `frame.to_numpy().T` of a frame with a column per signal.
+                Do not change them before this returns.
             type: type name of all readings.
             origin: origin of all readings.
             unit: unit symbol, sent only if given.
 
         Raises:
-            InvalidInputError: an argument is refused; nothing was accepted. NaN is: it is no missing reading.
+            InvalidInputError: an argument is refused, such as NaN; nothing was accepted.
             WriterTimeoutError: no room within `admission_timeout_s`.
             BesmartError: as `write`.
         """
@@ -233,8 +235,8 @@ class Writer:
 
         Args:
             key: which signal.
-            time: one moment, or a column of them.
-            origin: origin of the readings to delete: readings of different origins are different.
+            time: one time, or a column of times.
+            origin: origin of the readings to delete; a reading is identified by signal, time and origin.
 
         Raises:
             BesmartError: as `write`.
@@ -246,11 +248,11 @@ class Writer:
     async def deliver(self, data: SignalData) -> None:
         """Write columns and wait until the service has stored them.
 
-        Cancelling gives up the wait only: once accepted, the readings are delivered all the same.
+        Cancelling ends only the wait: readings that were accepted are delivered nevertheless.
 
         Raises:
             UnprocessableError: the service refuses some of them; a note counts those that were delivered.
-            BesmartError: they could not be delivered (its `outcome` tells what became of them), or as `write`.
+            BesmartError: they could not be delivered (see its `outcome`), or as `write`.
         """
         data = checked_data(data)
         if not len(data):
@@ -267,17 +269,17 @@ class Writer:
     # -- flushing ----------------------------------------------------------------------------------------------------
 
     async def flush(self, timeout: float | None = None) -> DeliveryReport:
-        """Send at once what waits, and wait until everything accepted so far has its final outcome.
+        """Send everything now, and wait until everything accepted so far has its final outcome.
 
-        Cancelling gives up the wait only.
+        Cancelling ends only the wait.
 
         Args:
-            timeout: seconds to wait at most; None for no end.
+            timeout: seconds to wait at most; None: no limit.
 
         Raises:
-            WriterTimeoutError: the time is over; the readings are still on their way.
-            UndeliveredError: some readings could not be delivered since the last time this was raised (without
-                `on_reject`, which gets them instead).
+            WriterTimeoutError: the time is over; the readings will still be delivered.
+            UndeliveredError: readings could not be delivered since this was last raised (not with `on_reject`, which
+                gets them instead).
             BesmartError: the writer has stopped, or belongs to another process or event loop.
         """
         if self._loop is None:
@@ -288,7 +290,7 @@ class Writer:
         ticket = self._core.flush()
         self._sender.pump()
         if not fed or not await self._flushed(ticket, deadline):
-            raise WriterTimeoutError(f"not everything was delivered within {timeout:g} s; it is still on its way")
+            raise WriterTimeoutError(f"not everything was delivered within {timeout:g} s; the rest will still be sent")
         report = self.report
         undelivered, dropped = self._dead_letters.take()
         if undelivered or dropped:
@@ -305,16 +307,17 @@ class Writer:
 
     @property
     def report(self) -> DeliveryReport:
-        """The numbers as they stand."""
+        """A snapshot of the numbers."""
         report = self._core.report(self._time())
         return attrs.evolve(report, memory_bytes=report.memory_bytes + self._dead_letters.bytes)
 
     # -- closing -----------------------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Accept nothing more, deliver what was accepted for up to `close_timeout_s`, and give the rest up.
+        """Accept nothing more, deliver what was accepted for up to `close_timeout_s`, and give up the rest.
 
-        Any task may do it. Cancelled, it gives the rest up at once. A second time does nothing.
+        Any task may call it. A cancelled anyio scope does not stop it; `task.cancel` makes it give up the rest at once.
+        A second call does nothing.
 
         Raises:
             UndeliveredError: some readings did not arrive (without `on_reject`).
@@ -324,16 +327,16 @@ class Writer:
         errors = self._dead_letters.take_errors()
         if undelivered is not None:
             for error in errors:
-                undelivered.add_note(f"on_reject failed as well: {error!r}")
+                undelivered.add_note(f"on_reject raised as well: {error!r}")
             raise undelivered from self._core.failure
         if errors:
-            raise ExceptionGroup("on_reject failed while the writer went on", errors)
+            raise ExceptionGroup("on_reject raised while the writer continued", errors)
 
     def stop(self, error: BesmartError) -> None:
-        """Send nothing more: what is not under way is handed back with this error, as if the writer had given up.
+        """Send nothing more: what is not in flight is handed back with this error, as if the writer had given up.
 
-        Calls under way get their outcome; `aclose` waits for them. Writes and flushes raise the error from now on. A
-        second time does nothing.
+        Calls in flight get their outcome; `aclose` waits for them. From now on, writes and flushes raise the error. A
+        second call does nothing.
 
         Raises:
             BesmartError: the writer belongs to another process or event loop.
@@ -343,12 +346,14 @@ class Writer:
         self._sender.tell()
 
     def resume(self) -> bool:
-        """Go on now, if the writer stopped because the service refused everything; else it does so after a pause.
+        """Continue now, if the writer stopped because the service refused everything.
+
+        Without this call it continues after `BatchPolicy.refusal_window_s`.
 
         Readings that were handed back are not sent again.
 
         Returns:
-            Whether it had stopped for that reason.
+            Whether the writer had stopped for that reason.
         """
         return self._sender.resume(at_once=True)
 
@@ -373,7 +378,7 @@ class Writer:
         if undelivered is not None:
             error.add_note(f"and the besmart writer: {undelivered}")
         for failed in self._dead_letters.take_errors():
-            error.add_note(f"and on_reject failed: {failed!r}")
+            error.add_note(f"and on_reject raised: {failed!r}")
 
     def __del__(self) -> None:
         if getattr(self, "_loop", None) is not None and not self._sender.closing and self._sender.pid == os.getpid():
@@ -382,7 +387,7 @@ class Writer:
             warnings.warn(told, ResourceWarning, 2, source=self)
 
     def _log_unclosed(self) -> int:
-        """Say what is lost with a writer that nobody closed; return how many readings."""
+        """Log what is lost with a writer that was never closed; return the number of readings."""
         _open.discard(self)
         report = self._core.report(0.0)
         if report.pending and self._journaled is None and not self._said_unclosed:
@@ -398,7 +403,7 @@ class Writer:
     async def _close(self) -> UndeliveredError | None:
         undelivered: list[Rejection] = []
         journaled = dropped = 0
-        with anyio.CancelScope(shield=True):  # a scope that is cancelled must not take the time to deliver away
+        with anyio.CancelScope(shield=True):  # a cancelled scope must not interrupt the delivery
             try:
                 if not await self._sender.close(self._policy.close_timeout_s):
                     return None

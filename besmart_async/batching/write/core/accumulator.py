@@ -1,11 +1,11 @@
 """The accumulator: an append-only log of accepted readings, within a memory budget.
 
-Theory of operation. Accepting a reading appends to the last entry of the log and counts down a grant; only when the
-grant is used up, once in `QUANTUM` readings, is anything else looked at: memory, full batches, whether the caller
-should let others run. Readings accepted under a grant are counted late: `reconcile` brings the counters up to date.
+Theory of operation. Accepting a reading appends it to the last entry of the log and counts down a grant. Everything
+else (memory, full batches, whether the caller should let other tasks run) is checked only when the grant is used up,
+once in `QUANTUM` readings. Readings accepted under a grant are counted later: `reconcile` updates the counters.
 
-Readings leave when a batch is formed (`form`), in the order of acceptance. Those that must wait go aside (`Fences`) and
-come back to the front of the log.
+Readings leave when a batch is formed (`form`), in the order of acceptance. Readings that must wait are set aside
+(`Fences`), and return to the front of the log.
 """
 
 from __future__ import annotations
@@ -42,30 +42,30 @@ from besmart_async.models.series import SignalData
 from besmart_async.models.values import JsonValue
 
 QUANTUM = 512
-"""Readings accepted between two looks at everything else: some 0.4 ms."""
+"""Readings accepted between two checks of everything else: about 0.4 ms."""
 TURN = 32
-"""The same while memory is scarce, so that everybody has a turn soon."""
+"""The same while memory is scarce, so that every caller gets a turn soon."""
 STRIP_ROWS = 2_000
-"""Longer columns are blocks of their own."""
+"""Longer columns become separate blocks."""
 _COUNT_FIRST = 4
-"""While there are fewer entries than so many full batches of items, their signals are counted exactly."""
+"""With fewer entries than this many full batches of items, signals are counted exactly."""
 
 
 class Accumulator:
-    """Accepts what there is room for, and forms batches of it.
+    """Accepts readings while there is room, and forms batches of them.
 
     Attributes:
-        attention: look at `due` and `breathe`; whoever does so resets it.
-        due: a batch may be due earlier than it was; whoever looks resets it.
-        breathe: many readings were accepted in a row; whoever lets others run resets it.
-        crowded: others stand in line: only what was granted already is accepted.
+        attention: `due` or `breathe` needs a look; the code that looks resets it.
+        due: a batch may be due earlier than before; the code that looks resets it.
+        breathe: many readings were accepted in a row; the code that lets other tasks run resets it.
+        crowded: callers wait in line: only what was already granted is accepted.
         used: bytes buffered, frozen and in flight (an estimate).
-        limits: what a batch may hold.
-        fences: what must wait.
-        settled: below which number all readings have their final outcome.
-        next_number: number of the next reading, once `reconcile` was called.
-        grids: finds columns of times again.
-        recovered_until: until then the service may apply what an earlier writer sent before it ended.
+        limits: how much a batch may hold.
+        fences: readings that must wait.
+        settled: all readings below this number have their final outcome.
+        next_number: number of the next reading; up to date after `reconcile`.
+        grids: recognizes columns of times that were used before.
+        recovered_until: until this time the service may apply what an earlier writer sent before it ended.
     """
 
     def __init__(self, policy: BatchPolicy, ledger: Ledger) -> None:
@@ -79,7 +79,7 @@ class Accumulator:
         self.recovered_until = -math.inf
         self._ledger = ledger
         self._linger_s = policy.linger_s
-        self._memory = policy.max_memory_bytes * 3 // 4  # the rest is for bodies under way
+        self._memory = policy.max_memory_bytes * 3 // 4  # the rest is for bodies in flight
         self._log: deque[Entry] = deque()
         self._run: Run | None = None  # the last entry of the log, if single readings are appended to it
         self._strip: Strip | None = None
@@ -96,9 +96,10 @@ class Accumulator:
     # -- in ----------------------------------------------------------------------------------------------------------
 
     def append_one(self, key: Any, time: Any, value: Any, type_: Any, origin: Any, unit: Any) -> bool:
-        """Accept a reading in the form of those before it, its key, time and value checked already; else `accept_one`.
+        """Accept a reading of the same form as the one before; its key, time and value are checked already.
 
-        That its type, origin and unit are the very objects which came with those shows that they were checked then.
+        Its type, origin and unit were checked with an earlier reading if they are the same objects. False: no room, or
+        another form; call `accept_one`.
         """
         run = self._run
         if self._quick <= 0 or run is None or run.type is not type_ or run.origin is not origin or run.unit is not unit:
@@ -112,7 +113,7 @@ class Accumulator:
     def accept_one(
         self, key: SignalKey, time: int | float, value: JsonValue, form: Form, now: float, *, plain: bool
     ) -> bool:
-        """Accept a checked reading; `plain`: an int time and a finite float value. False: no room now."""
+        """Accept a checked reading; `plain` means an int time and a finite float value. False: no room now."""
         if self._quick <= 0 and not self._grant(now):
             return False
         run = self._run
@@ -133,7 +134,7 @@ class Accumulator:
         return True
 
     def accept_columns(self, key: SignalKey, grid: Grid, value: NDArray[np.float64], form: Form, now: float) -> bool:
-        """Accept plain columns, checked already, of which `value` is ours to keep. False: no room now."""
+        """Accept plain, checked columns; `value` is kept, not copied. False: no room now."""
         cost = strip_cost(len(value))
         if self._granted != self._quick:
             self.reconcile()
@@ -146,7 +147,7 @@ class Accumulator:
         return True
 
     def accept(self, data: SignalData, ref: int, now: float) -> bool:
-        """Accept columns, all or nothing. False: no room now. More than the whole budget is taken when all is empty."""
+        """Accept columns, all or nothing. False: no room now. An empty writer accepts more than its whole budget."""
         if not len(data):
             return True
         self.reconcile()
@@ -157,7 +158,7 @@ class Accumulator:
         return True
 
     def admit(self, data: SignalData, ref: int, now: float, *, recovered: bool = False) -> None:
-        """Accept columns for which there is room, or was; `recovered`: an earlier writer may have sent them."""
+        """Accept columns without checking for room; `recovered`: an earlier writer may have sent them."""
         self.reconcile()
         grid = None if recovered else self._grid_of(data)
         if grid is not None and len(data) <= STRIP_ROWS:
@@ -185,7 +186,7 @@ class Accumulator:
         self._entries += 1
 
     def skip_to(self, number: int) -> None:
-        """Give the next reading this number; those in between are nobody's."""
+        """Give the next reading this number; the numbers in between are not used."""
         self.reconcile()
         if number > self.next_number:
             self.settled.settle([(self.next_number, number)])
@@ -193,7 +194,7 @@ class Accumulator:
             self._run = self._strip = None
 
     def reserve(self, cost: int) -> None:
-        """Set memory aside for readings that are on their way to the journal; a negative cost gives it back."""
+        """Reserve memory for readings that are being journaled; a negative cost releases it."""
         self._reserved += cost
         self.used += cost
 
@@ -213,7 +214,7 @@ class Accumulator:
         self._closed = False
 
     def reconcile(self) -> None:
-        """Count what was accepted under the grant since the last time."""
+        """Count the readings accepted under the grant since the last call."""
         accepted = self._granted - self._quick
         if accepted:
             self._granted = self._quick
@@ -283,7 +284,7 @@ class Accumulator:
             self.attention = self.due = True
 
     def _grid_of(self, data: SignalData) -> Grid | None:
-        """Return the times of plain columns, where they ascend: those need no block of their own."""
+        """Return the times of plain columns if they ascend: such columns need no separate block."""
         plain = (
             data.time.dtype == np.int64
             and data.value.dtype == np.float64
@@ -309,7 +310,7 @@ class Accumulator:
         return self.settled.low >= ticket
 
     def due_at(self) -> float | None:
-        """When the next batch is due; minus infinity: at once, None: there is nothing to send."""
+        """When the next batch is due; minus infinity: now, None: there is nothing to send."""
         self.reconcile()
         if not self._log:
             return None
@@ -319,12 +320,12 @@ class Accumulator:
         return first.since + self._linger_s
 
     def _filled(self) -> bool:
-        """Whether the log has come to hold a full batch since the last look."""
+        """Whether the log has filled up to a full batch since the last check."""
         if self._rows < self._full_rows and self._entries < self._look_at:
             return False
         filled = not self._is_full and self._full()
         if filled:
-            self._full_rows = self._look_at = 1 << 62  # whoever was told will send it, as soon as it may be sent
+            self._full_rows = self._look_at = 1 << 62  # the caller knows now, and sends it as soon as possible
         return filled
 
     def _full(self) -> bool:
@@ -344,7 +345,7 @@ class Accumulator:
         return self._is_full
 
     def _look_anew(self) -> None:
-        """Forget what is known of how full the log is."""
+        """Reset what is known about how full the log is."""
         self._is_full = False
         self._enough_rows = self._full_rows = self.limits.rows
         self._look_at = self.limits.items.value
@@ -362,9 +363,9 @@ class Accumulator:
     # -- out ---------------------------------------------------------------------------------------------------------
 
     def form(self, now: float) -> Payload | None:
-        """Freeze the next batch, in the order of acceptance; None if all that was looked at must wait."""
+        """Freeze the next batch, in the order of acceptance; None if everything that was looked at must wait."""
         self.reconcile()
-        self._run = self._strip = None  # what is appended from here on is a new entry: this one is being used up
+        self._run = self._strip = None  # later readings go to a new entry: this one is being consumed
         grouping = Grouping(self.limits.room(), self.fences)
         left: Sequence[Entry] = ()
         while self._log and not left and not grouping.full:
@@ -383,7 +384,7 @@ class Accumulator:
         return payload
 
     def _withhold(self, blocks: Sequence[Block]) -> None:
-        """Let recovered readings wait that were written more than once: the service may yet store the first of them."""
+        """Withhold recovered readings that were written more than once: the service may still store the first one."""
         for block in blocks:
             self.fences.withhold_rows(block)
         self.used += self.fences.hold([(b.key, b.time, b.origin) for b in blocks], self.recovered_until)
@@ -391,11 +392,11 @@ class Accumulator:
     # -- back in -----------------------------------------------------------------------------------------------------
 
     def release(self, payload: Payload) -> None:
-        """Note that frozen items are settled: what waited for them may be sent."""
+        """Record that frozen items are settled: readings that waited for them may be sent."""
         self._return(self.fences.release(payload.signals, payload.keys))
 
     def end_holds(self, now: float) -> None:
-        """Let those readings go on whose holds are over."""
+        """Release readings whose holds are over."""
         if not self.fences.holds:
             return
         freed, blocks = self.fences.end_holds(now)
@@ -403,22 +404,22 @@ class Accumulator:
         self._return(blocks)
 
     def hold(self, payload: Payload, until: float) -> None:
-        """Let newer values of these readings wait until then."""
+        """Withhold newer values of these readings until then."""
         self.used += self.fences.hold(payload.held(), until)
 
     def charge(self, payload: Payload, size: int) -> None:
-        """Account for the body of a payload."""
+        """Count the memory of a body."""
         payload.cost += size
         self.used += size
 
     def settle(self, ranges: Ranges, cost: int) -> None:
-        """Note accepted readings that have their final outcome, and give their memory back."""
+        """Record accepted readings that have their final outcome, and release their memory."""
         self.settled.settle(ranges)
         self.used -= cost
         if not self.fences.holds:
             self.reconcile()
             if not self._ledger.open:
-                self.used = self._reserved  # costs are divided in whole bytes: here the remainders go
+                self.used = self._reserved  # costs are divided into whole bytes: this drops the remainders
 
     def _return(self, blocks: Sequence[Block]) -> None:
         if blocks:
@@ -427,7 +428,7 @@ class Accumulator:
             self.attention = self.due = True
 
     def _put_back(self, entries: Sequence[Entry]) -> None:
-        """Put entries to the front of the log: they are older than what is there of their signals."""
+        """Put entries at the front of the log: they are older than other entries of their signals."""
         self._log.extendleft(reversed(entries))
         for entry in entries:
             self._rows += len(entry)

@@ -1,7 +1,7 @@
-"""What goes out in one bulk call: the frozen items (`Payload`), and the call's history (`Batch`).
+"""The content of one bulk call: the frozen items (`Payload`), and the history of the call (`Batch`).
 
-A payload holds the rows of all its items in common columns. Only where a batch must be taken apart, which is rare, its
-items are looked at one by one.
+A payload holds the rows of all its items in shared columns. Single items are looked at only when a batch must be split,
+which is rare.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 
 class Payload:
-    """The items of a bulk write: item i is of `keys[i]` and has the rows from `bounds[i]` up to `bounds[i + 1]`.
+    """The items of a bulk write: item i belongs to `keys[i]` and has the rows `bounds[i]` to `bounds[i + 1]`.
 
     Attributes:
         keys: the signal of each item.
-        bounds: where each item begins, and where the last ends.
+        bounds: the first row of each item, and the end of the last.
         type: type of all rows, or a list with the type (or types) of each item.
-        origin: origin of all rows, or a list likewise.
+        origin: origin of all rows, or a list with the origin (or origins) of each item.
         unit: unit of all rows, or a list with the unit of each item.
         provenance: which accepted readings the rows stand for.
-        cost: bytes of memory it is accounted with.
+        cost: bytes of memory that it counts for.
         recovered: whether an earlier writer accepted it, and may have sent it.
     """
 
@@ -71,7 +71,7 @@ class Payload:
         values: Sequence[NDArray[Any]],
         provenance: Provenance,
     ) -> Payload:
-        """Return a payload of items whose columns are apart; they are joined only if somebody asks for them."""
+        """Return a payload of items with separate columns; the columns are joined only when they are needed."""
         bounds = [0, *accumulate(map(len, values))]
         payload = cls(keys, bounds, None, None, provenance)
         payload._times, payload._values = times, values
@@ -88,7 +88,7 @@ class Payload:
         return joined(self._values)
 
     def set_forms(self, forms: Sequence[Form]) -> None:
-        """Set types, origins and units from the form of each row; those of an item that agree are one."""
+        """Set types, origins and units from the form of each row; equal ones of an item become one value."""
         types: list[Any] = []
         origins: list[Any] = []
         for start, stop in pairwise(self.bounds):
@@ -100,24 +100,24 @@ class Payload:
 
     @property
     def rows(self) -> int:
-        """How many readings are sent."""
+        """The number of readings that are sent."""
         return self.bounds[-1]
 
     @property
     def readings(self) -> int:
-        """How many accepted readings they stand for."""
+        """The number of accepted readings that the rows stand for."""
         return self.provenance.readings
 
     @cached_property
     def signals(self) -> set[SignalKey]:
-        """The signals, each once."""
+        """The distinct signals."""
         return set(self.keys)
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def size(self, item: int) -> int:
-        """Return how many rows an item has."""
+        """Return the number of rows of an item."""
         return self.bounds[item + 1] - self.bounds[item]
 
     def data(self, item: int) -> SignalData:
@@ -162,7 +162,7 @@ class Payload:
         return self.part([item])
 
     def part(self, items: Sequence[int]) -> Payload:
-        """Return some of the items."""
+        """Return a selection of the items."""
         if len(items) == len(self.keys):
             return self
         spans = [(self.bounds[item], self.bounds[item + 1]) for item in items]
@@ -175,7 +175,7 @@ class Payload:
         return part
 
     def piece(self, rows: Rows) -> Payload:
-        """Return some rows of a payload of one item."""
+        """Return a selection of the rows of a payload with one item."""
         chosen = np.arange(self.rows)[rows]
         piece = self._of_rows(self.keys, [0, len(chosen)], chosen)
         for name in ("type", "origin"):
@@ -194,9 +194,9 @@ class Payload:
         return part
 
     def fitted(self, max_bytes: int) -> list[Payload]:
-        """Distribute the items over payloads whose bodies have at most `max_bytes`, if they have more than one row.
+        """Distribute the items over payloads whose bodies have at most `max_bytes`, unless a single row is larger.
 
-        An item that is too large alone is cut by its rows.
+        An item that is too large alone is split by rows.
         """
         fitting: list[Payload] = []
         group: list[int] = []
@@ -215,7 +215,7 @@ class Payload:
         return [*fitting, self.part(group)] if group else fitting
 
     def cut(self, size: int, max_bytes: int) -> list[Payload]:
-        """Cut a payload of one item, whose body has `size` bytes, into those that fit as far as that is possible."""
+        """Split a payload of one item, whose body has `size` bytes, into payloads that fit if that is possible."""
         count = min(self.rows, size // max_bytes + 1)
         cuts = np.linspace(0, self.rows, count + 1).astype(int).tolist()
         pieces: list[Payload] = []
@@ -226,13 +226,13 @@ class Payload:
         return pieces
 
     def held(self) -> Iterator[tuple[SignalKey, NDArray[Any], Any]]:
-        """Yield signal, times and origins of each item, to hold them."""
+        """Yield signal, times and origins of each item, for a hold."""
         for item in range(len(self.keys)):
             yield self.keys[item], self.time[self.bounds[item] : self.bounds[item + 1]], _of(self.origin, item)
 
 
 def joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Join columns; of several kinds, as objects: an int stays an int, and a float a float."""
+    """Join columns; columns of different dtypes become objects: an int stays an int, and a float a float."""
     if len(columns) == 1:
         return columns[0]
     first = columns[0].dtype
@@ -242,7 +242,7 @@ def joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def plain(column: NDArray[Any]) -> NDArray[Any]:
-    """Return a part of a joined column in its own kind: what made it objects may be in the other parts."""
+    """Return a part of a joined column with its own dtype: only other parts may need objects."""
     return plain_array(column.tolist()) if column.dtype == object else column
 
 
@@ -262,22 +262,22 @@ def _one_or_each(column: list[Any], forms: int, dtype: Any) -> Any:
 
 @attrs.define(eq=False)
 class Batch:
-    """A payload under delivery, and what its calls have been through.
+    """A payload that is being delivered, and the history of its calls.
 
     Attributes:
         number: identifies it in events and outcomes.
-        payload: what is in it.
+        payload: the items.
         body: the body of the call.
-        family: the search for refused readings that it is a probe of.
+        family: the search for refused readings that it is a probe of, if any.
         attempts: calls so far.
-        first_sent_at: when the first of them (or of the batch it is a part of) left.
-        sent_at: when the last one left.
-        maybe_applied: whether any may have stored it.
-        lost_at: when the last answer was lost of a call that may yet be applied.
+        first_sent_at: when the first call (or that of the batch it is a part of) was sent.
+        sent_at: when the last call was sent.
+        maybe_applied: whether a call may have stored it.
+        lost_at: when an answer was last lost to a call that may still be applied.
         retry_at: when it may be sent again.
-        error: what the last one failed with.
-        forbidden_after: how many batches had been stored when it was first refused with 401 or 403.
-        stale: how many of the calls met an idle connection that had died.
+        error: the error of the last call.
+        forbidden_after: the number of stored batches when it was first refused with 401 or 403.
+        stale: the number of calls that met a dead idle connection.
     """
 
     number: int
@@ -296,16 +296,16 @@ class Batch:
 
     @property
     def rows(self) -> int:
-        """How many readings are sent."""
+        """The number of readings that are sent."""
         return self.payload.rows
 
     @property
     def items(self) -> int:
-        """How many items are sent."""
+        """The number of items that are sent."""
         return len(self.payload)
 
     def part(self, number: int, payload: Payload, family: Family | None = None) -> Batch:
-        """Return a batch of a part of the payload that inherits this one's history."""
+        """Return a batch for a part of the payload, with the history of this batch."""
         return Batch(
             number,
             payload,

@@ -1,18 +1,18 @@
-"""Taking batches apart: finding what is refused with few calls, and smaller parts of what is too large.
+"""Splitting batches: finding refused pieces with few calls, and smaller parts of batches that are too large.
 
 Theory of operation (adaptive group testing). A `Search` numbers its pieces (the items of a batch, or the rows of an
-item) and says which of them to send next. A group that passes is delivered. A refused group holds a culprit: half of it
-is sent next; if that passes, the culprit is in the other half, which need not be sent as a whole; if it is refused, the
-other half goes back to the pool of the untested. So each culprit costs about log2(group) calls, and the good pieces
-ride along. Groups taken fresh from the pool halve when refused and double when passed, and so settle at a size that is
-refused half the time. Nothing is a culprit unless it was refused alone.
+item) and says which of them to send next. A group that passes is delivered. A refused group contains a culprit: half of
+it is sent next. If that half passes, the culprit is in the other half, which need not be sent as a whole. If it is
+refused, the other half returns to the pool of untested pieces. So each culprit costs about log2(group) calls, and good
+pieces are delivered on the way. New groups from the pool halve in size when refused and double when passed, so about
+half of them are refused. A piece is a culprit only if it was refused alone.
 
-If all parts of a refused group pass, the group was refused for its size: `oversized` says so, and `largest_passed` what
-may be sent. Rows of an item are asked one by one first, at both ends and in the middle: if all three are refused, the
-item as such is, and its other rows are not asked. Where a batch has shown four such items and none with good rows in
-it, the middle alone is asked.
+If all parts of a refused group pass, the group was refused for its size: then `oversized` is set, and `largest_passed`
+is what may be sent. For the rows of an item, the first, the last and the middle row are tested alone first. If all
+three are refused, the whole item is refused, and its other rows are not tested. After four such items in a batch, and
+none with good rows, only the middle row is tested.
 
-A group that was refused leaves again in parts (`Bisection`), each of which delivers what it may.
+`Bisection` sends a refused group again in parts, each of which delivers what the service accepts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ENOUGH_WHOLE_ITEMS = 4
 class Search:
     """A search among `pieces` pieces that were refused together.
 
-    `samples` are asked alone first; if all are refused, so is everything.
+    `samples` are tested alone first; if all of them are refused, all pieces are.
 
     Attributes:
         oversized: the last answer showed that a group had been refused for its size.
@@ -61,11 +61,11 @@ class Search:
 
     @property
     def group(self) -> Sequence[int]:
-        """The pieces asked for last."""
+        """The pieces sent last."""
         return self._group
 
     def next_group(self) -> list[int]:
-        """Return the pieces to send next; none: all are settled."""
+        """Return the pieces to send next; empty: all are settled."""
         self.oversized = False
         self._group_is_fresh = False
         if self._samples:
@@ -81,7 +81,7 @@ class Search:
         return self._group
 
     def passed(self) -> None:
-        """Note that the group was stored."""
+        """Record that the group was stored."""
         group = self._group
         self.largest_passed = max(self.largest_passed, len(group))
         if self._samples:
@@ -98,7 +98,7 @@ class Search:
                 self._size = self._most = self.largest_passed
 
     def refused(self) -> list[int]:
-        """Note that the group was refused; return the pieces that are settled as culprits by that."""
+        """Record that the group was refused; return the pieces that are now known to be culprits."""
         group = self._group
         if self._samples:
             self._leave_out(group)
@@ -114,7 +114,7 @@ class Search:
         return list(group) if len(group) == 1 else []
 
     def unsettled(self) -> list[int]:
-        """Return all pieces that are not settled, the group under way included."""
+        """Return all pieces that are not settled, including the group in flight."""
         return self._suspects + self._pool
 
     def _leave_out(self, group: list[int]) -> None:
@@ -143,10 +143,10 @@ class Family:
         search: the search.
         error: what the last refusal said.
         parent: the family of the batch that the item was found in.
-        open: this search and those of items found in it, as far as they go on.
+        open: this search and the searches of its items that are not finished.
         any_passed: whether any of its readings was stored.
-        whole_items: items found in it that were refused as such.
-        mixed_items: items found in it that held good rows as well.
+        whole_items: items found in it that were refused as a whole.
+        mixed_items: items found in it that had good rows as well.
         doubtful: pieces in probes whose answer was lost: they may be stored.
     """
 
@@ -163,12 +163,12 @@ class Family:
 
     @classmethod
     def of_items(cls, payload: Payload, error: BesmartError) -> Family:
-        """Search among the items of a refused batch."""
+        """Return a search among the items of a refused batch."""
         return cls(payload, by_rows=False, search=Search(len(payload)), error=error)
 
     @classmethod
     def of_rows(cls, item: Payload, error: BesmartError, parent: Family | None) -> Family:
-        """Search among the rows of an item that was refused alone."""
+        """Return a search among the rows of an item that was refused alone."""
         rows = item.rows
         samples = [0, rows - 1, rows // 2]
         if parent is not None and parent.whole_items >= _ENOUGH_WHOLE_ITEMS and not parent.mixed_items:
@@ -176,20 +176,20 @@ class Family:
         return cls(item, by_rows=True, search=Search(rows, samples), error=error, parent=parent)
 
     def pieces(self, chosen: Sequence[int]) -> Payload:
-        """Return some of the pieces."""
+        """Return the chosen pieces."""
         if not self.by_rows:
             return self.payload.part(chosen)
         return self.payload.piece(np.array(chosen, np.intp))
 
 
 class Bisection:
-    """Turns refused and too large batches into smaller ones, until everything in them is settled.
+    """Splits batches that are refused or too large, until everything in them is settled.
 
     Args:
-        outcomes: where final outcomes are booked.
+        outcomes: records final outcomes.
         accumulator: whose signals are released, and whose limits learn.
-        guard: is told of what is refused.
-        dispatcher: cuts batches, and numbers them.
+        guard: counts what is refused.
+        dispatcher: splits and numbers batches.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class Bisection:
         self._cases: dict[Family, Batch] = {}
 
     def stored(self, batch: Batch, now: float) -> Sequence[Batch]:
-        """Note a batch that was stored; return what to send next of the same family."""
+        """Record a batch that was stored; return what to send next of the same family."""
         family, payload = batch.family, batch.payload
         self._outcomes.deliver(payload)
         if family is None or not family.by_rows:
@@ -218,7 +218,7 @@ class Bisection:
         return self._next(family)
 
     def refused(self, batch: Batch, error: BesmartError, now: float) -> Sequence[Batch]:
-        """Note a batch whose content was refused; return what to send next to find out why."""
+        """Record a batch whose content was refused; return what to send next to find the culprits."""
         family, payload = batch.family, batch.payload
         if family is not None:
             family.error = error
@@ -237,7 +237,7 @@ class Bisection:
         return self._opened(Family.of_items(payload, error), batch)
 
     def too_large(self, batch: Batch, error: BesmartError, now: float) -> Sequence[Batch]:
-        """Note a batch that is too large; return its parts, or what to send next if it cannot be cut."""
+        """Record a batch that is too large; return its parts, or what to send next if it cannot be split."""
         size, limit = len(batch.body), self._accumulator.limits.bytes
         limit.refused(size)
         if batch.family is not None or batch.rows == 1:
@@ -246,7 +246,7 @@ class Bisection:
         return self._dispatcher.cut(batch, batch.payload.fitted(min(limit.value, size - 1)))
 
     def give_up(self, batch: Batch, error: BesmartError, outcome: Outcome) -> None:
-        """Give up a batch, and with it the search it belongs to."""
+        """Give up a batch and the search it belongs to."""
         family = batch.family
         if family is None or family not in self._cases:
             self._outcomes.give_up(batch.payload, error, outcome)
@@ -256,13 +256,13 @@ class Bisection:
         self._abandon(family, error, outcome, keep=())
 
     def give_up_all(self, error: BesmartError, flying: Sequence[Batch]) -> None:
-        """Give up every search, but for the probes that are under way."""
+        """Give up every search, except for the probes in flight."""
         for family, origin in list(self._cases.items()):
             keep = tuple(family.search.group) if any(probe.family is family for probe in flying) else ()
             self._abandon(family, error, "in_doubt" if origin.maybe_applied else "rejected", keep=keep)
 
     def pending(self) -> Iterator[Payload]:
-        """Yield what is under search and has no outcome."""
+        """Yield the pieces of searches that have no outcome."""
         for family in self._cases:
             if unsettled := sorted(family.search.unsettled()):
                 yield family.pieces(unsettled)
@@ -304,7 +304,7 @@ class Bisection:
     def _next(self, family: Family) -> Sequence[Batch]:
         origin = self._cases.get(family)
         if origin is None:
-            return ()  # given up meanwhile
+            return ()  # given up in the meantime
         group = family.search.next_group()
         if group:
             return [origin.part(self._dispatcher.new_number(), family.pieces(group), family)]
@@ -315,7 +315,7 @@ class Bisection:
         return ()
 
     def _note_item(self, family: Family) -> None:
-        """Note that the rows of an item are all settled."""
+        """Record that all rows of an item are settled."""
         if family.parent is not None:
             family.parent.mixed_items += family.any_passed
             family.parent.whole_items += not family.any_passed
@@ -324,13 +324,13 @@ class Bisection:
             self._guard.refused(family.payload.keys[0])
 
     def _learn_size(self, family: Family) -> None:
-        """A group was refused whose parts all passed: the number of its items, or of its readings, was the reason."""
+        """Learn from a refused group whose parts all passed: it had too many items, or too many readings."""
         limits, passed = self._accumulator.limits, family.search.largest_passed
         items, readings = len(family.payload), family.payload.rows
         if family.by_rows:
             limits.readings.refused(readings, passed)
         elif items / limits.items.value >= readings / limits.readings.value:
-            limits.items.refused(items, passed)  # whichever is nearer to its limit is blamed
+            limits.items.refused(items, passed)  # the one nearer to its limit is taken as the reason
         else:
             limits.readings.refused(readings, max(1, readings * passed // items))
 

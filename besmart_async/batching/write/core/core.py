@@ -4,8 +4,8 @@ Rules
 -----
 - Nothing here awaits, sleeps, logs or reads a clock: `now` (seconds, monotonic) is an argument, `rng` gives randomness.
 - `accepted == delivered + rejected + in_doubt + pending`, in readings, after every call.
-- A signal with a frozen item is fenced: while its readings are under way, its newer ones wait.
-- What is frozen never changes. It is sent again as the same bytes.
+- A signal with a frozen item is fenced: while its readings are in flight, its newer ones wait.
+- A frozen batch never changes. A retry sends the same bytes.
 - "Full" and "nothing to send" are answers, not exceptions.
 
 Theory of operation
@@ -17,11 +17,11 @@ Theory of operation
                   |    └── Fences: set aside ─┘  └── retry · smaller parts · probes of a search ───┘
                   └─────── released signals
 
-`poll` returns the next batch if one may leave now; `Dispatcher` keeps what is frozen and chooses. `next_wakeup` says
-when `poll` may have an answer without anything else happening. `settle` takes the result of one batch; `Settlement`
-decides what it means: `Bisection` takes apart what is refused or too large, the rest is sent again or handed back.
-`Outcomes` books every final outcome. The core stops on a fatal error and when the `RefusalGuard` trips; what is not
-under way is handed back then.
+`poll` returns the next batch if one may be sent now; `Dispatcher` keeps the frozen batches and chooses. `next_wakeup`
+says when to poll again if nothing else happens. `settle` takes the result of one batch, and `Settlement` decides what
+it means: `Bisection` splits what is refused or too large, the rest is sent again or handed back. `Outcomes` records
+every final outcome. The core stops on a fatal error and when the `RefusalGuard` trips; everything that is not in flight
+is handed back then.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from besmart_async.models.series import SignalData
 
 @attrs.frozen(eq=False)
 class Dispatch:
-    """One bulk call to make now. Whoever makes it calls `settle(number, ...)` with the result, whatever happens."""
+    """One bulk call to make now. The caller must call `settle(number, ...)` with the result, whatever happens."""
 
     number: int
     body: bytes = attrs.field(repr=False)
@@ -60,15 +60,15 @@ class Dispatch:
 
 
 class WriteCore:
-    """The core. Not safe across threads; the shell keeps it to one event loop.
+    """The core. Not thread-safe; the shell keeps it in one event loop.
 
     Args:
         policy: limits and durations.
         rng: a random float from 0 to 1.
-        journaled: what is given up is not handed back, but stays where it is in the journal.
+        journaled: readings that are given up are not handed back, but stay in the journal.
 
     Attributes:
-        accumulator: the way in, with the flags `attention`, `due` and `breathe`.
+        accumulator: accepts readings; its flags `attention`, `due` and `breathe` ask for action.
     """
 
     def __init__(self, policy: BatchPolicy, rng: Callable[[], float], *, journaled: bool = False) -> None:
@@ -84,7 +84,7 @@ class WriteCore:
 
     @property
     def failure(self) -> BesmartError | None:
-        """What the core stopped with, None while it works."""
+        """The error that stopped the core, None while it works."""
         return self._settlement.stopped_by
 
     # -- in ----------------------------------------------------------------------------------------------------------
@@ -94,13 +94,13 @@ class WriteCore:
 
         Args:
             data: the readings; kept, not copied.
-            ref: a number of at least 0 under which their outcomes are told (`Settled`); None for none.
+            ref: a number of at least 0 that identifies them in `Settled` events; None: no such events.
             now: the current time.
         """
         return self.accumulator.accept(data, NO_REF if ref is None else ref, now)
 
     def refused_before(self, readings: Iterable[tuple[SignalData, int]]) -> None:
-        """Take over readings that the service refused an earlier writer, which could not tell anybody.
+        """Take over readings of an earlier writer that the service refused and that nobody was told about.
 
         Args:
             readings: columns, and the number of their first reading.
@@ -120,7 +120,7 @@ class WriteCore:
     # -- out ---------------------------------------------------------------------------------------------------------
 
     def poll(self, now: float) -> Dispatch | None:
-        """Return the next batch to send, None if none may leave now."""
+        """Return the next batch to send, None if none may be sent now."""
         if self.failure is not None:
             return None
         self.accumulator.end_holds(now)
@@ -130,7 +130,7 @@ class WriteCore:
         return None if batch is None else self._launch(batch, now)
 
     def next_wakeup(self, now: float) -> float | None:
-        """When to poll again if nothing else happens; None: not before something is offered or settled."""
+        """When to poll again if nothing else happens; None: only after something is offered or settled."""
         if self.failure is not None:
             return None
         hold_end = self.accumulator.fences.next_end()
@@ -138,7 +138,7 @@ class WriteCore:
         return None if earliest == math.inf else max(now, earliest)
 
     def events(self) -> Sequence[CoreEvent]:
-        """Return what has happened since the last time."""
+        """Return the events since the last call."""
         events, self._outcomes.events = self._outcomes.events, []
         return events
 
@@ -160,7 +160,7 @@ class WriteCore:
 
     @property
     def unsettled(self) -> int:
-        """Readings that this writer will still find out about: those that stay in the journal are left out."""
+        """Readings whose outcome this writer will still learn: those that stay in the journal are not counted."""
         self.accumulator.reconcile()
         return self._ledger.open
 
@@ -187,7 +187,7 @@ class WriteCore:
     # -- outcomes ----------------------------------------------------------------------------------------------------
 
     def settle(self, number: int, error: BesmartError | None, now: float) -> None:
-        """Take the result of a batch: None for stored, else what it failed with. An unknown number is ignored."""
+        """Take the result of a batch: None if it was stored, else its error. An unknown number is ignored."""
         batch = self._dispatcher.land(number)
         if batch is None:
             return  # given up by `abandon`
@@ -202,7 +202,7 @@ class WriteCore:
             self._stop_refused(why, batch.error if error is None else error, now)
 
     def stop(self, error: BesmartError, now: float) -> None:
-        """Send nothing more, and hand back (or keep, see `journaled`) everything that is not under way."""
+        """Send nothing more, and hand back (or keep, see `journaled`) everything that is not in flight."""
         if self.failure is not None:
             return
         self._settlement.stopped_by = error
@@ -219,13 +219,13 @@ class WriteCore:
             self._outcomes.give_up(payload, error, "not_sent")
 
     def give_up_late(self) -> None:
-        """Give up what was let in after the core had stopped: it was on its way to the journal then."""
+        """Give up what was accepted after the core had stopped: it was being journaled at that time."""
         if self.failure is not None:
             for payload in self.accumulator.drain():
                 self._outcomes.give_up(payload, self.failure, "not_sent")
 
     def abandon(self, error: BesmartError, now: float) -> None:
-        """Give up everything, what is under way included: that is in doubt. Nothing is pending afterwards."""
+        """Give up everything; what is in flight is in doubt. Nothing is pending afterwards."""
         self.stop(error, now)
         self._goes_on_at = math.inf
         for number in list(self._dispatcher.flying):
@@ -235,7 +235,7 @@ class WriteCore:
                 self._settlement.hand_back(batch, now, error)
 
     def resume(self, now: float, *, at_once: bool = False) -> bool:
-        """Go on after the service had refused everything, if that was the reason and the pause is over."""
+        """Continue after the service refused everything, if that was the reason for stopping and the pause is over."""
         if self._goes_on_at == math.inf or (now < self._goes_on_at and not at_once):
             return False
         self._goes_on_at = math.inf
@@ -246,7 +246,7 @@ class WriteCore:
 
     def _stop_refused(self, why: str, last: BesmartError | None, now: float) -> None:
         error = BesmartError(
-            f"the writer stopped, since {why}, the last time with: {last}. Check what is written, and as whom; it "
+            f"the writer stopped because {why}; the last error: {last}. Check the data and the account; the writer "
             f"accepts readings again after {self._pause_s:g} s, or when resume() is called"
         )
         error.__cause__ = last
@@ -254,7 +254,7 @@ class WriteCore:
         self._goes_on_at = now + self._pause_s
 
     def pending(self) -> Iterator[Ranges]:
-        """Yield the numbers of all accepted readings without an outcome, where they are: the slow way."""
+        """Yield the numbers of all accepted readings without an outcome. Slow: it looks through everything."""
         dispatcher = self._dispatcher
         batches = [*dispatcher.parts, *dispatcher.waiting, *dispatcher.flying.values()]
         for payload in [*self._bisection.pending(), *[batch.payload for batch in batches if batch.family is None]]:

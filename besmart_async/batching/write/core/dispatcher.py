@@ -1,10 +1,10 @@
-"""Which frozen batch leaves next, and when.
+"""Which frozen batch is sent next, and when.
 
-A batch is under way (`flying`), waits to be sent again (`waiting`), or is a part or probe of what was taken apart
-(`parts`). `next` chooses, once the `Gate` is open and fewer than `pace.limit` are under way, in this order: parts and
-probes; retries whose wait is over, as far as the retry budget goes; then a new batch, if one is due. While the gate is
-closed it lets single probes through: retries, whether their wait is over or not and without the budget. Where a 403
-closed it, old and new batches probe by turns, since the trouble may lie in one of the old.
+A batch is in flight (`flying`), waits to be sent again (`waiting`), or is a part or probe of a batch that was split
+(`parts`). When the `Gate` is open and fewer than `pace.limit` batches are in flight, `next` chooses in this order:
+parts and probes; retries whose wait is over, within the retry budget; then a new batch, if one is due. A closed gate
+lets single probes through: retries, even if their wait is not over, and without using the budget. If a 403 closed the
+gate, old and new batches take turns as probes, because the problem may be in one of the old ones.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from besmart_async.models.keys import SignalKey
 from besmart_async.transport.retry import RetryBudget
 
 _SEARCHES = 4
-"""While nothing was stored, so many searches go on before other signals are tried no more."""
+"""While nothing was stored, other signals are tried only if fewer searches than this are in progress."""
 
 
 class Dispatcher:
-    """Frozen batches without an outcome, and the rules by which they leave.
+    """Frozen batches without an outcome, and the rules for sending them.
 
     Attributes:
-        parts: what was taken apart, ready to leave.
-        waiting: what failed and is to be sent again.
-        flying: what is under way, by number.
-        pace: how many calls may be under way.
-        gate: whether anything may leave.
-        rate: how many calls a second the service takes.
-        budget: bounds retries.
+        parts: parts and probes, ready to be sent.
+        waiting: batches that failed and will be sent again.
+        flying: batches in flight, by number.
+        pace: how many calls may be in flight.
+        gate: whether anything may be sent.
+        rate: how many calls per second the service accepts.
+        budget: limits retries.
     """
 
     def __init__(
@@ -58,28 +58,28 @@ class Dispatcher:
         self._busy: set[SignalKey] = set()
 
     def _opens_at(self, now: float) -> float | None:
-        """When the next call may leave, not after `now` if at once; None: not before one of those under way ended."""
+        """When the next call may be sent, at most `now` if at once; None: only after a call in flight has ended."""
         opens_at = self.gate.opens_at(now, len(self.flying))
         if opens_at is None or len(self.flying) >= self.pace.limit:
             return None
         return max(opens_at, self.rate.ready_at(now))
 
     def _searches(self) -> int:
-        """Count the searches that go on."""
+        """Count the searches in progress."""
         return sum([batch.family is not None for batch in [*self.parts, *self.flying.values()]])
 
     def _free(self, batch: Batch) -> bool:
-        """Whether no other part of the same signals is under way."""
+        """Whether no other part with the same signals is in flight."""
         return self._busy.isdisjoint(batch.payload.signals)
 
     def launch(self, batch: Batch) -> None:
-        """Note that a batch is under way."""
+        """Record that a batch is in flight."""
         self.flying[batch.number] = batch
         self.rate.sent(batch.sent_at)
         self._busy |= batch.payload.signals
 
     def land(self, number: int) -> Batch | None:
-        """Note that a call has ended; None: it was given up meanwhile."""
+        """Record that a call has ended; None: it was given up in the meantime."""
         batch = self.flying.pop(number, None)
         if batch is not None:
             self._busy -= batch.payload.signals
@@ -93,12 +93,12 @@ class Dispatcher:
     # -- what leaves -------------------------------------------------------------------------------------------------
 
     def next(self, now: float) -> Batch | None:
-        """Return what is to leave now, None if nothing may; whoever asks sends it."""
+        """Return the batch to send now, None if none may be sent; the caller must send it."""
         opens_at = self._opens_at(now)
         if opens_at is None or opens_at > now:
             return None
         if self._guard.suspicious and self._searches() < _SEARCHES and (fresh := self._formed(now)) is not None:
-            return fresh  # evidence from other signals comes before the search among those refused
+            return fresh  # evidence from other signals comes before the search in the refused ones
         if (part := next(filter(self._free, self.parts), None)) is not None:
             self.parts.remove(part)
             return part
@@ -133,7 +133,7 @@ class Dispatcher:
         return None
 
     def _batch(self, payload: Payload) -> Batch:
-        """Encode a payload; what turns out not to fit leaves in batches of its own."""
+        """Encode a payload; what does not fit goes into separate batches."""
         limits = self._accumulator.limits
         body = payload.encode()
         limits.learn_width(len(body), len(payload), payload.rows)
@@ -155,7 +155,7 @@ class Dispatcher:
         return first
 
     def cut(self, batch: Batch, payloads: Sequence[Payload]) -> list[Batch]:
-        """Return batches of the parts of a batch; signals in several parts stay fenced until all are settled."""
+        """Return batches for the parts of a batch; a signal in several parts stays fenced until all are settled."""
         pieces = Counter(key for payload in payloads for key in payload.keys)
         pieces.subtract(Counter(batch.payload.keys))
         for key, more in pieces.items():
@@ -169,7 +169,7 @@ class Dispatcher:
     # -- when --------------------------------------------------------------------------------------------------------
 
     def next_at(self, now: float) -> float:
-        """When something leaves or expires if nothing else happens; infinity: never."""
+        """When something is sent or expires if nothing else happens; infinity: never."""
         earliest = min(map(self.deadline, self.waiting), default=math.inf)
         opens_at = self._opens_at(now)
         if opens_at is None:
@@ -189,14 +189,14 @@ class Dispatcher:
         return min(times, default=math.inf)
 
     def deadline(self, batch: Batch) -> float:
-        """When a batch is given up; never before it was sent, nor while only the credentials are refused."""
+        """When a batch is given up: not before it was sent, and not while only the credentials are refused."""
         forbidden = batch.error is not None and verdict(batch.error) is Verdict.FORBIDDEN
         if forbidden or batch.first_sent_at is None:
             return math.inf
         return batch.first_sent_at + self._delivery_timeout_s
 
     def expired(self, now: float) -> list[Batch]:
-        """Take out what waits for a retry past its deadline."""
+        """Remove and return the batches that wait for a retry past their deadline."""
         expired = [batch for batch in self.waiting if self.deadline(batch) <= now]
         for batch in expired:
             self.waiting.remove(batch)

@@ -1,4 +1,4 @@
-"""What happens in a writer, as frozen values: for its hooks, and for those who wait for an outcome."""
+"""Events of a writer, as frozen values: for its hooks, and for callers that wait for an outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from besmart_async.models.delivery import Rejection
 class Settled:
     """Some readings of one ref (one `deliver`) have their final outcome.
 
-    `kept` ones have none: the writer has stopped and leaves them in its journal.
+    `kept` readings have none: the writer has stopped and leaves them in its journal.
     """
 
     ref: int
@@ -29,7 +29,7 @@ class Settled:
 
 @attrs.frozen(kw_only=True)
 class BatchSent:
-    """A batch leaves. `attempt` is 1 for the first; `body_bytes` the size of the request body."""
+    """A batch is sent. `attempt` is 1 for the first call; `body_bytes` is the size of the request body."""
 
     batch: int
     items: int
@@ -48,7 +48,7 @@ class BatchAcknowledged:
         readings: readings in it.
         elapsed_s: seconds since this attempt was sent.
         numbers: numbers of the accepted readings that are stored now, as half-open ranges, ascending: those in the
-            batch, and those that they replaced while queued. The writer counts readings from 0 as it accepts them.
+            batch, and those that they replaced while queued. `Writer.write_data` says how readings are numbered.
     """
 
     batch: int
@@ -60,7 +60,7 @@ class BatchAcknowledged:
 
 @attrs.frozen(kw_only=True)
 class BatchRetried:
-    """A batch failed and will be sent again as it is, in `wait_s` seconds at the earliest."""
+    """A batch failed and will be sent again unchanged, after at least `wait_s` seconds."""
 
     batch: int
     wait_s: float
@@ -69,7 +69,7 @@ class BatchRetried:
 
 @attrs.frozen(kw_only=True)
 class BatchSplit:
-    """A batch is sent again in parts: too large, or something in it is refused (which is then searched for)."""
+    """A batch is sent again in parts: it is too large, or contains something refused, which is searched for."""
 
     batch: int
     items: int
@@ -78,7 +78,7 @@ class BatchSplit:
 
 @attrs.frozen(kw_only=True)
 class SendingPaused:
-    """Nothing but a probe now and then is sent: the service is down, asks for patience, or refuses the credentials."""
+    """Only single probes are sent: the service is down, asks to wait, or refuses the credentials."""
 
     seconds: float
     error: BesmartError
@@ -90,6 +90,6 @@ class SendingResumed:
 
 
 WriterEvent = BatchSent | BatchAcknowledged | BatchRetried | BatchSplit | SendingPaused | SendingResumed | Rejection
-"""What the hooks of a writer are told."""
+"""Every event that the hooks of a writer get."""
 
 CoreEvent = WriterEvent | Settled

@@ -1,11 +1,11 @@
-"""What keeps readings waiting although they could be sent: fences of signals, and holds of readings.
+"""Why readings wait although they could be sent: fences around signals, and holds on readings.
 
-A signal with a frozen item is fenced: its newer readings are set aside, once, and come back when the item is settled.
-A reading whose last request got no answer is held for a while: that request may still be applied at any time, over
-whatever was sent since, so newer values of exactly that reading (signal, time, origin) are withheld until then.
+A signal with a frozen item is fenced: its newer readings are set aside, once, and return when the item is settled.
+A reading whose last request got no answer is held for a while. The service may still apply that request and overwrite
+newer values, so newer values of exactly that reading (signal, time, origin) are withheld until then.
 
-Order. What waits of a signal comes back to the front of the log, so that its readings stay in the order of acceptance:
-those withheld are older than those set aside, which are older than those in the log.
+Order. The waiting readings of a signal return to the front of the log, so its readings stay in the order of acceptance:
+withheld readings are older than those set aside, which are older than those in the log.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Hold:
 
     @property
     def cost(self) -> int:
-        """Bytes it is accounted with."""
+        """Bytes of memory that it counts for."""
         return BLOCK_BYTES + self.time.nbytes
 
     def covers(self, block: Block) -> NDArray[np.bool_]:
@@ -52,11 +52,11 @@ class Hold:
 
 
 class Fences:
-    """Fenced signals, held readings, and what waits for them.
+    """Fenced signals, held readings, and the readings that wait for them.
 
     Attributes:
         fenced: signals with a frozen item that is not settled.
-        holds: holds in force by signal.
+        holds: current holds, by signal.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Fences:
     # -- fences ------------------------------------------------------------------------------------------------------
 
     def fence(self, keys: set[SignalKey], items: Sequence[SignalKey]) -> None:
-        """Fence signals that have been frozen: `items` names the signal of each item, `keys` each signal once."""
+        """Fence signals with frozen items: `items` has the signal of each item, `keys` has each signal once."""
         self.fenced |= keys
         if len(items) > len(keys):
             seen: set[SignalKey] = set()
@@ -81,11 +81,11 @@ class Fences:
                 seen.add(key)
 
     def fence_again(self, key: SignalKey, items: int) -> None:
-        """Note that a fenced signal has so many more frozen items."""
+        """Record that a fenced signal has this many more frozen items."""
         self._more[key] = self._more.get(key, 0) + items
 
     def release(self, keys: set[SignalKey], items: Sequence[SignalKey]) -> list[Block]:
-        """Note that frozen items are settled; return what waited for that, in order."""
+        """Record that frozen items are settled; return the readings that waited for that, in order."""
         if self._more:
             free: list[SignalKey] = []
             for key in items:
@@ -104,13 +104,13 @@ class Fences:
         return blocks
 
     def set_aside(self, block: Block) -> None:
-        """Let readings of a fenced signal wait."""
+        """Set readings of a fenced signal aside."""
         self._aside.setdefault(block.key, []).append(block)
 
     # -- holds -------------------------------------------------------------------------------------------------------
 
     def hold(self, readings: Iterable[tuple[SignalKey, NDArray[Any], Any]], until: float) -> int:
-        """Hold readings (signal, times, origins); return the bytes that takes."""
+        """Hold readings (signal, times, origins); return the memory that this takes, in bytes."""
         cost = 0
         keys: list[SignalKey] = []
         for key, time, origin in readings:
@@ -123,7 +123,7 @@ class Fences:
         return cost
 
     def withhold(self, block: Block) -> Block | None:
-        """Let those rows wait that a hold covers; return the others, None if there are none."""
+        """Withhold the rows that a hold covers; return the others, None if there are none."""
         holds = self.holds.get(block.key)
         if not holds:
             return block
@@ -141,7 +141,7 @@ class Fences:
         return free
 
     def withhold_rows(self, block: Block) -> None:
-        """Let readings wait for a hold of their signal."""
+        """Withhold readings until a hold of their signal ends."""
         self._withheld.setdefault(block.key, []).append(block)
 
     def next_end(self) -> float | None:
@@ -149,7 +149,7 @@ class Fences:
         return self._ends[0][0] if self._ends else None
 
     def end_holds(self, now: float) -> tuple[int, list[Block]]:
-        """Forget the holds that are over; return the bytes they took, and what may be sent again, in order."""
+        """Remove the holds that are over; return their memory in bytes, and the readings released, in order."""
         freed, blocks = 0, list[Block]()
         while self._ends and self._ends[0][0] <= now:
             _, _, cost, keys = heapq.heappop(self._ends)
@@ -167,13 +167,13 @@ class Fences:
         withheld = self._withheld.pop(key, [])
         if key not in self._aside:
             return withheld
-        self._aside[key][:0] = withheld  # it waits for the fence as well, before what is newer
+        self._aside[key][:0] = withheld  # it waits for the fence too, ahead of newer readings
         return ()
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """Forget everything that waits; fences and holds stay."""
+        """Drop everything that waits; fences and holds stay."""
         self._withheld.clear()
         self._aside.clear()
 
@@ -184,7 +184,7 @@ class Fences:
 
 
 def _origins_of(origin: int | NDArray[Any] | None, rows: int) -> NDArray[Any]:
-    """Return an array of origins; an untold one is the service's default, 1."""
+    """Return an array of origins; a missing one is the service's default, 1."""
     if isinstance(origin, np.ndarray):
         return np.array([1 if each is None else each for each in origin.tolist()], np.int64)
     return np.full(rows, 1 if origin is None else origin)

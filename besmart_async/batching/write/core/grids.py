@@ -1,6 +1,6 @@
 """Times that many signals share.
 
-Meters are read on a grid: the times of one signal mostly equal those of the signal before it. Such a column is copied,
+Meters are read on a grid: the times of a signal usually equal those of the signal before. Such a column is copied,
 checked and encoded once for all of them. Comparing the bytes of two columns takes a tenth of the time that this saves.
 """
 
@@ -14,7 +14,7 @@ from besmart_async.models.times import MAX_MS, MIN_MS
 
 
 def all_true(mask: NDArray[np.bool_]) -> bool:
-    """Return `mask.all()`, which takes ten times as long for a hundred rows."""
+    """Return the same as `mask.all()`, in a tenth of the time for a hundred rows."""
     return 0 not in mask.tobytes()
 
 
@@ -40,7 +40,7 @@ class Grid:
 
 
 class Grids:
-    """Finds the grid of a column of times: the last one, if the times are the same again."""
+    """Finds the grid of a column of times: the last grid, if the times are the same."""
 
     __slots__ = ("_bytes", "_last")
 
@@ -49,7 +49,7 @@ class Grids:
         self._last = Grid(np.empty(0, np.int64))
 
     def of(self, time: NDArray[np.int64]) -> Grid | None:
-        """Return the grid of these times, copied; None if they do not ascend, or leave the years 1 to 9999."""
+        """Return a grid with a copy of these times; None if they do not ascend, or are not in the years 1 to 9999."""
         copied = time.tobytes()
         if copied == self._bytes:
             return self._last

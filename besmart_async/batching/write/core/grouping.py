@@ -1,9 +1,10 @@
 """From entries of the log to the items of one bulk call: readings are grouped by signal once, when a batch is formed.
 
 Theory of operation. A `Grouping` takes entries until its limits are reached. Signals get codes in the order of their
-first reading. What must wait goes aside: readings of a signal that is fenced, and readings that a hold covers. The rest
-becomes a `Payload`: if no signal came twice, the columns as they are; else sorted by code, where of several readings of
-one signal, time and origin the last one stands for all. An item holds the readings of one signal in one unit.
+first reading. Readings that must wait are set aside: those of fenced signals, and those that a hold covers. The rest
+becomes a `Payload`. If no signal occurs twice, its columns stay as they are. Otherwise rows are sorted by code, and of
+several readings with the same signal, time and origin the last one wins. An item has the readings of one signal in one
+unit.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ Forms = Form | list[Form]
 
 @attrs.frozen
 class Room:
-    """What a batch may hold at most.
+    """The most that a batch may hold.
 
     Attributes:
         items: signals.
         rows: readings.
         bytes: size of the body.
-        bytes_per_row: how wide an encoded reading is, as far as known.
+        bytes_per_row: size of an encoded reading, as far as known.
     """
 
     items: int
@@ -58,7 +59,7 @@ class Piece:
         keys: the signal of each entry (a reading, or a column).
         codes: the code of each entry's signal.
         sizes: how many readings each entry has; None: one.
-        times: the times: a column for all entries of a run, else one of each entry.
+        times: the times: one column for all entries of a run, else one per entry.
         values: the values, likewise.
         forms: the form of all readings, or of each.
         numbers: numbers of the readings; an int where they are consecutive from it.
@@ -93,8 +94,8 @@ class Grouping:
     """Gathers the readings of one batch.
 
     Attributes:
-        pieces: what was taken.
-        cost: bytes that it is accounted with.
+        pieces: the readings taken.
+        cost: bytes of memory that they count for.
         recovered: whether it holds readings of an earlier writer; None while it holds nothing.
     """
 
@@ -115,7 +116,7 @@ class Grouping:
 
     @property
     def rows_left(self) -> int:
-        """How many more readings of the signals taken so far there is room for."""
+        """Room for more readings of the signals taken so far."""
         by_size = self._bytes_left / self._room.bytes_per_row
         return int(min(self._room.rows - self._rows, by_size))
 
@@ -125,11 +126,11 @@ class Grouping:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for anything more."""
+        """Whether there is no more room."""
         return self.items >= self._room.items or (self.rows_left <= 0 and self._rows > 0)
 
     def take(self, entry: Entry) -> Sequence[Entry]:
-        """Take from the front of an entry what there is room for; return what is left, in order."""
+        """Take readings from the front of an entry while there is room; return the rest, in order."""
         if isinstance(entry, Run):
             return self._take_run(entry)
         if isinstance(entry, Strip):
@@ -143,8 +144,8 @@ class Grouping:
         """Return what was taken, grouped by signal; None if all of it must wait.
 
         Args:
-            repeated: gets the readings of which there are several of one signal, time and origin; they are left out
-                of the payload then. Without it the last of them stands for all.
+            repeated: gets the readings that share signal, time and origin with another; the payload leaves them out.
+                Without it, the last of such readings wins.
         """
         if not self.pieces:
             return None
@@ -241,11 +242,11 @@ class Grouping:
                 self._add_block(free)
 
     def _waiting(self) -> set[SignalKey]:
-        """Return those signals in the index whose readings must wait, or may have to."""
+        """Return the signals in the index whose readings must wait, or may have to."""
         fences = self._fences
         if not fences.fenced and not fences.holds:
             return set()
-        keys = set(dict(self._index))  # by way of a dict: no hash is asked for again
+        keys = set(dict(self._index))  # through a dict, which reuses the hashes
         fenced = keys & fences.fenced
         self._aside = len(fenced)
         return fenced.union(fences.holds.keys() & keys) if fences.holds else fenced
@@ -271,7 +272,7 @@ class Grouping:
         return [run] if len(run) else []
 
     def _codes(self, keys: list[SignalKey], start: int, rows: int) -> NDArray[np.int64]:
-        """Return the codes of the next entries, fewer where there would be too many signals."""
+        """Return the codes of the next entries, fewer if there would be too many signals."""
         index = self._index
         codes = np.fromiter(map(index.__getitem__, keys[start : start + rows]), np.int64, rows)
         over = self.items - self._room.items
@@ -335,7 +336,7 @@ def _times(pieces: Sequence[Piece]) -> list[NDArray[Any]]:
 
 
 def _as_it_is(pieces: Sequence[Piece], form: Form) -> Payload:
-    """Return readings of which no two entries have the same signal."""
+    """Return a payload of entries that all have different signals."""
     keys = [key for piece in pieces for key in piece.keys]
     rows = sum([piece.rows for piece in pieces])
     provenance = Provenance(rows, None, _numbers(pieces), _refs(pieces))
@@ -385,7 +386,7 @@ class Table:
         )
 
     def take(self, rows: NDArray[np.intp]) -> Table:
-        """Return some of the rows."""
+        """Return a selection of the rows."""
         return Table(
             self.codes[rows],
             self.time[rows],
@@ -396,7 +397,7 @@ class Table:
         )
 
     def payload(self, keys: Sequence[SignalKey]) -> Payload:
-        """Sort by signal (and unit), each signal, time and origin once: the last one."""
+        """Sort by signal (and unit), with the last row of each signal, time and origin."""
         groups, apart = self._groups()
         order = _order(groups)
         winner = self._winners()
@@ -420,7 +421,7 @@ class Table:
         return payload
 
     def without_repeats(self, keys: Sequence[SignalKey], repeated: list[Block], cost: int) -> Table:
-        """Return the rows whose signal, time and origin are there once; the others are added to `repeated`."""
+        """Return the rows whose signal, time and origin occur once; the others are added to `repeated`."""
         winner = self._winners()
         if winner is None:
             return self
@@ -430,7 +431,7 @@ class Table:
         return self.take(np.flatnonzero(~mask))
 
     def blocks(self, keys: Sequence[SignalKey], each: int, since: float, *, recovered: bool = False) -> Iterator[Block]:
-        """Yield the rows as columns of their signals, in their order; a row costs `each` bytes."""
+        """Yield the rows as one block per signal, in their order; a row costs `each` bytes."""
         order = _order(self.codes)
         codes, forms = self.codes[order], self.forms
         fresh = codes[1:] != codes[:-1]
@@ -443,7 +444,7 @@ class Table:
             yield Block(data, part.numbers, part.refs, since, each * len(data), recovered=recovered)
 
     def _groups(self) -> tuple[NDArray[np.int64], int]:
-        """Return groups that tell units apart too, and whether types and origins are told; and how many to a signal."""
+        """Return groups by signal, unit, and whether type and origin are given; and how many groups a signal has."""
         forms = self.forms
         if not isinstance(forms, list):
             return self.codes, 1
@@ -475,7 +476,7 @@ class Table:
 
 
 def _order(codes: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return the order by code that keeps rows of one code as they are; for few codes numpy has a faster way."""
+    """Return a stable order by code; numpy is faster if there are few codes."""
     return np.argsort(codes.astype(np.int16) if codes.max() < 1 << 15 else codes, kind="stable")
 
 
@@ -511,7 +512,7 @@ def _refs(pieces: Sequence[Piece]) -> int | NDArray[np.int64]:
 
 
 def grouped(entries: Sequence[Entry]) -> list[Payload]:
-    """Group readings by signal, however many they are and whatever else they would wait for."""
+    """Group readings by signal, without limits, fences or holds."""
     payloads: list[Payload] = []
     left = deque(entries)
     while left:

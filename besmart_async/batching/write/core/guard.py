@@ -1,9 +1,9 @@
-"""Noticing that the service refuses everything, so that millions of readings are not rejected for one mistake.
+"""Notices that the service refuses everything, so that one mistake does not reject millions of readings.
 
-A writer whose every reading is refused writes as the wrong account, in the wrong unit, to sensors that do not exist: it
-must stop and say so. A writer that serves many producers, of which one sends rubbish, must go on. What tells them apart
-is the share of signals that are refused, counted over time and by distinct signals: a signal that is refused a thousand
-times counts once.
+If every reading of a writer is refused, it has the wrong account or unit, or writes to sensors that do not exist: it
+must stop and say so. If a writer serves many producers and one of them sends bad data, it must continue. The share of
+refused signals tells these cases apart. It is counted over time and by distinct signals: a signal that is refused a
+thousand times counts once.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from besmart_async.config import BatchPolicy
 from besmart_async.models.keys import SignalKey
 
 FEW_SIGNALS = 20
-"""Refusals of fewer signals prove nothing: a writer of two may well write to a wrong one."""
+"""Fewer refused signals prove nothing: a writer with two signals may well have a wrong one."""
 MANY_SIGNALS = 300
-"""Refusals of so many prove it at once; of fewer, once they have gone on for the whole window."""
+"""So many refused signals are proof at once; fewer are, when they were refused for the whole window."""
 _MOST_COUNTED = 10_000
 
 
@@ -27,7 +27,7 @@ class RefusalGuard:
     longer ago than `BatchPolicy.refusal_window_s` is forgotten.
 
     Attributes:
-        suspicious: signals were refused lately and none was stored: evidence from other signals is wanted.
+        suspicious: signals were refused lately and none was stored: other signals should be tried.
     """
 
     def __init__(self, policy: BatchPolicy) -> None:
@@ -45,11 +45,11 @@ class RefusalGuard:
         return len(self._refused)
 
     def stored(self, keys: Sequence[SignalKey], now: float) -> None:
-        """Note signals of which something was stored."""
+        """Record signals of which something was stored."""
         self._now = now
         self.suspicious = False
         if not self._refused:
-            self._stored = {keys[0]: now}  # nothing to weigh: that something was stored is enough
+            self._stored = {keys[0]: now}  # nothing was refused: it is enough to know that something was stored
             return
         if self._share >= 1.0:
             self._bad_since = None
@@ -60,7 +60,7 @@ class RefusalGuard:
         self._forget()
 
     def refused(self, key: SignalKey, now: float | None = None) -> None:
-        """Note a signal of which nothing could be stored."""
+        """Record a signal of which nothing could be stored."""
         self._now = self._now if now is None else now
         if self._bad_since is None:
             self._bad_since = self._now
@@ -70,7 +70,7 @@ class RefusalGuard:
         self.suspicious = not self._stored
 
     def tripped(self) -> str | None:
-        """Say why to stop, None if all is well."""
+        """Return the reason to stop, None if there is none."""
         refused, stored = len(self._refused), len(self._stored)
         long = self._bad_since is not None and self._now - self._bad_since >= self._window_s
         if refused < (FEW_SIGNALS if long else MANY_SIGNALS) or refused < self._share * (refused + stored):
@@ -78,7 +78,7 @@ class RefusalGuard:
         return f"the service refused {refused} of the last {refused + stored} signals"
 
     def reset(self) -> None:
-        """Begin anew: the writer was told to go on."""
+        """Start again from zero."""
         self._refused.clear()
         self._stored.clear()
         self._bad_since = None

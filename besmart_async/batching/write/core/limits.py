@@ -1,4 +1,4 @@
-"""What a batch may hold: the policy's limits, lowered by what the service refuses and raised while it does not."""
+"""How much a batch may hold: the policy's limits, lowered by refusals and raised while there are none."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from besmart_async.batching.write.core.grouping import ITEM_BYTES, Room
 from besmart_async.config import BatchPolicy
 
 FIRST_ITEMS = 500
-"""Signals in the first calls of a writer whose policy does not fix the number."""
+"""Signals in the first calls of a writer, if its policy does not fix the number."""
 MOST_ITEMS = 10_000
-"""They never grow beyond this."""
+"""The most signals in a call, if the policy does not fix the number."""
 FAR_BELOW = 0.5
-"""Calls grow only while their bodies are below this share of the limit: beyond it, size is the limit anyway."""
+"""Calls grow only while their bodies are below this share of the limit: beyond it, size limits them anyway."""
 
 
 class LearnedLimit:
-    """A limit of the service that nobody documents: lowered by a refusal, raised again little by little.
+    """An undocumented limit of the service: lowered by a refusal, and raised again in small steps.
 
     Args:
-        top: never exceeded.
-        start: the value to begin with; below `top` it doubles until something is refused for its size.
+        top: the largest value.
+        start: the first value; if it is below `top`, it doubles until something is refused for its size.
     """
 
     RAISE_BY = 1.2
@@ -37,7 +37,7 @@ class LearnedLimit:
         self.largest_passed = 0
 
     def passed(self, size: int, *, may_grow: bool = True) -> None:
-        """Note a call of this size that was stored; without `may_grow` it says nothing about larger ones."""
+        """Record that a call of this size was stored; without `may_grow` it says nothing about larger ones."""
         self.largest_passed = max(self.largest_passed, size)
         if may_grow and self.value < self._top and size * self.RAISE_BY >= self.value:
             self._clean += 1
@@ -48,7 +48,7 @@ class LearnedLimit:
                 self.value = min(self._top, max(self.value + 1, int(self.value * by)))
 
     def refused(self, size: int, passed: int | None = None) -> None:
-        """Note a call refused for its size: go back to what has passed, or to half of it.
+        """Record a call that was refused for its size: return to a size that has passed, or to half of it.
 
         After a raise that went too far, wait twice as long before the next.
         """
@@ -64,7 +64,7 @@ class LearnedLimit:
             self.value = max(1, passed)
 
     def timed_out(self, size: int) -> None:
-        """Note a call that got no answer in time: if it was as large as it may be, go back by a step."""
+        """Record a call that got no answer in time: if it was of the largest size, go back one step."""
         if self._raised and size * self.RAISE_BY >= self.value:
             self._end_growth()
             self._clean = 0
@@ -83,7 +83,7 @@ class Limits:
         items: signals in a batch.
         readings: readings in a batch.
         bytes: size of the body.
-        bytes_per_row: how wide an encoded reading is.
+        bytes_per_row: size of an encoded reading.
     """
 
     items: LearnedLimit
@@ -93,31 +93,31 @@ class Limits:
 
     @classmethod
     def of(cls, policy: BatchPolicy) -> Limits:
-        """Return the limits to begin with."""
+        """Return the initial limits."""
         fixed = policy.max_items
         items = LearnedLimit(MOST_ITEMS, FIRST_ITEMS) if fixed is None else LearnedLimit(fixed)
         return cls(items, LearnedLimit(policy.max_readings), LearnedLimit(policy.max_bytes))
 
     @property
     def rows(self) -> int:
-        """How many readings fill a batch, by number or by size."""
+        """The number of readings that fill a batch, by count or by size."""
         return min(self.readings.value, int(self.bytes.value / self.bytes_per_row))
 
     def room(self) -> Room:
-        """Return what the next batch may hold; a little less than fits, since widths differ."""
+        """Return what the next batch may hold; a little less than fits, because sizes of readings vary."""
         return Room(self.items.value, self.readings.value, self.bytes.value, 1.01 * self.bytes_per_row)
 
     def learn_width(self, size: int, items: int, rows: int) -> None:
-        """Note the size of a body."""
+        """Learn from the size of a body."""
         width = max(1.0, (size - items * ITEM_BYTES) / rows)
         self.bytes_per_row += min(1.0, 0.1 + rows / 1000) * (width - self.bytes_per_row)
 
     def passed(self, items: int, rows: int, size: int) -> None:
-        """Note a call that was stored."""
+        """Record a call that was stored."""
         self.items.passed(items, may_grow=size < FAR_BELOW * self.bytes.value)
         self.readings.passed(rows)
         self.bytes.passed(size)
 
     def timed_out(self, items: int) -> None:
-        """Note a call that got no answer in time."""
+        """Record a call that got no answer in time."""
         self.items.timed_out(items)

@@ -1,7 +1,7 @@
 """Accepted readings in the order of acceptance: the entries of the log.
 
-An entry is a `Run` of single readings, a `Strip` of plain columns or a `Block` of any columns. Runs and strips are
-appended to: they are columns themselves (keys, times, values), with no object for a reading or a signal.
+An entry is a `Run` of single readings, a `Strip` of plain columns or a `Block` of any columns. Runs and strips grow:
+they are columns themselves (keys, times, values), without an object for each reading or signal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VALUE_BYTES = 16
 
 
 class Form(NamedTuple):
-    """What readings have in common besides their signal: type, origin and unit."""
+    """What readings share besides their signal: type, origin and unit."""
 
     type: str | None
     origin: int | None
@@ -43,15 +43,15 @@ class Run:
         keys: the signal of each reading.
         times: UTC unix milliseconds of each.
         values: the value of each.
-        type: type of all readings, an object that equals no type if they differ.
+        type: type of all readings; if they differ, an object that equals no type.
         origin: origin of all readings.
         unit: unit of all readings.
         forms: the form of each reading, where they differ.
         plain: whether all times are ints and all values finite floats.
         first: number of the first reading.
         start: how many readings were taken already.
-        marks: (place, moment): that reading and those after it were accepted at that moment or later.
-        extra: bytes that values take besides `READING_BYTES`.
+        marks: (place, time): this reading and those after it were accepted at this time or later.
+        extra: memory of values beyond `READING_BYTES`, in bytes.
     """
 
     __slots__ = (
@@ -89,31 +89,31 @@ class Run:
 
     @property
     def entries(self) -> int:
-        """How many items it may become at most."""
+        """The most items that it can become."""
         return len(self.keys) - self.start
 
     @property
     def number(self) -> int:
-        """Number of the first reading that was not taken."""
+        """Number of the first reading that is left."""
         return self.first + self.start
 
     @property
     def since(self) -> float:
-        """When the first reading that was not taken was accepted, or a little earlier."""
+        """When the first reading that is left was accepted, or a little earlier."""
         marks = self.marks
         while len(marks) > 1 and marks[1][0] <= self.start:
             marks.popleft()
         return marks[0][1]
 
     def note(self, form: Form) -> None:
-        """Append the form of a reading about to be appended, which differs from the others."""
+        """Record that the next reading has another form."""
         if self.forms is None:
             self.forms = [Form(self.type, self.origin, self.unit)] * len(self.keys)
             self.type = self.origin = self.unit = _DIFFERENT
         self.forms.append(form)
 
     def form(self) -> Form:
-        """The form of all readings, where they have one."""
+        """The form of all readings, if they share one."""
         return Form(self.type, self.origin, self.unit)
 
     def take(self, rows: int) -> int:
@@ -163,16 +163,16 @@ class Strip:
 
     @property
     def entries(self) -> int:
-        """How many items it may become at most."""
+        """The most items that it can become."""
         return len(self.keys) - self.start
 
     @property
     def number(self) -> int:
-        """Number of the first reading that was not taken."""
+        """Number of the first reading that is left."""
         return self.first + self.taken
 
     def take(self, columns: int, rows: int) -> None:
-        """Take the first columns, which have so many readings."""
+        """Take the first columns, with this many readings."""
         self.start += columns
         self.taken += rows
         self.rows -= rows
@@ -200,8 +200,8 @@ class Block:
         numbers: number of each reading; an int where they are consecutive from it.
         refs: the ref of each reading, or of all.
         since: when the first was accepted.
-        cost: bytes of memory it is accounted with.
-        grid: its times, where they ascend and others may have the same.
+        cost: bytes of memory that it counts for.
+        grid: its times, if they ascend and others may have the same times.
         recovered: an earlier writer accepted it, and may have sent it.
     """
 
@@ -249,7 +249,7 @@ class Block:
     def plain(
         cls, key: SignalKey, grid: Grid, value: NDArray[np.float64], form: Form, number: int, since: float
     ) -> Block:
-        """Return a column of a strip by itself."""
+        """Return a column of a strip as a block."""
         data = SignalData.trusted(key, grid.time, value, *form)
         block = cls(data, number, NO_REF, since, strip_cost(len(value)))
         block.grid = grid
@@ -260,7 +260,7 @@ class Block:
 
     @property
     def entries(self) -> int:
-        """How many items it may become at most."""
+        """The most items that it can become."""
         return 1
 
     @property
@@ -274,7 +274,7 @@ class Block:
         return SignalData.trusted(self.key, self.time, self.value, self.type, self.origin, self.unit)
 
     def take(self, rows: slice | NDArray[Any]) -> Block:
-        """Return some of the rows, at their share of the cost."""
+        """Return a selection of the rows, with their share of the cost."""
         data = self.data.take(rows)
         places = np.arange(self.rows)[rows]
         numbers = places + self.numbers if isinstance(self.numbers, int) else self.numbers[places]
@@ -310,7 +310,7 @@ def columns_cost(data: SignalData) -> int:
 
 
 def value_cost(value: JsonValue) -> int:
-    """Estimate the bytes that a value which is no float takes."""
+    """Estimate the bytes of a value that is not a float."""
     return getsizeof(value) if not isinstance(value, list | dict) else len(repr(value)) * 4
 
 

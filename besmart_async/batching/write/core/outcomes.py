@@ -1,4 +1,4 @@
-"""Final outcomes: every accepted reading gets exactly one, and who waits for it is told."""
+"""Final outcomes: every accepted reading gets exactly one, and its waiters get it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from besmart_async.models.series import SignalData
 
 
 class Outcomes:
-    """Books outcomes in the ledger and the accumulator, and tells them as events."""
+    """Records outcomes in the ledger and the accumulator, and creates events for them."""
 
     def __init__(self, ledger: Ledger, accumulator: Accumulator, *, journaled: bool) -> None:
         self.ledger = ledger
@@ -22,14 +22,14 @@ class Outcomes:
         self._journaled = journaled
 
     def deliver(self, payload: Payload) -> None:
-        """Note that the service stored a payload."""
+        """Record that the service stored a payload."""
         provenance = payload.provenance
         self.ledger.delivered += provenance.readings
         self._accumulator.settle(provenance.ranges(), payload.cost)
         self.events += [Settled(ref, delivered=count) for ref, count in provenance.by_ref()]
 
     def give_up(self, payload: Payload, error: BesmartError, outcome: Outcome) -> None:
-        """Note readings that are not tried any more: lost, unless they stay in the journal."""
+        """Record readings that are not tried again: lost, unless they stay in the journal."""
         if not self._journaled:
             self.lose(payload, error, outcome)
             return
@@ -40,7 +40,7 @@ class Outcomes:
         self.events += [Settled(ref, kept=count, error=why.clone()) for ref, count in provenance.by_ref()]
 
     def lose(self, payload: Payload, error: BesmartError, outcome: Outcome) -> None:
-        """Note that readings will not be delivered."""
+        """Record that readings will not be delivered."""
         provenance = payload.provenance
         if outcome == "in_doubt":
             self.ledger.in_doubt += provenance.readings
@@ -58,9 +58,9 @@ class Outcomes:
             self.events.append(Rejection(part.data(0), why, outcome, of.readings, refs, tuple(of.ranges())))
 
     def lost_before(self, data: SignalData, numbers: tuple[int, int]) -> None:
-        """Note readings that the service refused an earlier writer, which could not tell anybody."""
+        """Record readings of an earlier writer that the service refused and that nobody was told about."""
         self.ledger.rejected += len(data)
         self._accumulator.settle([numbers], 0)
-        why = BesmartError("the service refused it when an earlier writer sent it; what it said was not kept")
+        why = BesmartError("the service refused it when an earlier writer sent it; its answer was not kept")
         why.outcome = "rejected"
         self.events.append(Rejection(data, why, "rejected", len(data), frozenset(), (numbers,)))

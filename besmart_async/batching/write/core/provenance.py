@@ -1,7 +1,7 @@
 """Which accepted readings the rows of a batch stand for.
 
-Every accepted reading has a number, counted in the order of acceptance. A reading that a later one replaced while both
-waited stays accounted for: the row that replaced it stands for both.
+Every accepted reading has a number, in the order of acceptance. If a reading is replaced by a later one while both
+wait, the later row stands for both.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_REF = -1
-"""Refs of at least 0 belong to somebody who waits for the outcome of these readings (`Settled`)."""
+"""The ref of readings that nobody waits for; others are at least 0 (`Settled`)."""
 
 Ranges = Sequence[tuple[int, int]]
-"""Numbers of readings as half-open ranges, ascending and apart."""
+"""Numbers of readings as half-open ranges, ascending and disjoint."""
 
 Rows = slice | NDArray[np.intp] | NDArray[np.bool_]
 
@@ -39,16 +39,16 @@ class Provenance:
 
     @property
     def readings(self) -> int:
-        """How many accepted readings."""
+        """The number of accepted readings."""
         return self.rows if self.row_of is None else len(self.row_of)
 
     @property
     def times_written(self) -> NDArray[np.intp]:
-        """For each row how many accepted readings it stands for."""
+        """For each row, the number of accepted readings that it stands for."""
         return np.ones(self.rows, np.intp) if self.row_of is None else np.bincount(self.row_of, minlength=self.rows)
 
     def take(self, rows: Rows) -> Provenance:
-        """Return the provenance of some of the rows, in that order."""
+        """Return the provenance of the chosen rows, in that order."""
         chosen = np.arange(self.rows)[rows]
         if self.row_of is None:
             readings, row_of = chosen, None
@@ -70,17 +70,17 @@ class Provenance:
 
     @property
     def all_refs(self) -> frozenset[int]:
-        """The refs, `NO_REF` included where a reading has none."""
+        """The refs, including `NO_REF` if a reading has none."""
         return frozenset([self.refs]) if isinstance(self.refs, int) else frozenset(np.unique(self.refs).tolist())
 
     def by_ref(self) -> list[tuple[int, int]]:
-        """Count the accepted readings of each ref, those without one left out."""
+        """Count the accepted readings of each ref; readings without a ref are not counted."""
         if isinstance(self.refs, int):
             return [] if self.refs == NO_REF else [(self.refs, self.readings)]
         refs = self.refs
         if not len(refs):
             return []
-        starts = np.concatenate([[0], np.flatnonzero(refs[1:] != refs[:-1]) + 1])  # they come in runs: no need to sort
+        starts = np.concatenate([[0], np.flatnonzero(refs[1:] != refs[:-1]) + 1])  # equal refs are adjacent: no sort
         counts: dict[int, int] = {}
         for ref, count in zip(refs[starts].tolist(), np.diff(starts, append=len(refs)).tolist(), strict=True):
             counts[ref] = counts.get(ref, 0) + count
@@ -103,7 +103,7 @@ def ranges_of(numbers: NDArray[np.int64]) -> Ranges:
 class Watermark:
     """The number below which every accepted reading has its final outcome.
 
-    Settling a range costs the same however many others are open.
+    The cost of settling a range does not depend on how many others are open.
     """
 
     def __init__(self, low: int = 0) -> None:
@@ -111,7 +111,7 @@ class Watermark:
         self._above: dict[int, int] = {}
 
     def settle(self, ranges: Ranges) -> None:
-        """Note readings that have their final outcome, each once."""
+        """Record readings that have their final outcome; each reading once."""
         above, low = self._above, self.low
         for start, stop in ranges:
             if start == low:

@@ -26,5 +26,5 @@ class Ledger:
 
     @property
     def open(self) -> int:
-        """Readings that this writer will still find out about: those that stay in the journal are left out."""
+        """Readings whose outcome this writer will still learn: those that stay in the journal are not counted."""
         return self.pending - self.kept

@@ -1,18 +1,17 @@
-"""What the result of a call means for its batch: stored, searched, cut, sent again, or handed back.
+"""What the result of a call means for its batch: stored, searched, split, sent again, or handed back.
 
 What an error means is a `Verdict`:
 
-- refused: a `Search` finds the culprits, items first, rows of an item next; everything else is delivered on the way;
+- refused: a `Search` finds the culprits, first items, then rows of an item; everything else is delivered on the way;
 - too large (413, or a reset of a body larger than any that has passed): smaller parts, and a learned limit;
-- an idle connection that had died: the same bytes again at once, but only a few times;
+- a dead idle connection: the same bytes again at once, but only a few times;
 - unavailable or throttled: the same bytes again after a jittered wait, until `delivery_timeout_s` is over;
-- forbidden (401, 403): nothing is lost; one probe at a time until the credentials work again. A 403 that meets the same
-  batch again after others have passed concerns something in that batch: refused;
+- forbidden (401, 403): nothing is lost; one probe at a time until the credentials work again. If a batch gets a 403
+  again after other batches have passed, the reason is in that batch: refused;
 - fatal: the engine stops.
 
-An attempt whose answer was lost may be applied by the service at any later time, even after the retry was acknowledged.
-So for `hold_off_s` after such an attempt newer values of exactly its readings are withheld (`Hold`); all others of the
-signal go on.
+If the answer to an attempt was lost, the service may apply that attempt later, even after the retry was acknowledged.
+So for `hold_off_s`, newer values of exactly its readings are withheld (`Hold`); other readings of the signal are sent.
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ from besmart_async.errors import BesmartError, Outcome, ProtocolError, RequestTi
 from besmart_async.transport.retry import FailedAttempt, RetrySchedule, decide
 
 _SMALL_BODY = 16 * 1024
-"""No limit of a service is below this: a reset of a smaller body says nothing about its size."""
+"""No service has a lower limit: a reset with a smaller body has another reason."""
 
 
 class Settlement:
-    """Decides what becomes of batches whose call has ended.
+    """Decides what happens to a batch whose call has ended.
 
     Attributes:
-        stopped_by: the error the engine stopped with; from then on nothing is sent again or held.
+        stopped_by: the error that stopped the engine; after that nothing is sent again or held.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class Settlement:
         self.stopped_by: BesmartError | None = None
 
     def acknowledged(self, batch: Batch, now: float) -> None:
-        """Note that the service stored a batch."""
+        """Record that the service stored a batch."""
         self._answered()
         self._stored += 1
         self._dispatcher.pace.succeeded()
@@ -90,7 +89,7 @@ class Settlement:
         self._dispatcher.parts.extend(self._bisection.stored(batch, now))
 
     def failed(self, batch: Batch, error: BesmartError, now: float) -> BesmartError | None:
-        """Note that a call failed; return what the engine must stop with, None to go on."""
+        """Record that a call failed; return the error that must stop the engine, None to continue."""
         batch.error = error
         if may_have_applied(error):
             batch.maybe_applied = True
@@ -117,7 +116,7 @@ class Settlement:
         return None
 
     def hand_back(self, batch: Batch, now: float, error: BesmartError | None = None, *, refused: bool = False) -> None:
-        """Give a batch up, with what its last call failed with unless told otherwise."""
+        """Give a batch up, with the error of its last call unless another is given."""
         outcome: Outcome = "in_doubt" if batch.maybe_applied else "rejected" if refused else "not_sent"
         reason = error or batch.error or self.stopped_by
         assert reason is not None  # noqa: S101 - nothing is handed back without one
@@ -185,7 +184,7 @@ class Settlement:
         )
 
     def _concerns_content(self, batch: Batch, error: BesmartError) -> bool:
-        """Whether a 403 is about something in this batch: others have been stored since it first met one."""
+        """Whether the reason of a 403 is in this batch: other batches were stored since its first 403."""
         if not is_403(error):
             return False
         if batch.forbidden_after is None:
