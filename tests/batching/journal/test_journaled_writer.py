@@ -77,7 +77,7 @@ def on_disk(path: Path) -> list[Entry]:
         if path.with_name(path.name + suffix).exists():
             shutil.copy(path.with_name(path.name + suffix), copy / f"journal{suffix}")
     file = JournalFile(copy / "journal")
-    entries = [entry for _, record in file.open().rows for entry in record.entries]
+    entries = file.open().entries
     file.close()
     shutil.rmtree(copy)
     return entries
