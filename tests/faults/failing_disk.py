@@ -36,6 +36,7 @@ class FailingDisk:
     def __init__(self, library: ctypes.CDLL) -> None:
         self.write = self.sync = 0
         self.syncs = 0
+        self._countdown: tuple[int, int] | None = None
         self._library = library
         library.sqlite3_vfs_find.restype = ctypes.c_void_p
         self._default: int = library.sqlite3_vfs_find(None)
@@ -58,6 +59,16 @@ class FailingDisk:
             register(ctypes.c_void_p(self._default), 1)
             self._library.sqlite3_vfs_unregister(ctypes.byref(self._vfs))
 
+    def write_after(self, code: int, writes: int) -> None:
+        """Let writes end with a code, after so many that succeed."""
+        self.write, self._countdown = (code, None) if not writes else (0, (code, writes))
+
+    def _next_write(self) -> int:
+        if self._countdown is not None:
+            code, writes = self._countdown
+            self.write_after(code, writes - 1)
+        return self.write
+
     def _opened(self, _vfs: int, name: int, file: int, flags: int, out: int) -> int:
         result = int(self._real_open(self._default, name, file, flags, out))
         methods_of = ctypes.cast(file, ctypes.POINTER(ctypes.c_void_p))
@@ -66,7 +77,7 @@ class FailingDisk:
             real_write, real_sync = _Write(methods[_XWRITE] or 0), _Sync(methods[_XSYNC] or 0)
 
             def write(file: int, data: int, size: int, offset: int) -> int:
-                return self.write or int(real_write(file, data, size, offset))
+                return self._next_write() or int(real_write(file, data, size, offset))
 
             def sync(file: int, flags: int) -> int:
                 self.syncs += 1

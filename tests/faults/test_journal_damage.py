@@ -14,14 +14,18 @@ import numpy as np
 import pytest
 
 from besmart_async import JournalError, SignalData, SignalKey
+from besmart_async.batching.journal import database
 from besmart_async.batching.journal.file import JournalFile
 from besmart_async.batching.journal.opening import Found
 from besmart_async.batching.journal.records import Entry
 from besmart_async.batching.journal.salvage import read_log
+from besmart_async.batching.journal.tracker import Tracker
 from besmart_async.batching.write.validation import Reading
+from tests.faults.failing_disk import FULL, FailingDisk, sqlite_library
 
 FRAME_BYTES = 4096 + 24
 FLIPS = 60
+LIBRARY = sqlite_library()
 
 
 @attrs.frozen
@@ -44,7 +48,7 @@ def values_of(entries: list[Entry]) -> list[float]:
 
 
 def found_values(found: Found) -> list[float]:
-    return [value for _, record in found.rows for value in values_of(record.entries)]
+    return values_of(found.entries)
 
 
 def killed(folder: Path, seed: int, commits: int = 24, checkpointed: int = 11) -> Killed:
@@ -67,7 +71,7 @@ def killed(folder: Path, seed: int, commits: int = 24, checkpointed: int = 11) -
                 else SignalData(key, times, value + np.arange(rows))
             )
             value += rows
-        file.append(entries, 0)
+        file.append(entries)
         written.append(entries)
         if number == checkpointed:
             file.close()
@@ -75,7 +79,6 @@ def killed(folder: Path, seed: int, commits: int = 24, checkpointed: int = 11) -
             file.open()
     shutil.copytree(live, copy)
     file.close()
-    (copy / "journal-lock").unlink()
     return Killed(copy, written)
 
 
@@ -168,6 +171,81 @@ def test_a_flipped_bit_never_goes_unnoticed(journal: Killed, tmp_path: Path, nam
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize("flips", [FLIPS, pytest.param(3000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["journal-wal", "journal"])
+def test_what_is_done_does_not_come_back_from_an_intact_journal_and_the_rest_never_goes_unnoticed(
+    tmp_path: Path, name: str, flips: int, seed: int
+) -> None:
+    journal, done = half_done(tmp_path)
+    left = journal.values() - done
+    assert set(found_values(opened(copied(journal, tmp_path / "intact")))) == left
+    rng = random.Random(seed)
+    bits = (journal.folder / name).stat().st_size * 8
+    for _ in range(flips):
+        bit = rng.randrange(bits)
+        folder = copied(journal, tmp_path / "flipped")
+        flipped(folder / name, bit)
+        found = opened(folder)
+        values = found_values(found)
+        assert len(values) == len(set(values)), bit
+        assert set(values) <= journal.values(), bit
+        if found.damage is None:
+            assert set(values) >= left or found.torn, bit
+            assert found.torn or set(values) == left, bit
+        elif left - set(values):
+            assert found.damage.lost + found.damage.unreadable, bit
+        assert found_values(opened(folder)) == values, bit
+        shutil.rmtree(folder)
+
+
+def half_done(folder: Path) -> tuple[Killed, set[float]]:
+    """Write commits, and record outcomes of single readings of them, some in the database and some in the log."""
+    rng = random.Random(2)
+    live, copy = folder / "live", folder / "killed"
+    live.mkdir()
+    file, tracker = JournalFile(live / "journal"), Tracker(0)
+    file.open()
+    written, done, top = list[list[Entry]](), set[float](), 0
+    for number in range(30):
+        rows = rng.choice([1, 3, 40, 600])
+        entries: list[Entry] = [SignalData(SignalKey(12, rng.randint(1, 5), 32), range(rows), top + np.arange(rows))]
+        tracker.add(file.append(entries), top)
+        written.append(entries)
+        top += rows
+        for _ in range(3):
+            start = rng.randrange(top)
+            stop = min(top, start + rng.choice([1, 20, 500]))
+            tracker.done([(start, stop)])
+            done.update(range(start, stop))
+        file.append((), changes := tracker.take())
+        assert changes.top == top
+        if number == 14:
+            database.begin_log_anew(file._connection())
+    shutil.copytree(live, copy)
+    file.close()
+    return Killed(copy, written), {float(value) for value in done}
+
+
+@pytest.mark.skipif(LIBRARY is None, reason="this Python has its SQLite inside, where nobody reaches it")
+def test_what_a_failed_commit_left_in_the_log_is_no_damage(tmp_path: Path) -> None:
+    """A commit that the disk has no room for, then a shorter one, then kill -9."""
+    assert LIBRARY is not None
+    live, copy = tmp_path / "live", tmp_path / "killed"
+    live.mkdir()
+    with FailingDisk(LIBRARY).installed() as disk:
+        file = JournalFile(live / "journal")
+        file.open()
+        disk.write_after(FULL, 40)
+        with pytest.raises(JournalError, match="full"):
+            file.append([SignalData(SignalKey(1, 1, 1), range(100_000), np.arange(100_000) + 1000.0)])
+        disk.write_after(0, 0)
+        file.append([SignalData(SignalKey(1, 1, 1), [1], [7.0])])
+        shutil.copytree(live, copy)
+        file.close()
+    found = opened(copy)
+    assert (found.damage, found.torn, found_values(found)) == (None, False, [7.0])
+
+
 def test_a_flipped_bit_in_the_header_of_the_last_frame_never_goes_unnoticed(journal: Killed, tmp_path: Path) -> None:
     header = ((journal.folder / "journal-wal").stat().st_size - FRAME_BYTES) * 8
     for bit in range(header, header + 24 * 8):
@@ -216,7 +294,7 @@ def test_a_journal_of_zeros_begins_anew(tmp_path: Path) -> None:
     (tmp_path / "journal").write_bytes(bytes(20_000))
     found = opened(tmp_path)
     assert found.damage is not None
-    assert not found.rows
+    assert not found.left
     assert opened(tmp_path).damage is None
 
 

@@ -1,76 +1,65 @@
 """Looking into journals that are open, closed, damaged or none at all: nothing on disk changes."""
 
-import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-from besmart_async import BatchPolicy, JournalError, SignalKey, UndeliveredError
-from besmart_async.batching.journal.database import JournalLock
+from besmart_async import JournalError, SignalData, SignalKey
+from besmart_async.batching.journal.database import owner_of
+from besmart_async.batching.journal.file import JournalFile
 from besmart_async.batching.journal.inspection import inspect
-from besmart_async.batching.write.writer import Writer
+from besmart_async.batching.journal.tracker import Tracker
+from tests.batching.journal.entries import single
 
 START = 1_577_836_800_000
 
 OWNER = """
-import asyncio, sys
-from besmart_async import BatchPolicy, SignalKey
-from besmart_async.batching.write.writer import Writer
+import sys
+from besmart_async import SignalKey
+from besmart_async.batching.journal.file import JournalFile
 
-async def never(body, /):
-    await asyncio.Event().wait()
-
-async def main():
-    async with Writer(never, BatchPolicy(linger_s=60), journal=sys.argv[1]) as writer:
-        for n in range(300):
-            await writer.write(SignalKey(1, n % 7, 32), 1577836800000 + n, float(n))
-        print("written", flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(main())
+file = JournalFile(sys.argv[1])
+file.open()
+for n in range(300):
+    file.append([(SignalKey(1, n % 7, 32), 1577836800000 + n, float(n), "DBL", 1, None)])
+print("written", flush=True)
+sys.stdin.read()
 """
 LOOK = """
 import sys
 from pathlib import Path
-from besmart_async.batching.journal.database import JournalLock
-print(JournalLock(Path(sys.argv[1])).owner())
+from besmart_async.batching.journal.database import owner_of
+print(owner_of(Path(sys.argv[1])))
 """
-
-
-async def never(_: bytes, /) -> None:
-    await asyncio.Event().wait()
 
 
 def written(path: Path, *, readings: int = 20) -> Path:
     """A journal that a writer has left."""
-
-    async def write() -> None:
-        async with Writer(never, BatchPolicy(linger_s=60, close_timeout_s=0), journal=path) as writer:
-            await writer.write(SignalKey(1, 1, 32), START + readings, 0.5)
-            times = [START + n for n in range(readings - 1)]
-            await writer.write(SignalKey(1, 2, 32), times, [1.5] * len(times))
-
-    with pytest.raises(UndeliveredError):
-        asyncio.run(write())
+    file = JournalFile(path)
+    file.open()
+    file.append([single(START + readings, 0.5, SignalKey(1, 1, 32))])
+    times = [START + n for n in range(readings - 1)]
+    file.append([SignalData(SignalKey(1, 2, 32), times, [1.5] * len(times))])
+    file.close()
     return path
 
 
 def on_disk(path: Path) -> dict[str, tuple[int, int, bytes]]:
-    """All about the files beside a journal, but that of the lock: reading it here would let go of the lock."""
+    """All about the files of a journal."""
     return {
-        file.name: (file.stat().st_mtime_ns, file.stat().st_size, file.read_bytes())
-        for file in path.parent.iterdir()
-        if not file.name.endswith("-lock")
+        file.name: (file.stat().st_mtime_ns, file.stat().st_size, file.read_bytes()) for file in path.parent.iterdir()
     }
 
 
 @pytest.fixture
 def open_elsewhere(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
     path = tmp_path / "journal"
-    child = subprocess.Popen([sys.executable, "-c", OWNER, str(path)], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-c", OWNER, str(path)], stdin=PIPE, stdout=PIPE, text=True)
     with child:
         assert child.stdout is not None
         assert child.stdout.readline() == "written\n"
@@ -148,7 +137,7 @@ def test_an_empty_file_is_an_empty_journal(tmp_path: Path) -> None:
     [
         (lambda path: None, "no such file"),
         (lambda path: path.mkdir(), "cannot be read"),
-        (lambda path: path.write_text("readings, but not ours"), "no journal of a writer"),
+        (lambda path: path.write_text("readings, but not ours"), "not the journal of a writer"),
     ],
 )
 def test_what_is_no_journal_is_refused(tmp_path: Path, make: object, words: str) -> None:
@@ -157,13 +146,44 @@ def test_what_is_no_journal_is_refused(tmp_path: Path, make: object, words: str)
         inspect(tmp_path / "journal")
 
 
-def test_a_lock_holds_although_its_own_process_was_refused_a_second_one(tmp_path: Path) -> None:
+def test_what_is_done_is_not_counted(tmp_path: Path) -> None:
+    file, tracker = JournalFile(tmp_path / "journal"), Tracker(0)
+    file.open()
+    tracker.add(file.append([SignalData(SignalKey(1, 2, 32), range(10), [1.5] * 10)]), 0)
+    tracker.done([(0, 3)])
+    tracker.refused([(9, 10)])
+    file.append((), tracker.take())
+    file.close()
+    found = inspect(tmp_path / "journal")
+    assert (found.readings, found.refused, found.oldest, found.newest) == (6, 1, 3, 9)
+
+
+def test_a_journal_is_looked_into_by_any_name(tmp_path: Path) -> None:
+    written(tmp_path / "journal")
+    (tmp_path / "link").symlink_to("journal")
+    found = inspect(tmp_path / "link")
+    assert (found.path, found.readings, set(found.files)) == (tmp_path / "link", 20, {"journal"})
+
+
+def test_looking_into_a_journal_of_this_process_lets_go_of_no_lock(tmp_path: Path) -> None:
+    """To close any descriptor of a file drops the POSIX locks of its process, and SQLite's are such."""
     path = tmp_path / "journal"
-    first = JournalLock(path)
-    first.take()
+    file = JournalFile(path)
+    file.open()
+    file.append([single(1, 0.5)])
+    found = inspect(path)
+    assert (found.readings, found.owner) == (1, os.getpid())
+    assert locked_by_sqlite(path)
     with pytest.raises(JournalError, match="has it open"):
-        JournalLock(path).take()
-    owner = subprocess.run([sys.executable, "-c", LOOK, str(path)], capture_output=True, text=True, check=True)
-    assert owner.stdout.strip() != "None"
-    first.release()
-    assert first.owner() is None
+        JournalFile(path).open()
+    assert locked_by_sqlite(path)
+    seen = subprocess.run([sys.executable, "-c", LOOK, str(path)], capture_output=True, text=True, check=True)
+    assert seen.stdout == f"{os.getpid()}\n"
+    file.close()
+    assert owner_of(path) is None
+
+
+def locked_by_sqlite(path: Path) -> bool:
+    script = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT * FROM entries')"
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
+    return "locked" in done.stderr

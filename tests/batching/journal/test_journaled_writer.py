@@ -77,7 +77,7 @@ def on_disk(path: Path) -> list[Entry]:
         if path.with_name(path.name + suffix).exists():
             shutil.copy(path.with_name(path.name + suffix), copy / f"journal{suffix}")
     file = JournalFile(copy / "journal")
-    entries = [entry for remainder in file.open().left for piece in remainder.pieces() for entry in piece.entries]
+    entries = file.open().entries
     file.close()
     shutil.rmtree(copy)
     return entries

@@ -197,7 +197,7 @@ class WriteCore:
             fatal = self._settlement.failed(batch, error, now)
             if fatal is not None:
                 self.stop(fatal, now)
-        why = self._guard.tripped()
+        why = self._guard.tripped(others_wait=self.accumulator.due_at() is not None)
         if why is not None and self.failure is None:
             self._stop_refused(why, batch.error if error is None else error, now)
 

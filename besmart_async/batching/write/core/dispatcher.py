@@ -54,7 +54,7 @@ class Dispatcher:
         self._accumulator = accumulator
         self._delivery_timeout_s = policy.delivery_timeout_s
         self._number = 0
-        self._last_was_retry = False
+        self._last_was_retry = self._last_was_part = False
         self._busy: set[SignalKey] = set()
 
     def _opens_at(self, now: float) -> float | None:
@@ -63,6 +63,14 @@ class Dispatcher:
         if opens_at is None or len(self.flying) >= self.pace.limit:
             return None
         return max(opens_at, self.rate.ready_at(now))
+
+    def _new_comes_first(self) -> bool:
+        """Whether a new batch leaves before the parts of old ones.
+
+        While nothing is stored, evidence from other signals is wanted before those refused are searched. Else they take
+        turns, so that one producer's bad readings do not hold up everybody's good ones.
+        """
+        return self._searches() < _SEARCHES if self._guard.suspicious else self._last_was_part
 
     def _searches(self) -> int:
         """Count the searches in progress."""
@@ -97,10 +105,12 @@ class Dispatcher:
         opens_at = self._opens_at(now)
         if opens_at is None or opens_at > now:
             return None
-        if self._guard.suspicious and self._searches() < _SEARCHES and (fresh := self._formed(now)) is not None:
-            return fresh  # evidence from other signals comes before the search in the refused ones
+        if self._new_comes_first() and (fresh := self._formed(now)) is not None:
+            self._last_was_part = False
+            return fresh
         if (part := next(filter(self._free, self.parts), None)) is not None:
             self.parts.remove(part)
+            self._last_was_part = True
             return part
         probing = self.gate.closed_by is not None
         turn_of_new = probing and self._last_was_retry and is_403(self.gate.closed_by)

@@ -150,8 +150,7 @@ class Grouping:
         if not self.pieces:
             return None
         form = _one_form(self.pieces)
-        once = sum([len(piece.keys) for piece in self.pieces]) == self.items
-        if once and form is not None and all([piece.distinct for piece in self.pieces]):
+        if form is not None and self._each_signal_once() and all([piece.distinct for piece in self.pieces]):
             payload = _as_it_is(self.pieces, form)
         else:
             table = Table.of(self.pieces)
@@ -163,6 +162,13 @@ class Grouping:
         payload.cost = self.cost - (sum([block.cost for block in repeated]) if repeated else 0)
         payload.recovered = bool(self.recovered)
         return payload
+
+    def _each_signal_once(self) -> bool:
+        entries = sum([len(piece.keys) for piece in self.pieces])
+        if not self._aside and not self._fences.holds:
+            return entries == len(self._index)  # no signal in the index is without an entry
+        codes = np.concatenate([piece.codes for piece in self.pieces])
+        return len(np.unique(codes)) == entries
 
     # -- columns -----------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@ from besmart_async.models.keys import SignalKey
 FEW_SIGNALS = 20
 """Fewer refused signals prove nothing: a writer with two signals may well have a wrong one."""
 MANY_SIGNALS = 300
-"""So many refused signals are proof at once; fewer are, when they were refused for the whole window."""
+"""So many refused signals are proof at once. Fewer are, if they were refused for the whole window, or if nothing was ever
+stored and nothing else waits."""
 _MOST_COUNTED = 10_000
 
 
@@ -36,6 +37,7 @@ class RefusalGuard:
         self._refused: dict[SignalKey, float] = {}
         self._stored: dict[SignalKey, float] = {}
         self._bad_since: float | None = None
+        self._ever_stored = False
         self._now = 0.0
         self.suspicious = False
 
@@ -47,6 +49,7 @@ class RefusalGuard:
     def stored(self, keys: Sequence[SignalKey], now: float) -> None:
         """Record signals of which something was stored."""
         self._now = now
+        self._ever_stored = True
         self.suspicious = False
         if not self._refused:
             self._stored = {keys[0]: now}  # nothing was refused: it is enough to know that something was stored
@@ -69,11 +72,16 @@ class RefusalGuard:
         self._forget()
         self.suspicious = not self._stored
 
-    def tripped(self) -> str | None:
-        """Return the reason to stop, None if there is none."""
+    def tripped(self, *, others_wait: bool = True) -> str | None:
+        """Return the reason to stop, None if there is none.
+
+        Args:
+            others_wait: readings wait that were not tried yet: they may be somebody else's.
+        """
         refused, stored = len(self._refused), len(self._stored)
         long = self._bad_since is not None and self._now - self._bad_since >= self._window_s
-        if refused < (FEW_SIGNALS if long else MANY_SIGNALS) or refused < self._share * (refused + stored):
+        few_will_do = long or not (self._ever_stored or others_wait)
+        if refused < (FEW_SIGNALS if few_will_do else MANY_SIGNALS) or refused < self._share * (refused + stored):
             return None
         return f"the service refused {refused} of the last {refused + stored} signals"
 
