@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_ranges_hold_the_same_numbers_ascending_and_apart(numbers: set[int], rng
     rng.shuffle(shuffled)  # type: ignore[attr-defined]
     ranges = ranges_of(column(*shuffled))
     assert numbers_in(ranges) == sorted(numbers)
-    assert all(stop < start for (_, stop), (start, _) in zip(ranges, ranges[1:], strict=False))
+    assert all(stop < start for (_, stop), (start, _) in pairwise(ranges))
 
 
 @given(st.permutations(range(30)), st.lists(st.integers(1, 5), min_size=30, max_size=30))
