@@ -7,7 +7,7 @@ import gc
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,6 +16,7 @@ import attrs
 import pytest
 
 from besmart_async.batching.write.core.events import WriterEvent
+from besmart_async.batching.write.sender import Put
 from besmart_async.batching.write.writer import Writer
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, UndeliveredError
@@ -28,6 +29,8 @@ pytestmark = pytest.mark.looptime
 
 KEY = SignalKey(12, 122, 32)
 READINGS = 1_000
+
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 @attrs.define
@@ -45,7 +48,7 @@ class Service:
             raise error
 
 
-def writer(service: Callable[[bytes], Awaitable[None]], *, on_reject: Any = None, **policy: Any) -> Writer:
+def writer(service: Put, *, on_reject: Any = None, **policy: Any) -> Writer:
     return Writer(service, BatchPolicy(**policy), on_reject=on_reject, rng=random.Random(0))
 
 
@@ -65,20 +68,20 @@ async def application(service: Service, opened: list[Writer]) -> None:
         await asyncio.sleep(math.inf)
 
 
-async def by_a_scope_that_times_out(work: Callable[[], Awaitable[None]]) -> None:
+async def by_a_scope_that_times_out(work: Work) -> None:
     with anyio.move_on_after(0.1) as scope:
         await work()
     assert scope.cancelled_caught
 
 
-async def by_a_task_group_that_is_cancelled(work: Callable[[], Awaitable[None]]) -> None:
+async def by_a_task_group_that_is_cancelled(work: Work) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(work)
         await asyncio.sleep(0.1)
         group.cancel_scope.cancel()
 
 
-async def by_a_task_group_in_which_another_task_fails(work: Callable[[], Awaitable[None]]) -> None:
+async def by_a_task_group_in_which_another_task_fails(work: Work) -> None:
     with pytest.raises(ExceptionGroup):
         async with anyio.create_task_group() as group:
             group.start_soon(work)
@@ -86,14 +89,14 @@ async def by_a_task_group_in_which_another_task_fails(work: Callable[[], Awaitab
             raise RuntimeError("another task")
 
 
-async def by_asyncio_timeout(work: Callable[[], Awaitable[None]]) -> None:
+async def by_asyncio_timeout(work: Work) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await work()
 
 
-async def by_task_cancel(work: Callable[[], Awaitable[None]]) -> None:
-    task = asyncio.ensure_future(work())
+async def by_task_cancel(work: Work) -> None:
+    task = asyncio.create_task(work())
     await asyncio.sleep(0.1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -111,7 +114,7 @@ async def by_task_cancel(work: Callable[[], Awaitable[None]]) -> None:
     ],
 )
 async def test_what_was_accepted_is_stored_though_the_body_is_cancelled(
-    cancelled: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
+    cancelled: Callable[[Work], Awaitable[None]],
 ) -> None:
     service, opened = Service(latency_s=2.0), list[Writer]()
     await cancelled(lambda: application(service, opened))
@@ -195,7 +198,9 @@ async def test_what_is_not_kept_is_counted_in_the_error_of_the_flush() -> None:
     async with writer(service, max_memory_bytes=20_000, max_refused_share=math.inf) as w:
         for sensor in range(300):
             await w.write(SignalKey(12, sensor, 32), 1, 1.0)
-        with pytest.raises(UndeliveredError, match="more readings were not delivered; their data was not kept") as error:
+        with pytest.raises(
+            UndeliveredError, match="more readings were not delivered; their data was not kept"
+        ) as error:
             await w.flush()
         assert error.value.dropped > 0
         assert len(error.value.undelivered) + error.value.dropped == 300

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
-from typing import Any
+from contextvars import Context
+from typing import Any, TypeVarTuple
 
 import attrs
 import pytest
@@ -167,12 +168,21 @@ async def test_everybody_may_be_woken_at_once_to_find_out_that_the_writer_is_gon
     assert room.free == -1_020  # each of them gives its room back as it comes
 
 
+Args = TypeVarTuple("Args")
+
+
 class CountingLoop(asyncio.SelectorEventLoop):
     """Counts the timers that are set."""
 
     timers = 0
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Args], object],
+        *args: *Args,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
         self.timers += 1
         return super().call_at(when, callback, *args, context=context)
 

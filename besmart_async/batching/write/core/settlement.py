@@ -150,13 +150,14 @@ class Settlement:
             self._accumulator.limits.timed_out(batch.items)
         closed = gate.failed(error, 0 if meaning is Verdict.THROTTLED else strain(error), now)
         wait_s = getattr(error, "retry_after_s", None)
+        pause_s = 0.0
         if wait_s is not None:
             pause_s = gate.told_to_wait(wait_s, now)
             self._outcomes.events.append(SendingPaused(seconds=pause_s, error=error))
         elif closed:
             self._outcomes.events.append(SendingPaused(seconds=(gate.opens_at(now, 0) or now) - now, error=error))
         if meaning is Verdict.THROTTLED or (wait_s is not None and congested(error)):
-            self._dispatcher.rate.throttled(batch.sent_at, 0.0 if wait_s is None else pause_s, now)
+            self._dispatcher.rate.throttled(batch.sent_at, pause_s, now)
 
     def _retry(self, batch: Batch, error: BesmartError, now: float) -> None:
         ceiling = min(self._policy.max_wait_s, self._policy.initial_wait_s * 2.0 ** min(batch.attempts - 1, 60))
