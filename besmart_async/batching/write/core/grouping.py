@@ -523,8 +523,9 @@ def grouped(entries: Sequence[Entry]) -> list[Payload]:
     left = deque(entries)
     while left:
         grouping = Grouping(Room(1 << 62, 1 << 62, 1e300, 1.0), Fences())
-        while left and not (rest := grouping.take(left.popleft())):
-            continue
+        rest: Sequence[Entry] = ()
+        while left and not rest:
+            rest = grouping.take(left.popleft())
         left.extendleft(reversed(rest))
         if (payload := grouping.payload()) is not None:
             payloads.append(payload)

@@ -154,13 +154,14 @@ class Settlement:
             self._accumulator.limits.timed_out(batch.items)
         closed = gate.failed(error, 0 if meaning is Verdict.THROTTLED else strain(error), now)
         wait_s = getattr(error, "retry_after_s", None)
+        pause_s = 0.0
         if wait_s is not None:
             pause_s = gate.told_to_wait(wait_s, now)
             self._outcomes.events.append(SendingPaused(seconds=pause_s, error=error))
         elif closed:
             self._outcomes.events.append(SendingPaused(seconds=(gate.opens_at(now, 0) or now) - now, error=error))
         if meaning is Verdict.THROTTLED or (wait_s is not None and congested(error)):
-            self._dispatcher.rate.throttled(batch.sent_at, 0.0 if wait_s is None else pause_s, now)
+            self._dispatcher.rate.throttled(batch.sent_at, pause_s, now)
 
     def _hold(self, batch: Batch, payload: Payload, now: float) -> None:
         until = -math.inf if batch.lost_at is None else batch.lost_at + self._policy.hold_off_s

@@ -161,6 +161,7 @@ class Machine(RuleBasedStateMachine):
         assert len({reading for reading, _, _ in rows}) == len(rows) == batch.readings
         for other in self.flying.values():
             assert not keys & {reading[0] for reading, _, _ in rows_of(other.body)}, "one call per signal"
+        assert self.policy.max_items is not None
         assert batch.items <= self.policy.max_items
         assert batch.readings <= self.policy.max_readings
         assert len(batch.body) <= self.policy.max_bytes or batch.readings == 1

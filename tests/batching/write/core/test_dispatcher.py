@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import attrs
 import pytest
 
 from besmart_async.batching.write.core.accumulator import Accumulator
@@ -28,7 +29,7 @@ class Stage:
     """A dispatcher over a log whose batches hold one signal each, unless the policy says otherwise."""
 
     def __init__(self, **policy: Any) -> None:
-        settings = BatchPolicy(**{"linger_s": 0.0, "max_items": 1, **policy})
+        settings = attrs.evolve(BatchPolicy(linger_s=0.0, max_items=1), **policy)
         self.accumulator = Accumulator(settings, Ledger())
         self.guard = RefusalGuard(settings)
         self.dispatcher = Dispatcher(settings, lambda: 0.5, self.accumulator, self.guard)

@@ -46,7 +46,7 @@ def numbers_in(ranges: Ranges) -> list[int]:
 
 def numbers_of(entry: Entry) -> list[int]:
     if isinstance(entry, Block) and not isinstance(entry.numbers, int):
-        return entry.numbers.tolist()
+        return [int(number) for number in entry.numbers]
     return list(range(entry.number, entry.number + len(entry)))
 
 
@@ -143,13 +143,14 @@ def test_an_untold_origin_is_the_first() -> None:
 def test_an_int_stays_an_int_and_a_float_a_float(repeated: bool) -> None:
     accumulator = make()
     sensors = [1, 1, 1, 1] if repeated else [1, 2, 3, 4]
-    for time, (sensor, value) in enumerate(zip(sensors, [1, 2.0, True, "x"], strict=True)):
+    values: list[JsonValue] = [1, 2.0, True, "x"]
+    for time, (sensor, value) in enumerate(zip(sensors, values, strict=True)):
         one(accumulator, sensor, time, value)
     columns(accumulator, 5, [7, 8], [3, 4])
     columns(accumulator, 6, [7.5, 8.5], [5.0, 6.0])
     body = formed(accumulator).encode()
-    values = [value for item in orjson.loads(body) for value in item["data"]["value"]]
-    assert [repr(value) for value in values] == ["1", "2.0", "True", "'x'", "3", "4", "5.0", "6.0"]
+    sent = [value for item in orjson.loads(body) for value in item["data"]["value"]]
+    assert [repr(value) for value in sent] == ["1", "2.0", "True", "'x'", "3", "4", "5.0", "6.0"]
     assert b'"time":[7,8]' in body
     assert b'"time":[7.5,8.5]' in body
 

@@ -92,8 +92,9 @@ def test_a_reset_begins_anew() -> None:
 
 def test_it_is_suspicious_while_signals_are_refused_and_none_is_stored() -> None:
     guard = RefusalGuard(BatchPolicy())
-    assert not guard.suspicious
+    seen = [guard.suspicious]
     guard.refused(key(1), 0.0)
-    assert guard.suspicious
+    seen.append(guard.suspicious)
     guard.stored([key(2)], 1.0)
-    assert not guard.suspicious
+    seen.append(guard.suspicious)
+    assert seen == [False, True, False]

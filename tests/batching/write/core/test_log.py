@@ -86,8 +86,10 @@ def test_readings_of_another_form_are_noted_and_the_run_has_no_common_form_any_m
 
 def test_a_plain_run_becomes_columns_of_ints_and_floats() -> None:
     time, value = arrays_of_run(run_of(1.5, 2.0, 3.0), 1, 3)
-    assert (time.dtype, time.tolist()) == (np.int64, [1, 2])
-    assert (value.dtype, value.tolist()) == (np.float64, [2.0, 3.0])
+    assert time.dtype == np.int64
+    assert time.tolist() == [1, 2]
+    assert value.dtype == np.float64
+    assert value.tolist() == [2.0, 3.0]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def strip_of(*sizes: int, first: int = 0, now: float = 0.0) -> Strip:
     for sensor, size in enumerate(sizes):
         strip.keys.append(SignalKey(12, sensor, 32))
         strip.grids.append(Grid(np.arange(size)))
-        strip.values.append(np.arange(size) + sensor / 10)
+        strip.values.append(np.arange(size, dtype=np.float64) + sensor / 10)
         strip.refs.append(sensor if sensor else NO_REF)
         strip.rows += size
     return strip

@@ -1,0 +1,288 @@
+"""Callers that wait for room, or for a flush."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, TypeVarTuple
+
+import attrs
+import pytest
+
+from besmart_async.batching.write.core.events import Settled
+from besmart_async.batching.write.waiting import Delivery, Flushes, Line
+from besmart_async.errors import BesmartError
+
+pytestmark = pytest.mark.looptime
+
+
+@attrs.define
+class Room:
+    """A memory budget, as the accumulator keeps one."""
+
+    free: int = 0
+
+    def has(self, cost: int) -> bool:
+        return cost <= self.free
+
+    def reserve(self, cost: int) -> None:
+        self.free -= cost
+
+
+async def settled() -> None:
+    """Let every task that can run do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def standing(line: Line, *costs: int, deadline: float = math.inf) -> list[asyncio.Task[None]]:
+    tasks = [asyncio.create_task(line.wait(cost, deadline, first=False)) for cost in costs]
+    await settled()
+    return tasks
+
+
+def line_of(free: int = 0) -> tuple[Line, Room]:
+    room = Room(free)
+    return Line(room.has, room.reserve), room
+
+
+def done(tasks: list[asyncio.Task[None]]) -> list[bool]:
+    return [task.done() for task in tasks]
+
+
+# -- the line --------------------------------------------------------------------------------------------------------
+
+
+async def test_callers_are_let_in_in_their_order_and_nobody_overtakes_a_large_one() -> None:
+    line, room = line_of()
+    tasks = await standing(line, 10, 100, 10)
+    room.free = 50
+    line.let_in()
+    await settled()
+    assert done(tasks) == [True, False, False]
+    room.free += 60
+    line.let_in()
+    await settled()
+    assert done(tasks) == [True, True, False]
+    assert len(line) == 1
+    room.free = 10
+    line.let_in()
+    await asyncio.gather(*tasks)
+    assert len(line) == 0
+
+
+async def test_room_is_reserved_for_who_is_woken_before_it_runs() -> None:
+    line, room = line_of()
+    tasks = await standing(line, 30, 30, 30)
+    room.free = 70
+    line.let_in()
+    assert room.free == 10
+    line.let_in()
+    assert room.free == 10
+    await settled()
+    assert done(tasks) == [True, True, False]
+    tasks[2].cancel()
+
+
+async def test_who_was_woken_and_is_cancelled_before_it_runs_gives_its_room_back() -> None:
+    line, room = line_of()
+    tasks = await standing(line, 30, 30)
+    room.free = 30
+    line.let_in()
+    assert room.free == 0
+    tasks[0].cancel()
+    await settled()
+    assert tasks[0].cancelled()
+    assert room.free == 30
+    line.let_in()
+    await tasks[1]
+    assert room.free == 0
+
+
+async def test_who_gives_up_while_it_waits_holds_up_nobody_and_had_nothing_reserved() -> None:
+    line, room = line_of()
+    tasks = await standing(line, 1_000, 10)
+    tasks[0].cancel()
+    await settled()
+    assert len(line) == 1
+    room.free = 10
+    line.let_in()
+    await tasks[1]
+    assert room.free == 0
+
+
+async def test_who_waits_past_its_deadline_is_told_and_those_behind_go_on() -> None:
+    line, room = line_of()
+    early = await standing(line, 100, deadline=5.0)
+    late = await standing(line, 10, deadline=7.0)
+    await asyncio.sleep(5.5)
+    assert isinstance(early[0].exception(), TimeoutError)
+    assert done(late) == [False]
+    room.free = 10
+    line.let_in()
+    await late[0]
+    assert asyncio.get_running_loop().time() == pytest.approx(5.5)
+
+
+async def test_each_deadline_is_kept() -> None:
+    line, _ = line_of()
+    loop = asyncio.get_running_loop()
+    ended = list[float]()
+
+    async def stand(deadline: float) -> None:
+        with pytest.raises(TimeoutError):
+            await line.wait(1, deadline, first=False)
+        ended.append(loop.time())
+
+    await asyncio.gather(*(stand(1.0 + place) for place in range(5)))
+    assert ended == pytest.approx([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert len(line) == 0
+
+
+async def test_a_deadline_that_is_over_already_is_told_at_once() -> None:
+    line, _ = line_of(free=100)
+    with pytest.raises(TimeoutError):
+        await line.wait(1, asyncio.get_running_loop().time(), first=False)
+
+
+async def test_who_found_no_room_after_all_keeps_its_place() -> None:
+    line, room = line_of()
+    behind = await standing(line, 10)
+    again = asyncio.create_task(line.wait(10, math.inf, first=True))
+    await settled()
+    room.free = 10
+    line.let_in()
+    await again
+    assert done(behind) == [False]
+    behind[0].cancel()
+
+
+async def test_everybody_may_be_woken_at_once_to_find_out_that_the_writer_is_gone() -> None:
+    line, room = line_of()
+    tasks = await standing(line, 10, 1_000, 10)
+    line.let_all_in()
+    await asyncio.gather(*tasks)
+    assert len(line) == 0
+    assert room.free == -1_020  # each of them gives its room back as it comes
+
+
+Args = TypeVarTuple("Args")
+
+
+class CountingLoop(asyncio.SelectorEventLoop):
+    """Counts the timers that are set."""
+
+    timers = 0
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Args], object],
+        *args: *Args,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        self.timers += 1
+        return super().call_at(when, callback, *args, context=context)
+
+
+@pytest.mark.looptime(False)
+def test_one_timer_serves_a_thousand_callers() -> None:
+    async def stand() -> int:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, CountingLoop)
+        line, room = line_of()
+        tasks = await standing(line, *[1] * 1_000, deadline=loop.time() + 1_000.0)
+        room.free = 1_000
+        line.let_in()
+        await asyncio.gather(*tasks)
+        return loop.timers
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        assert runner.run(stand()) == 1
+
+
+# -- flushes ---------------------------------------------------------------------------------------------------------
+
+
+def started(work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
+    return asyncio.create_task(work)
+
+
+async def test_a_flush_ends_when_everything_below_its_ticket_is_settled() -> None:
+    flushes = Flushes()
+    tasks = [started(flushes.wait(ticket, None)) for ticket in (5, 5, 8)]
+    await settled()
+    flushes.look(4)
+    await settled()
+    assert [task.done() for task in tasks] == [False, False, False]
+    flushes.look(6)
+    await settled()
+    assert [task.done() for task in tasks] == [True, True, False]
+    flushes.look(8)
+    assert await asyncio.gather(*tasks) == [True, True, True]
+
+
+async def test_a_flush_that_takes_too_long_says_so_and_holds_up_no_other() -> None:
+    flushes = Flushes()
+    short, long = started(flushes.wait(5, 1.0)), started(flushes.wait(5, 10.0))
+    assert await short is False
+    assert asyncio.get_running_loop().time() == pytest.approx(1.0)
+    flushes.look(5)
+    assert await long is True
+
+
+async def test_a_flush_that_is_cancelled_is_passed_over() -> None:
+    flushes = Flushes()
+    tasks = [started(flushes.wait(ticket, None)) for ticket in (5, 6)]
+    await settled()
+    tasks[0].cancel()
+    await settled()
+    flushes.look(6)
+    assert await tasks[1] is True
+    assert tasks[0].cancelled()
+
+
+# -- deliveries ------------------------------------------------------------------------------------------------------
+
+
+def delivery(readings: int) -> Delivery:
+    return Delivery(readings, asyncio.get_running_loop().create_future())
+
+
+async def test_a_delivery_is_done_once_all_its_readings_have_an_outcome() -> None:
+    waiting = delivery(3)
+    assert not waiting.note(Settled(1, delivered=2))
+    assert waiting.note(Settled(1, delivered=1))
+    waiting.tell()
+    await waiting.future
+
+
+async def test_a_delivery_raises_its_error_and_counts_what_was_delivered() -> None:
+    waiting = delivery(3)
+    waiting.note(Settled(1, delivered=2))
+    assert waiting.note(Settled(1, rejected=1, error=BesmartError("refused")))
+    waiting.tell()
+    with pytest.raises(BesmartError, match="refused") as caught:
+        await waiting.future
+    assert caught.value.__notes__ == ["2 of these 3 readings were delivered"]
+
+
+async def test_of_several_errors_of_a_delivery_the_doubtful_one_is_raised() -> None:
+    waiting = delivery(2)
+    doubtful = BesmartError("lost")
+    doubtful.outcome = "in_doubt"
+    waiting.note(Settled(1, in_doubt=1, error=doubtful))
+    waiting.note(Settled(1, rejected=1, error=BesmartError("refused")))
+    waiting.tell()
+    with pytest.raises(BesmartError, match="lost"):
+        await waiting.future
+
+
+async def test_a_delivery_that_nobody_waits_for_any_more_is_told_nothing() -> None:
+    waiting = delivery(1)
+    waiting.future.cancel()
+    waiting.note(Settled(1, delivered=1))
+    waiting.tell()
+    assert waiting.future.cancelled()
