@@ -9,8 +9,7 @@ import pytest
 
 from besmart_async.batching.pacing import PROBE_EVERY_S, Gate, LearnedRate, Pace
 from besmart_async.batching.write.core.core import Dispatch
-from besmart_async.config import BatchPolicy
-from besmart_async.config import MAX_RETRY_AFTER_S
+from besmart_async.config import MAX_RETRY_AFTER_S, BatchPolicy
 from besmart_async.errors import BesmartError
 from besmart_async.transport.retry import RetryBudget
 from tests.batching.write.core.world import World, make, offer_items

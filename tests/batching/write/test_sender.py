@@ -266,7 +266,7 @@ async def stopped(w: Writer) -> None:
     """Write until the writer has stopped, since everything is refused."""
     for sensor in range(5_000):
         await w.write(SignalKey(12, sensor, 32), 1, 1.0)
-    with pytest.raises(BesmartError, match="the writer stopped, since the service refused"):
+    with pytest.raises(BesmartError, match="the writer stopped because the service refused"):
         await w.flush()
     assert w.report.state == "stopped"
 

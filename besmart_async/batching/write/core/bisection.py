@@ -232,6 +232,7 @@ class Bisection:
                 for part in self._culprit(batch, family.payload.item(piece), error, family, now)
             ]
             return [*more, *self._next(family)]
+        self._guard.batch_refused()
         if len(payload) == 1:
             return self._culprit(batch, payload, error, None, now)
         return self._opened(Family.of_items(payload, error), batch)

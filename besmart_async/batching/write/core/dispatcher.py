@@ -70,7 +70,7 @@ class Dispatcher:
         While nothing is stored, evidence from other signals is wanted before those refused are searched. Else they take
         turns, so that one producer's bad readings do not hold up everybody's good ones.
         """
-        return self._searches() < _SEARCHES if self._guard.suspicious else self._last_was_part
+        return self._searches() < _SEARCHES if self._guard.suspicious else self._last_was_part and bool(self.parts)
 
     def _searches(self) -> int:
         """Count the searches in progress."""

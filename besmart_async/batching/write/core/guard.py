@@ -62,6 +62,10 @@ class RefusalGuard:
             self._stored[key] = now
         self._forget()
 
+    def batch_refused(self) -> None:
+        """Record a batch that was refused as a whole; which of its signals are bad is not known yet."""
+        self.suspicious = not self._stored
+
     def refused(self, key: SignalKey, now: float | None = None) -> None:
         """Record a signal of which nothing could be stored."""
         self._now = self._now if now is None else now
