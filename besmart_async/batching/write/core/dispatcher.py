@@ -2,7 +2,8 @@
 
 A batch is in flight (`flying`), waits to be sent again (`waiting`), or is a part or probe of a batch that was split
 (`parts`). When the `Gate` is open and fewer than `pace.limit` batches are in flight, `next` chooses in this order:
-parts and probes; retries whose wait is over, within the retry budget; then a new batch, if one is due. A closed gate
+parts and probes, which take turns with new batches while there are several; retries whose wait is over, within the
+retry budget; then a new batch, if one is due. A closed gate
 lets single probes through: retries, even if their wait is not over, and without using the budget. If a 403 closed the
 gate, old and new batches take turns as probes, because the problem may be in one of the old ones.
 """

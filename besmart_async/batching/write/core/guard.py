@@ -16,8 +16,8 @@ from besmart_async.models.keys import SignalKey
 FEW_SIGNALS = 20
 """Fewer refused signals prove nothing: a writer with two signals may well have a wrong one."""
 MANY_SIGNALS = 300
-"""So many refused signals are proof at once. Fewer are, if they were refused for the whole window, or if nothing was ever
-stored and nothing else waits."""
+"""So many refused signals are proof at once. Fewer are, if they were refused for the whole window, or if nothing was
+ever stored and nothing else waits."""
 _MOST_COUNTED = 10_000
 
 
