@@ -35,7 +35,6 @@ from besmart_async.ingest.report import (
     unobserved,
 )
 from besmart_async.ingest.send.bundling import Bundler
-from besmart_async.ingest.send.in_flight import MAX_READINGS
 from besmart_async.ingest.send.items import items_of
 from besmart_async.ingest.send.sender import OpenWriter, PageSender, RateLimit, SignalService, SignalSummary
 from besmart_async.ingest.sources import Source, SourceError
@@ -43,14 +42,6 @@ from besmart_async.ingest.sources.layout import TOLD
 from besmart_async.ingest.verify.archive import Archive
 from besmart_async.ingest.verify.readback import verify
 from besmart_async.models.keys import SignalKey
-
-RESUMABLE_READINGS = 20_000
-"""Readings in one bulk write if a checkpoint is kept."""
-RESUMABLE_UNDER_WAY = 30_000
-"""Readings under way if a checkpoint is kept: this many may be sent twice when the process dies.
-
-That is one call, and half of the next one, which is gathered meanwhile.
-"""
 
 
 class IngestJob:
@@ -63,8 +54,8 @@ class IngestJob:
         meters: finds the sensors of meters; by default a meter's name must be a sensor key, such as `12.122`.
         reading: how to parse times and values.
         signal_type: OBIS code, symbol or id of the signal type if neither the row nor the meter names one.
-        policy: limits and durations of the writer, except that it never gives up waiting for room. With a checkpoint,
-            the default makes calls smaller: what is under way when the process dies is sent twice.
+        policy: limits and durations of the writer, except that it never gives up waiting for room. What is in flight
+            when the process dies is sent again by the next run, which changes nothing.
         verify: read back afterwards and compare everything in the files, including what earlier runs have sent; or
             "sample": one in 100 days of each signal.
         checkpoint: records what is done, and knows what earlier runs have done. The caller closes it.
@@ -103,9 +94,7 @@ class IngestJob:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        resumable = policy is None and checkpoint is not None and not dry_run
-        self._max_under_way = RESUMABLE_UNDER_WAY if resumable else MAX_READINGS
-        self._policy = policy or (BatchPolicy(max_readings=RESUMABLE_READINGS) if resumable else BatchPolicy())
+        self._policy = policy or BatchPolicy()
         self._signals = signals
         self._open_writer = writer
         self._sources = sources
@@ -223,7 +212,6 @@ class IngestJob:
             resume_points,
             committer,
             self._rate,
-            self._max_under_way,
             on_reject=self._state.reject,
             on_settled=None if archive is None else archive.add,
             on_failure=self._state.fail,

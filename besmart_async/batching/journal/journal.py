@@ -82,6 +82,7 @@ class Journal:
         self._start: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._recorded_at = 0.0
+        self._urgent = False
         self._compacted_last = False
         self._closed = False
 
@@ -162,6 +163,16 @@ class Journal:
         self._tracker.done(ranges)
         self._record_soon()
 
+    def told(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Forget refused readings that somebody was told of; recorded at once: a crash must not tell them again."""
+        self._tracker.done(ranges)
+        self._urgent = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._loop is not None and not self._closed and self._tracker.changed:
+            self._timer = self._loop.call_later(0.0, self._record)
+
     def refused(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Note readings that the service has refused while nobody has been told yet; `done` follows.
 
@@ -201,7 +212,8 @@ class Journal:
             self._waiting = {}
         for joined in writes if self._waiting else ():
             del self._waiting[joined]
-        changes = self._changes() if loop.time() - self._recorded_at > _FORGET_S else None
+        due = self._urgent or loop.time() - self._recorded_at > _FORGET_S
+        changes = self._changes() if due else None
         entries = [joined.write for joined in writes]
         self._run(loop, partial(self._committed, writes, changes), partial(self._file.append, entries, changes))
 
@@ -241,6 +253,7 @@ class Journal:
         if not self._tracker.changed:
             return None
         self._recorded_at = 0.0 if self._loop is None else self._loop.time()
+        self._urgent = False
         return self._tracker.take()
 
     def _compact(self, loop: asyncio.AbstractEventLoop) -> bool:

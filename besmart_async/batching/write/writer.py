@@ -120,7 +120,7 @@ class Writer:
         from besmart_async.batching.journal.admission import JournaledAdmission  # noqa: PLC0415
 
         journaled = self._journaled = JournaledAdmission(policy, core, sender, path)
-        self._dead_letters.told = lambda rejection: journaled.journal.done(rejection.numbers)
+        self._dead_letters.told = lambda rejection: journaled.journal.told(rejection.numbers)
         return journaled
 
     # -- writing -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -88,22 +88,31 @@ class Draining:
         self._last_error: BesmartError | None = None
         self._timeout_s = timeout_s
         self._show = show
-        self._gave_up: GaveUpError | None = None
+        self._gave_up: BesmartError | None = None
+        self._on_reject = on_reject
         self._interrupted = False
         self._writer = client.writer(
-            BatchPolicy(close_timeout_s=_CLOSE_S), journal=path, on_reject=on_reject, hooks=[self._on_event]
+            BatchPolicy(close_timeout_s=_CLOSE_S), journal=path, on_reject=self._reject, hooks=[self._on_event]
         )
 
     def stop(self) -> None:
         """Send nothing more; wait a moment for the calls under way."""
         self._interrupted = True
-        self._give_up("interrupted")
+        self._give_up(GaveUpError("interrupted"), self._last_error)
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, error: BesmartError, cause: Exception | None) -> None:
         if self._gave_up is None:
-            self._gave_up = GaveUpError(why)
-            self._gave_up.__cause__ = self._last_error
+            self._gave_up = error
+            self._gave_up.__cause__ = cause
             self._writer.stop(self._gave_up)
+
+    def _reject(self, rejection: Rejection) -> Awaitable[object] | object:
+        try:
+            return self._on_reject(rejection)
+        except OSError as error:  # the disk with the file of rejects is full: send no more that may be rejected
+            failed = BesmartError(f"rejected readings cannot be written down: {error.strerror or error}")
+            asyncio.get_running_loop().call_soon(self._give_up, failed, None)
+            raise
 
     async def run(self) -> Drained:
         """Deliver everything, or give up.
@@ -120,6 +129,8 @@ class Draining:
             left = undelivered.journaled
         except GaveUpError:
             raise KeyboardInterrupt from None  # stopped before the journal was open
+        except ExceptionGroup:
+            error = self._gave_up  # `_reject` has raised it
         self._show(self._writer.report)
         return Drained(self._writer.report, left, error, self._interrupted)
 
@@ -135,9 +146,11 @@ class Draining:
             if report.delivered > delivered or report.state == "open":
                 delivered, moved = report.delivered, time()
             if self._timeout_s is not None and time() - begun > self._timeout_s:
-                self._give_up(f"not everything was delivered within {self._timeout_s:g} s")
+                self._give_up(
+                    GaveUpError(f"not everything was delivered within {self._timeout_s:g} s"), self._last_error
+                )
             elif self._timeout_s is None and time() - moved > _PATIENCE_S:
-                self._give_up(f"the service has been unavailable for {_PATIENCE_S:g} s")
+                self._give_up(GaveUpError(f"the service has been unavailable for {_PATIENCE_S:g} s"), self._last_error)
         if not flushing.done():
             flushing.cancel()  # closing the writer waits for calls under way
         try:
@@ -222,6 +235,8 @@ def _inspected(path: Path) -> Inspection:
 
 def _status(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "readings waiting", f"{found.readings:,}"
+    if found.refused:
+        yield "refused, not reported", f"{found.refused:,}"
     yield "signals", f"{found.signals:,}"
     yield "commits", f"{found.commits:,}"
     if found.oldest is not None and found.newest is not None:
@@ -258,15 +273,20 @@ def _rejected_to(path: Path | None) -> Generator[Callable[[Rejection], object], 
         file = path.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
-    with file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("signal", "time", "value", "type", "origin", "unit", "reason"))
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(("signal", "time", "value", "type", "origin", "unit", "reason"))
 
-        def take(rejection: Rejection) -> None:
-            writer.writerows(_rows(rejection))
-            file.flush()  # after this the journal no longer has them
+    def take(rejection: Rejection) -> None:
+        writer.writerows(_rows(rejection))
+        file.flush()  # after this the journal no longer has them
 
+    try:
         yield take
+    finally:
+        try:
+            file.close()
+        except OSError as error:
+            error_line(f"{path} is not complete: {error.strerror or error}")
 
 
 def _show(rejection: Rejection) -> None:

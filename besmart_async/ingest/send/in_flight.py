@@ -23,8 +23,8 @@ from besmart_async.ingest.sources.columns import Chunk
 Ranges = Sequence[tuple[int, int]]
 """Numbers of readings as half-open ranges."""
 
-MAX_READINGS = 400_000
-"""Readings under way at which writing waits: more than the calls under way can ever hold."""
+MAX_READINGS = 800_000
+"""Readings under way at which writing waits: more than 16 calls and the readings that wait for them hold."""
 MAX_PAGES = 32
 """Pages under way at which writing waits: a few pending readings keep all texts of their page in memory."""
 

@@ -187,7 +187,6 @@ class PageSender:
         resume_points: what earlier runs have done of each source.
         committer: records rows that are done, and rejects.
         rate: bounds the readings per second.
-        max_under_way: readings under way at which writing waits.
         on_reject: called for every reading that the service refuses.
         on_settled: called for every page that has its outcome.
         on_failure: called with an error that must end the job.
@@ -207,7 +206,6 @@ class PageSender:
         resume_points: Sequence[ResumePoint],
         committer: Committer,
         rate: RateLimit | None,
-        max_under_way: int,
         on_reject: Callable[[Reject], object],
         on_settled: OnSettled | None,
         on_failure: Callable[[Exception], object],
@@ -225,7 +223,7 @@ class PageSender:
         self._on_settled = on_settled
         self._on_failure = on_failure
         self._on_change = on_change
-        self._in_flight = InFlight(max_under_way)
+        self._in_flight = InFlight()
         self._stored: list[tuple[int, int]] = []
         self.counts = SignalCounts()
         self.in_doubt = 0

@@ -1,6 +1,5 @@
 """`besmart journal` as a user calls it."""
 
-import asyncio
 import csv
 import json
 import math
@@ -10,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
 
-from besmart_async import BatchPolicy, SignalKey, UndeliveredError
-from besmart_async.batching.write.writer import Writer
+from besmart_async import SignalData, SignalKey
+from besmart_async.batching.journal.file import JournalFile
+from besmart_async.batching.journal.tracker import Tracker
+from besmart_async.batching.write.validation import Reading
 from besmart_async.cli.exits import Exit
 from besmart_async.simulator import Fault, Simulator
 
@@ -24,18 +26,13 @@ START = 1_577_836_800_000
 WRITES = "sensors.put_signals_data"
 COMMAND = [sys.executable, "-c", "from besmart_async.cli import main; main()", "journal", "drain"]
 OWNER = """
-import asyncio, sys
-from besmart_async.batching.write.writer import Writer
+import sys
+from besmart_async.batching.journal.file import JournalFile
 
-async def never(body, /):
-    await asyncio.Event().wait()
-
-async def main():
-    async with Writer(never, journal=sys.argv[1]):
-        print("open", flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(main())
+file = JournalFile(sys.argv[1])
+file.open()
+print("open", flush=True)
+sys.stdin.read()
 """
 
 
@@ -43,19 +40,23 @@ asyncio.run(main())
 def journal(tmp_path: Path) -> Path:
     """A journal with 101 readings of two signals that the service knows, and one of a signal that it refuses."""
     path = tmp_path / "readings.journal"
+    file = JournalFile(path)
+    file.open()
+    times = [START + minute * 60_000 for minute in range(100)]
+    file.append([SignalData(SignalKey(12, 122, 33), times, [0.5] * 100)])
+    file.append([Reading(SignalKey(12, 122, 35), START, 7.5, "DBL", 1, "kvar.h")])
+    file.append([Reading(SignalKey(99, 1, 33), START, 1.5, "DBL", 1, None)])
+    file.close()
+    return path
 
-    async def never(_: bytes, /) -> None:
-        await asyncio.Event().wait()
 
-    async def write() -> None:
-        async with Writer(never, BatchPolicy(linger_s=60, close_timeout_s=0), journal=path) as writer:
-            times = [START + minute * 60_000 for minute in range(100)]
-            await writer.write(SignalKey(12, 122, 33), times, [0.5] * 100)
-            await writer.write(SignalKey(12, 122, 35), START, 7.5, unit="kvar.h")
-            await writer.write(SignalKey(99, 1, 33), START, 1.5)
-
-    with pytest.raises(UndeliveredError):
-        asyncio.run(write())
+def mostly_refused(path: Path, readings: int = 600) -> Path:
+    """One commit with many single readings, of which every other one is refused."""
+    file = JournalFile(path)
+    file.open()
+    signals = [SignalKey(12, 122, 33), SignalKey(99, 1, 33)]
+    file.append([Reading(signals[n % 2], START + n, float(n), "DBL", 1, None) for n in range(readings)])
+    file.close()
     return path
 
 
@@ -81,6 +82,18 @@ def test_status_shows_what_waits_without_changing_anything(besmart: Run, journal
     assert before == {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in journal.parent.iterdir()}
 
 
+def test_status_tells_what_was_refused_and_not_reported(besmart: Run, tmp_path: Path) -> None:
+    file, tracker = JournalFile(tmp_path / "journal"), Tracker(0)
+    file.open()
+    tracker.add(file.append([SignalData(SignalKey(12, 122, 33), range(10), [0.5] * 10)]), 0)
+    tracker.refused([(0, 3)])
+    file.append((), tracker.take())
+    file.close()
+    done = besmart("journal", "status", tmp_path / "journal")
+    shown = {" ".join(line.split()) for line in done.out.splitlines()}
+    assert shown >= {"readings waiting 7", "refused, not reported 3"}
+
+
 def test_status_in_json(besmart: Run, journal: Path) -> None:
     done = besmart("journal", "status", journal, "--json")
     found = json.loads(done.out)
@@ -102,7 +115,7 @@ def test_status_says_what_can_be_salvaged_of_a_damaged_journal(besmart: Run, jou
 @pytest.mark.parametrize("command", ["status", "drain"])
 def test_what_is_no_journal_is_wrong_usage(besmart: Run, tmp_path: Path, command: str) -> None:
     (tmp_path / "notes.txt").write_text("no journal at all")
-    for name, words in (("none", "no such file"), ("notes.txt", "no journal of a writer")):
+    for name, words in (("none", "no such file"), ("notes.txt", "not the journal of a writer")):
         done = besmart("journal", command, tmp_path / name)
         assert (done.code, done.out) == (Exit.USAGE, "")
         assert words in done.err
@@ -112,7 +125,7 @@ def test_what_is_no_journal_is_wrong_usage(besmart: Run, tmp_path: Path, command
 def test_a_journal_that_is_open_is_shown_with_its_owner_and_not_drained(
     besmart: Run, journal: Path, service: Simulator
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", OWNER, str(journal)], stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(journal)], stdin=PIPE, stdout=PIPE, text=True) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "open\n"
         assert f"yes, by process {owner.pid}" in besmart("journal", "status", journal).out
@@ -132,6 +145,33 @@ def test_drain_delivers_and_lists_what_is_rejected(besmart: Run, journal: Path, 
     assert waiting(besmart, journal) == 0
     again = besmart("journal", "drain", journal)
     assert (again.code, again.err) == (Exit.OK, "")
+
+
+def test_a_commit_of_which_half_is_refused_is_drained_however_often_it_is_cut_off(
+    besmart: Run, tmp_path: Path, service: Simulator
+) -> None:
+    """Whatever a run does not get done, its numbers add up to what waited before, and the next one goes on there."""
+    path = mostly_refused(tmp_path / "journal")
+    before, delivered, rejected = waiting(besmart, path), 0, 0
+    for timeout in (0.2, 0.5, 1.0, 60.0):
+        done = besmart("journal", "drain", path, "--timeout", timeout, "--json")
+        report = json.loads(done.out)
+        assert report["delivered"] + report["rejected"] + report["left"] == before
+        assert report["left"] == waiting(besmart, path)
+        before = report["left"]
+        delivered, rejected = delivered + report["delivered"], rejected + report["rejected"]
+    assert (delivered, rejected, before) == (300, 300, 0)
+    assert len(service.stored(12, 122, 33)) == 300
+    again = besmart("journal", "drain", path)
+    assert (again.code, again.err) == (Exit.OK, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.usefixtures("service")
+def test_rejects_that_cannot_be_written_down_end_the_run(besmart: Run, journal: Path) -> None:
+    done = besmart("journal", "drain", journal, "--rejects", "/dev/full")
+    assert done.code == Exit.ERROR
+    assert "rejected readings cannot be written down: No space left on device" in done.err
 
 
 @pytest.mark.usefixtures("service")
