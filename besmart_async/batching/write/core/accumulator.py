@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,6 @@ TURN = 32
 """The same while memory is scarce, so that every caller gets a turn soon."""
 STRIP_ROWS = 2_000
 """Longer columns become separate blocks."""
-_COUNT_FIRST = 4
-"""With fewer entries than this many full batches of items, signals are counted exactly."""
 
 
 class Accumulator:
@@ -89,6 +88,8 @@ class Accumulator:
         self._enough_rows = self._full_rows = self.limits.rows
         self._look_at = self.limits.items.value
         self._is_full = False
+        self._counted: set[SignalKey] = set()
+        self._counted_to = 0, 0  # the place in the log, and in that entry, up to which signals were counted
         self._urgent_below = 0
         self._reserved = 0
         self._closed = False
@@ -338,27 +339,29 @@ class Accumulator:
         elif self._entries >= max(most, self._look_at):
             signals = self._signals()
             self._is_full = signals >= most
-            more = (
-                most - signals if self._entries < _COUNT_FIRST * most else self._entries * (most - signals) // signals
-            )
-            self._look_at = self._entries + max(more, 1)
+            self._look_at = self._entries + max(most - signals, 1)
         return self._is_full
 
     def _look_anew(self) -> None:
         """Reset what is known about how full the log is."""
+        self._counted.clear()
+        self._counted_to = 0, 0
         self._is_full = False
         self._enough_rows = self._full_rows = self.limits.rows
         self._look_at = self.limits.items.value
 
     def _signals(self) -> int:
-        """Count the signals in the log."""
-        signals: set[SignalKey] = set()
-        for entry in self._log:
+        """Count the signals in the log; only what was appended since the last time is looked at."""
+        at, start = self._counted_to
+        for entry in islice(self._log, at, None):
             if isinstance(entry, Block):
-                signals.add(entry.key)
+                self._counted.add(entry.key)
             else:
-                signals.update(entry.keys[entry.start :] if entry.start else entry.keys)
-        return len(signals)
+                self._counted.update(entry.keys[max(start, entry.start) :])
+            start = 0
+        last = self._log[-1]
+        self._counted_to = len(self._log) - 1, 0 if isinstance(last, Block) else len(last.keys)
+        return len(self._counted)
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
