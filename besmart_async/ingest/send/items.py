@@ -142,7 +142,8 @@ def _cut(resolved: Resolved) -> tuple[NDArray[np.int64] | None, NDArray[np.int64
     starts = _starts(signal[order], None if unit is None else unit[order], readings.time[order])
     if starts is not None:
         return order, starts
-    order = np.lexsort((readings.origin, readings.time, signal))  # stable: equal readings stay in the file's order
+    # By row last: the readings of a wide file come column by column, and of equal ones the last row must win.
+    order = np.lexsort((readings.rows, readings.origin, readings.time, signal))
     signal, unit = signal[order], np.zeros(len(signal), np.int64) if unit is None else unit[order]
     same = ~_changes(signal, readings.time[order], readings.origin[order])
     turns = np.cumsum(_changes(unit) & same)

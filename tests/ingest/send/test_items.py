@@ -62,6 +62,14 @@ def test_equal_readings_stay_in_the_order_of_the_file() -> None:
     assert (origins(item), item.rows.tolist()) == ([1, 1, 1, 2], [3, 2, 4, 5])
 
 
+def test_of_equal_readings_of_a_wide_file_those_of_the_last_row_come_last() -> None:
+    by_column = resolved([(0, 0, 1, 100.0, ""), (0, 24, 1, 200.0, ""), (0, 24, 1, 124.0, ""), (0, 48, 1, 224.0, "")])
+    rows = np.array([2, 3, 2, 3], np.int64)  # the columns 00:00 and 24:00 of two days
+    found = items_of(attrs.evolve(by_column, readings=attrs.evolve(by_column.readings, rows=rows)))
+    [data] = list(found)
+    assert (data.time.tolist(), data.value.tolist()) == ([0, 24, 24, 48], [100.0, 124.0, 200.0, 224.0])
+
+
 def test_units_are_items_of_their_own() -> None:
     found = items([(0, 1, 1, 1.0, "kW.h"), (0, 2, 1, 1.0, "W.h"), (0, 3, 1, 1.0, "kW.h")])
     assert [(item.data.unit, item.data.time.tolist()) for item in found] == [("kW.h", [1, 3]), ("W.h", [2])]
