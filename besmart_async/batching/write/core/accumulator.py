@@ -48,6 +48,9 @@ TURN = 32
 """The same while memory is scarce, so that every caller gets a turn soon."""
 STRIP_ROWS = 2_000
 """Longer columns become separate blocks."""
+_LOOK_AGAIN_S = 0.005
+"""If everything in the log had to wait, it is looked at again after the linger, but not sooner than this: else readings
+of signals under way would be set aside one by one. A signal that is released ends the wait."""
 
 
 class Accumulator:
@@ -91,6 +94,7 @@ class Accumulator:
         self._counted: set[SignalKey] = set()
         self._counted_to = 0, 0  # the place in the log, and in that entry, up to which signals were counted
         self._urgent_below = 0
+        self._not_before = -math.inf
         self._reserved = 0
         self._closed = False
 
@@ -301,6 +305,7 @@ class Accumulator:
     def flush(self) -> int:
         """Make everything accepted so far due; return a ticket for `flushed`."""
         self.reconcile()
+        self._not_before = -math.inf
         if self.next_number > self._urgent_below:
             self._urgent_below = self.next_number
             self.attention = self.due = True
@@ -317,8 +322,8 @@ class Accumulator:
             return None
         first = self._log[0]
         if (self._urgent_below > self.settled.low and first.number < self._urgent_below) or self._full():
-            return -math.inf
-        return first.since + self._linger_s
+            return self._not_before
+        return max(first.since + self._linger_s, self._not_before)
 
     def _filled(self) -> bool:
         """Whether the log has filled up to a full batch since the last check."""
@@ -382,7 +387,9 @@ class Accumulator:
         payload = grouping.payload(repeated)
         if repeated:
             self._withhold(repeated)
-        if payload is not None:
+        if payload is None:
+            self._not_before = now + max(self._linger_s, _LOOK_AGAIN_S)
+        else:
             self.fences.fence(payload.signals, payload.keys)
         return payload
 
@@ -396,6 +403,7 @@ class Accumulator:
 
     def release(self, payload: Payload) -> None:
         """Record that frozen items are settled: readings that waited for them may be sent."""
+        self._not_before = -math.inf
         self._return(self.fences.release(payload.signals, payload.keys))
 
     def end_holds(self, now: float) -> None:

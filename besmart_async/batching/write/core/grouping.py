@@ -51,7 +51,7 @@ class Room:
     bytes_per_row: float
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Piece:
     """Readings that were taken together: single ones of a run, or columns of a strip or block.
 
@@ -76,11 +76,6 @@ class Piece:
     numbers: int | NDArray[np.int64]
     refs: int | NDArray[np.int64]
     rows: int
-
-    @property
-    def row_codes(self) -> NDArray[np.int64]:
-        """The code of each reading."""
-        return self.codes if self.sizes is None else np.repeat(self.codes, self.sizes)
 
     @property
     def distinct(self) -> bool:
@@ -334,6 +329,12 @@ def _one_form(pieces: Sequence[Piece]) -> Form | None:
     return first if all([piece.forms is first or piece.forms == first for piece in pieces]) else None
 
 
+def _row_codes(pieces: Sequence[Piece]) -> NDArray[np.int64]:
+    codes = np.concatenate([piece.codes for piece in pieces])
+    sizes = [size for piece in pieces for size in (piece.sizes or [1] * piece.rows)]
+    return codes if len(sizes) == sum(sizes) else np.repeat(codes, sizes)
+
+
 def _times(pieces: Sequence[Piece]) -> list[NDArray[Any]]:
     return [time.time if isinstance(time, Grid) else time for piece in pieces for time in piece.times]
 
@@ -383,7 +384,7 @@ class Table:
     def of(cls, pieces: Sequence[Piece]) -> Table:
         """Return the rows of all pieces."""
         return cls(
-            np.concatenate([piece.row_codes for piece in pieces]),
+            _row_codes(pieces),
             joined(_times(pieces)),
             joined([value for piece in pieces for value in piece.values]),
             _one_form(pieces) or _each_form(pieces),
