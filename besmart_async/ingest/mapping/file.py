@@ -1,7 +1,8 @@
 """The mapping file, in TOML: what the files of a utility look like and mean.
 
 Tables: `[file]`, `[columns]`, `[wide]`, `[time]`, `[values]`, `[origins]`, `[signals]` with `[signals.names]`, and
-`[meters]` with `[meters.names]` and `[meters.create]`. All are optional, and so are their keys; README describes them.
+`[meters]` with `[meters.names]` and `[meters.create]`. All are optional, and so are their
+keys; docs/mapping-files.md describes them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The mapping file of the README, run as it stands there, with a file as it describes."""
+"""The mapping file of the documentation, run as it stands there, with a file as it describes."""
 
 import csv
 import json
@@ -16,14 +16,14 @@ from besmart_async.simulator import Simulator
 from tests.cli.conftest import Done
 from tests.services import served_in_a_thread
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "mapping-files.md"
 WARSAW = ZoneInfo("Europe/Warsaw")
 METERS = ("590310600000000017", "590310600000000024", "PL-EID")
 
 
 @pytest.fixture
 def mapping(tmp_path: Path) -> Path:
-    found = re.search(r"<!-- test: mapping -->\n```toml\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    found = re.search(r"<!-- test: mapping -->\n```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
     assert found
     path = tmp_path / "mapping.toml"
     path.write_text(found[1], encoding="utf-8")
@@ -91,7 +91,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
         yield simulator
 
 
-def test_the_mapping_file_of_the_readme_ingests_such_a_file_through_both_changes_of_the_clock(
+def test_the_mapping_file_of_the_documentation_ingests_such_a_file_through_both_changes_of_the_clock(
     run: Callable[..., Told], mapping: Path, data: Path
 ) -> None:
     told = run("ingest", data, "--mapping", mapping, "--simulate", "--verify")
