@@ -200,6 +200,19 @@ class DaySlots:
         return len(self.slot)
 
 
+@attrs.frozen
+class Standard:
+    """What the standard of a format fixes for its readings, whatever the options say about times and columns.
+
+    Times are moments, or local times of a plain calendar, at the start of their period. A null is a missing value.
+
+    Attributes:
+        signals: signal types by the standard's names of registers, where the user names none.
+    """
+
+    signals: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+
 @attrs.frozen(eq=False)
 class Chunk:
     """Some readings of a file, not yet parsed: columns of equal length.
@@ -216,6 +229,7 @@ class Chunk:
         origin: origins as texts; None without such a column.
         zone: time zone names; None without such a column.
         titles: the file's own column titles, by role.
+        standard: what the file's format fixes; None for a table, which options describe.
     """
 
     file: str
@@ -228,6 +242,7 @@ class Chunk:
     origin: Coded | None = None
     zone: Coded | None = None
     titles: dict[str, str] = attrs.field(factory=dict[str, str])
+    standard: Standard | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import attrs
 import numpy as np
@@ -18,6 +18,7 @@ from besmart_async.ingest.sources.blocks import BLOCK_BYTES, LONGEST_RECORD, Tex
 from besmart_async.ingest.sources.columns import ChunkBuilder, Column, as_column, pa, pa_csv
 from besmart_async.ingest.sources.compression import opened, pieces
 from besmart_async.ingest.sources.layout import TOLD, FileForm, Layout, form_of_rejects, per_day
+from besmart_async.ingest.sources.stored import StoredFile, name_of, size_of
 
 DELIMITERS = ",;\t|"
 _HEADER_BYTES = 64 << 10
@@ -170,7 +171,7 @@ class CsvSource:
         block_bytes: text read at a time.
     """
 
-    path: Path | None
+    path: Path | StoredFile | None
     encoding: str = "utf-8-sig"
     chunk_rows: int = CHUNK_ROWS
     form: FileForm = attrs.field(factory=FileForm)
@@ -184,12 +185,12 @@ class CsvSource:
     @property
     def name(self) -> str:
         """The path as given."""
-        return "standard input" if self.path is None else str(self.path)
+        return name_of(self.path)
 
     @property
     def size_bytes(self) -> int | None:
         """Size of the file on disk, compressed or not."""
-        return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
+        return size_of(self.path)
 
     def check(self) -> tuple[str, ...]:
         """Check the header; see `Source`. Standard input is not checked: it can be read only once."""
@@ -209,7 +210,7 @@ class CsvSource:
                 block = next(found, None)
 
     @contextmanager
-    def _blocks(self, size: int) -> Generator[tuple[BinaryIO, Generator[TextBlock, None, None]], None, None]:
+    def _blocks(self, size: int) -> Generator[tuple[IO[bytes], Generator[TextBlock, None, None]], None, None]:
         with opened(self.path, self.name) as raw:
             found = blocks(pieces(raw, self.path, self.name), self.encoding, self.name, size)
             yield raw, found

@@ -13,6 +13,7 @@ import numpy as np
 from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
 from besmart_async.ingest.sources.columns import ChunkBuilder, as_column, as_texts, pa
 from besmart_async.ingest.sources.layout import CODED, FileForm, Layout
+from besmart_async.ingest.sources.stored import StoredFile, seekable, size_of
 
 _BUFFER_BYTES = 128 << 10
 
@@ -29,7 +30,7 @@ class ParquetSource:
         form: roles of columns that their names do not show.
     """
 
-    path: Path
+    path: Path | StoredFile
     chunk_rows: int = CHUNK_ROWS
     form: FileForm = attrs.field(factory=FileForm)
 
@@ -41,7 +42,7 @@ class ParquetSource:
     @property
     def size_bytes(self) -> int | None:
         """Size of the file."""
-        return self.path.stat().st_size if self.path.is_file() else None
+        return size_of(self.path)
 
     def check(self) -> tuple[str, ...]:
         """Check the schema; see `Source`."""
@@ -77,7 +78,7 @@ class ParquetSource:
 
         try:
             with pq.ParquetFile(
-                self.path, read_dictionary=dictionaries, pre_buffer=False, buffer_size=_BUFFER_BYTES
+                seekable(self.path), read_dictionary=dictionaries, pre_buffer=False, buffer_size=_BUFFER_BYTES
             ) as file:
                 yield file
         except FileNotFoundError:
