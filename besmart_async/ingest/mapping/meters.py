@@ -33,10 +33,12 @@ class Meter:
     Attributes:
         sensor: the sensor's key.
         signal_type: signal type of readings whose row names none: OBIS code, symbol or id.
+        factor: what the values in files are multiplied by, such as the ratio of transformers.
     """
 
     sensor: SensorKey
     signal_type: str | None = None
+    factor: float = attrs.field(default=1.0, repr=False)
 
 
 class Meters(Protocol):

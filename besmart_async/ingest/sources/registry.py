@@ -15,11 +15,12 @@ from besmart_async.ingest.sources.base import Format, Source, SourceError
 from besmart_async.ingest.sources.compression import COMPRESSIONS, opened, pieces
 from besmart_async.ingest.sources.csv import CsvSource
 from besmart_async.ingest.sources.dsmr import TelegramSource
+from besmart_async.ingest.sources.header import said_by_name
 from besmart_async.ingest.sources.layout import FileForm
 from besmart_async.ingest.sources.parquet import ParquetSource
 from besmart_async.ingest.sources.recognition import LOOKED_AT, TEXT, Recognized, recognized
 from besmart_async.ingest.sources.standards import GreenButtonSource, MsconsSource, Nem12Source
-from besmart_async.ingest.sources.stored import StoredFile
+from besmart_async.ingest.sources.stored import StoredFile, name_of
 from besmart_async.ingest.sources.workbook import is_workbook, require_calamine, sheets_of
 
 GROUP = "besmart_async.sources"
@@ -56,7 +57,23 @@ def _excel(path: Path | StoredFile | None, form: FileForm) -> Source:
 def _green_button(path: Path | StoredFile | None, form: FileForm) -> Source:
     if path is None:
         raise _not_standard_input("Green Button XML")
-    return GreenButtonSource(path)
+    try:
+        said = said_by_name(form, str(path))
+    except ValueError as error:
+        raise SourceError(str(path), str(error)) from None
+    return GreenButtonSource(path, meter=said.get("meter"))
+
+
+def _nem12(path: Path | StoredFile | None, form: FileForm) -> Source:
+    return Nem12Source(path) if form.meter is None else _named_twice(path, "NEM12")
+
+
+def _mscons(path: Path | StoredFile | None, form: FileForm) -> Source:
+    return MsconsSource(path) if form.meter is None else _named_twice(path, "MSCONS")
+
+
+def _named_twice(path: Path | StoredFile | None, what: str) -> Source:
+    raise SourceError(name_of(path), f"is {what}, which names its meters itself; leave out file.meter")
 
 
 def _parquet(path: Path | StoredFile | None, form: FileForm) -> Source:
@@ -71,8 +88,8 @@ _BUILT_IN: Mapping[str, Format] = {
     "dsmr": _BuiltIn((".p1", ".dsmr"), lambda path, _form: TelegramSource(path)),
     "excel": _BuiltIn((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), _excel),
     "zip": _BuiltIn((".zip",), _zip),
-    "nem12": _BuiltIn((".nem12",), lambda path, _form: Nem12Source(path)),
-    "mscons": _BuiltIn((".mscons", ".edi"), lambda path, _form: MsconsSource(path)),
+    "nem12": _BuiltIn((".nem12",), _nem12),
+    "mscons": _BuiltIn((".mscons", ".edi"), _mscons),
     "green-button": _BuiltIn((".espi",), _green_button),
 }
 

@@ -87,7 +87,7 @@ class StandardPages:
             values: the values; None for one that is missing, which is left out.
             origins: names of origins.
             zone: "UTC", or an empty text for local times.
-            columns: what to call each value, if the row has several.
+            columns: what to call each value, if rows have several; all calls give them, or none.
         """
         count = len(values)
         self._rows += [series.row] * count
@@ -122,6 +122,7 @@ class StandardPages:
             coded["origin"],
             coded["zone"] if self._local else None,
             titles=self._titles,
+            column=coded["column"] if self._texts["column"] else None,
             standard=self._standard,
         )
         page = Page(chunk, tuple(self._rejects), position)
