@@ -44,6 +44,10 @@ class StoredFile(Protocol):
         """Whether it exists."""
         ...
 
+    def __hash__(self) -> int:
+        """A hash, as a key of caches."""
+        ...
+
     def resolve(self) -> Path:
         """A path that identifies it: the path of the file around it, followed by its name."""
         ...

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Generator, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
@@ -84,7 +85,7 @@ class Sheet:
     def open(self, mode: Literal["rb"] = "rb", buffering: int = -1) -> IO[bytes]:
         """Open its text for reading; see `StoredFile`."""
         text = _text_of(self.workbook, self.sheet, _version(self.workbook))
-        return io.BufferedReader(io.BytesIO(text))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        return io.BufferedReader(io.BytesIO(text))
 
     def is_file(self) -> bool:
         """Whether the workbook exists."""
@@ -346,7 +347,7 @@ def require_calamine(path: Path | StoredFile) -> None:
         SourceError: the text says how to install it.
     """
     try:
-        import python_calamine  # noqa: F401, PLC0415 - of an extra
+        import_module("python_calamine")
     except ModuleNotFoundError:
         problem = "is an Excel or OpenDocument workbook, and these need python-calamine: pip install"
         raise SourceError(str(path), f"{problem} 'besmart-async[excel]'") from None

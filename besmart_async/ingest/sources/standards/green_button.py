@@ -38,8 +38,14 @@ GREEN_BUTTON_SIGNALS = MappingProxyType(
 )
 """Signal types of the usual kinds of reading; for others the mapping file must name one."""
 
-_TITLES = {"meter": "UsagePoint", "signal": "ReadingType", "time": "start", "value": "value", "unit": "uom"}
-_TITLES |= {"origin": "quality"}
+_TITLES = {
+    "meter": "UsagePoint",
+    "signal": "ReadingType",
+    "time": "start",
+    "value": "value",
+    "unit": "uom",
+    "origin": "quality",
+}
 _UNITS = {
     "5": "A",
     "29": "V",

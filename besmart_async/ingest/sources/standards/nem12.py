@@ -33,8 +33,14 @@ NEM12_SIGNALS = MappingProxyType({"E1": "1.29.0", "B1": "2.29.0", "Q1": "3.29.0"
 A second register (E2) is not the same signal, so the mapping file must say what it is.
 """
 
-_TITLES = {"meter": "NMI", "signal": "NMISuffix", "time": "IntervalDate", "value": "IntervalValue", "unit": "UOM"}
-_TITLES |= {"origin": "QualityMethod"}
+_TITLES = {
+    "meter": "NMI",
+    "signal": "NMISuffix",
+    "time": "IntervalDate",
+    "value": "IntervalValue",
+    "unit": "UOM",
+    "origin": "QualityMethod",
+}
 _ORIGINS = {"A": "measured", "E": "estimated", "S": "estimated", "F": "corrected"}
 _NULL, _VARYING = "N", "V"
 _QUALITY = re.compile(r"([AEFNSV])[0-9]{0,2}")
