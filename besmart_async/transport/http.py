@@ -23,9 +23,10 @@ from besmart_async.transport.bodies import ERROR_BYTES, ERROR_MARGIN_BYTES, Body
 from besmart_async.transport.breakage import BrokenAttempt
 from besmart_async.transport.events import Event, Hooks, RequestFailed, RequestStarted, ResponseReceived
 from besmart_async.transport.secrets import CredentialHeader, Secrets
+from besmart_async.version import __version__
 from besmart_async.wire.operation import Operation
 
-USER_AGENT = "besmart-async/0.1.0"
+USER_AGENT = f"besmart-async/{__version__}"
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
 
