@@ -1,7 +1,6 @@
 """The version: written once, and the same wherever it shows."""
 
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
