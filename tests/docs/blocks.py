@@ -7,6 +7,7 @@ A block runs unless a comment right before it says otherwise; readers do not see
 - `<!-- test: pytest -->`: the block is a test module, and pytest runs it.
 - `<!-- test: serves -->`: the shell block runs until the page is done; a line of output shows that it is up.
 - `<!-- test: exit CODE -->`: the shell block ends with this code.
+- `<!-- test: installs -->`: not run; the extras it names are compared with those of the project.
 - `<!-- test: parsed: REASON -->`: not run, only parsed, for the reason given.
 - `<!-- ci: NAME -->`: `.ci/run` runs it.
 """
@@ -23,7 +24,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 RUNNABLE = {"python", "shell"}
-DATA = {"toml", "yaml", "ini", "json"}
+DATA = {"toml", "yaml", "ini", "json", "csv", "crontab"}
 _COMMENT = re.compile(r"<!--\s*(test|ci): (.*?)\s*-->", re.DOTALL)
 
 

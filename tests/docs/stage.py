@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import configparser
 import contextlib
 import inspect
+import json
 import os
+import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
+import yaml
 
 from besmart_async.cli.app import build
 from tests.docs.blocks import ROOT, Block
 
 _SECONDS = 60
+_PYTEST_INI = """
+[pytest]
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+filterwarnings = error
+"""
 
 
 @attrs.define
@@ -36,6 +47,7 @@ class Stage:
     _names: dict[str, Any] = attrs.field(factory=lambda: {"__name__": "__page__"}, init=False)
     _runner: asyncio.Runner = attrs.field(factory=asyncio.Runner, init=False)
     _serving: list[subprocess.Popen[str]] = attrs.field(factory=list, init=False)
+    _tests: list[Block] = attrs.field(factory=list, init=False)
 
     def close(self) -> None:
         """End what still runs."""
@@ -52,12 +64,16 @@ class Stage:
             return
         if block.directive == "parsed":
             parse(block)
+        elif block.directive == "installs":
+            check_extras(block)
         elif block.directive == "file":
             path = self.folder / block.argument
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.source, "utf-8")
+            parse(block)
         elif block.directive == "pytest":
-            self._pytest(block)
+            (self.folder / f"test_line_{block.line}.py").write_text(block.source, "utf-8")
+            self._tests.append(block)
         elif block.language == "python":
             self._python(block)
         elif block.language == "shell":
@@ -88,11 +104,12 @@ class Stage:
         code = int(block.argument) if block.directive == "exit" else 0
         self._finish(block, command, code)
 
-    def _pytest(self, block: Block) -> None:
-        path = self.folder / f"test_line_{block.line}.py"
-        path.write_text(block.source, "utf-8")
-        (self.folder / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\nfilterwarnings = error\n", "utf-8")
-        self._finish(block, [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)], 0)
+    def run_tests(self) -> None:
+        """Run the test modules of the page, all in one process."""
+        if not self._tests:
+            return
+        (self.folder / "pytest.ini").write_text(_PYTEST_INI, "utf-8")
+        self._finish(self._tests[0], [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], 0)
 
     def _finish(self, block: Block, command: list[str], code: int) -> None:
         done = subprocess.run(
@@ -123,10 +140,20 @@ def parse(block: Block) -> None:
             check_arguments(block, command)
 
 
+def check_extras(block: Block) -> None:
+    """Check that the project has every extra that the block installs."""
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    named = [extra for names in re.findall(r"\[([a-z,]+)\]", block.source) for extra in names.split(",")]
+    assert named or "pip install" in block.source, f"{block.place}: installs nothing"
+    assert set(named) <= set(known), f"{block.place}: {set(named) - set(known)}"
+
+
 def check_arguments(block: Block, command: list[str]) -> None:
     """Check that the command takes these arguments."""
     arguments = command[1:]
-    build(arguments).parse_args(arguments, print_error=False, exit_on_error=False)
+    _, bound, _ = build(arguments).parse_args(arguments, print_error=False, exit_on_error=False)
+    taken_for_files = [name for name in bound.arguments.get("files", ()) if name.startswith("--")]
+    assert not taken_for_files, f"{block.place}: no such option: {taken_for_files}"
 
 
 def _in_python(source: str) -> Iterator[list[str]]:
@@ -144,22 +171,16 @@ def _in_shell(source: str) -> Iterator[list[str]]:
 
 
 def _in_toml(source: str) -> Iterator[list[str]]:
-    import tomllib
-
     tomllib.loads(source)
     yield from ()
 
 
 def _in_json(source: str) -> Iterator[list[str]]:
-    import json
-
     json.loads(source)
     yield from ()
 
 
 def _in_yaml(source: str) -> Iterator[list[str]]:
-    import yaml
-
     for document in yaml.safe_load_all(source):
         yield from _commands_in(document)
 
@@ -178,8 +199,6 @@ def _commands_in(node: object) -> Iterator[list[str]]:
 
 def _in_ini(source: str) -> Iterator[list[str]]:
     """Yield the commands of systemd units."""
-    import configparser
-
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[method-assign, assignment]
     parser.read_string(source)
@@ -189,6 +208,17 @@ def _in_ini(source: str) -> Iterator[list[str]]:
                 yield shlex.split(value)
 
 
+def _in_crontab(source: str) -> Iterator[list[str]]:
+    """Yield the commands of the lines that are not settings: after five fields of time."""
+    for line in source.splitlines():
+        if re.match(r"[A-Z_]+=", line):
+            continue
+        fields = line.split(maxsplit=5)
+        assert all(re.fullmatch(r"[0-9*,/-]+", field) for field in fields[:5]), f"{line!r}: five fields of time first"
+        command = re.sub(r"\$\([^)]*\)", "today", fields[5]).replace("flock -n /var/lib/besmart/lock ", "")
+        yield from (words for part in re.split(r"\|\||&&|;", command) for words in _in_shell(part.strip()))
+
+
 _PARSERS: dict[str, Callable[[str], Iterator[list[str]]]] = {
     "python": _in_python,
     "shell": _in_shell,
@@ -196,4 +226,5 @@ _PARSERS: dict[str, Callable[[str], Iterator[list[str]]]] = {
     "json": _in_json,
     "yaml": _in_yaml,
     "ini": _in_ini,
+    "crontab": _in_crontab,
 }

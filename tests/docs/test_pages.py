@@ -36,6 +36,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 def test_every_block_of_a_page_runs(page: Path, stage: Stage) -> None:
     for block in blocks_of(page):
         stage.run(block)
+    stage.run_tests()
 
 
 @pytest.mark.parametrize("block", [block for block in ALL if block.language], ids=lambda block: block.place)
