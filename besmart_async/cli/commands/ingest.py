@@ -35,6 +35,7 @@ from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.client import BesmartClient
 from besmart_async.errors import BesmartError
 from besmart_async.ingest import (
+    PAGE_TIMEOUT_S,
     Checkpoint,
     IngestJob,
     IngestReport,
@@ -62,6 +63,7 @@ def ingest(
     restart: Flag = False,
     workers: Annotated[int, Parameter(validator=Number(gte=1, lte=64))] = 1,
     rate_limit: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    page_timeout: Annotated[float, Parameter(validator=Number(gte=0))] = PAGE_TIMEOUT_S,
     chart: bool = True,
     json: Flag = False,
 ) -> int:
@@ -105,6 +107,9 @@ def ingest(
         Number of processes that send; each reads all files and sends the readings of its own meters.
     rate_limit
         Send at most this many readings a second, all workers together.
+    page_timeout
+        End with 5 when a proxy or portal has answered in place of the service for so many seconds. Its pages reject no
+        row; the next run sends them.
     chart
         Draw a day of one meter at the end.
     json
@@ -121,6 +126,7 @@ def ingest(
                 simulate=simulate,
                 rate_limit=rate_limit,
                 max_rejects=checked_limit(max_rejects),
+                page_timeout_s=page_timeout,
                 workers=workers,
                 restart=restart,
                 chart=chart and not json,
@@ -151,6 +157,7 @@ class _Order:
     simulate: bool
     rate_limit: float | None
     max_rejects: RejectLimit | None
+    page_timeout_s: float
     workers: int
     restart: bool
     chart: bool
@@ -212,6 +219,7 @@ def _job(
         dry_run=order.dry_run,
         rate_limit=order.rate_limit,
         max_rejects=order.max_rejects,
+        page_timeout_s=order.page_timeout_s,
         on_start=observer.start,
         on_progress=observer.progress,
         on_reject=on_reject,
