@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from besmart_async.batching.verdicts import is_page
+from besmart_async.cli.checkpoint_scope import identity_of
 from besmart_async.ingest import Checkpoint, CsvSource, IngestJob, IngestReport
 from besmart_async.simulator import Fault
 from tests.faults.stage import BULK_WRITE, QUICK, Stage, stage_of
@@ -22,8 +23,8 @@ def made(folder: Path) -> Path:
     return path
 
 
-async def ingested(stage: Stage, folder: Path, **settings: float) -> IngestReport:
-    with Checkpoint(folder / "done") as record:
+async def ingested(stage: Stage, folder: Path, scope: str = "", **settings: float) -> IngestReport:
+    with Checkpoint(folder / "done", scope) as record:
         job = IngestJob(
             stage.client.signals,
             stage.client.writer,
@@ -52,3 +53,23 @@ async def test_a_page_of_a_proxy_refuses_no_row_of_an_ingest(seed: int, status: 
         assert stage.simulator.stored_count() == ROWS
         assert first.error is not None
         assert is_page(first.error)
+
+
+async def test_two_accounts_with_one_checkpoint_send_each_their_own(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path)
+    accounts: list[dict[str, str]] = [{"TOKEN": "one"}, {"TOKEN": "two"}, {"API_KEY": "one"}, {"API_KEY": "two"}]
+    async with stage_of(seed) as stage:
+        for accepted in (ROWS, 0):
+            for account in accounts:
+                with monkeypatch.context() as patch:
+                    for name in ("TOKEN", "API_KEY"):
+                        patch.delenv(f"BESMART_{name}", raising=False)
+                    patch.setenv("BESMART_LOGIN", "login")
+                    for name, value in account.items():
+                        patch.setenv(f"BESMART_{name}", value)
+                    with Checkpoint(tmp_path / "done") as record:
+                        scope = repr(await identity_of(stage.client, record.salt, None))
+                report = await ingested(stage, tmp_path, scope)
+                assert (report.state, report.accepted, report.skipped) == ("completed", accepted, ROWS - accepted)
