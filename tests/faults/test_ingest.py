@@ -23,7 +23,7 @@ def made(folder: Path) -> Path:
     return path
 
 
-async def ingested(stage: Stage, folder: Path, scope: str = "", **settings: float) -> IngestReport:
+async def ingested(stage: Stage, folder: Path, scope: str = "", page_timeout_s: float = 60.0) -> IngestReport:
     with Checkpoint(folder / "done", scope) as record:
         job = IngestJob(
             stage.client.signals,
@@ -32,7 +32,7 @@ async def ingested(stage: Stage, folder: Path, scope: str = "", **settings: floa
             signal_type="34",
             policy=QUICK,
             checkpoint=record,
-            **settings,
+            page_timeout_s=page_timeout_s,
         )
         return await job.run()
 
