@@ -55,6 +55,9 @@ class FileOptions:
         ),
     ] = None
 
+    meter: str | None = None
+    """The meter of all rows of the files, if they have no column for it."""
+
     signal_type: str | None = None
     """OBIS code, symbol or id for rows that do not name their signal type."""
 
@@ -158,6 +161,8 @@ def inputs_of(files: Sequence[str], options: FileOptions = FileOptions()) -> Inp
             format=options.file_format or mapping.form.format,
             encoding=_checked_encoding(options.encoding) if options.encoding else mapping.form.encoding,
         )
+        if options.meter:
+            form = with_meter(form, options.meter)
         sources = sources_of(files, form)
     except (MappingError, SourceError) as error:
         raise UsageError(str(error)) from None
@@ -174,6 +179,19 @@ def inputs_of(files: Sequence[str], options: FileOptions = FileOptions()) -> Inp
         rules=attrs.evolve(mapping.meters, table=options.meters or mapping.meters.table),
         form=form,
     )
+
+
+def with_meter(form: FileForm, meter: str) -> FileForm:
+    """Return a form in which all rows of a file have this meter, instead of what its name or its first lines say.
+
+    Raises:
+        UsageError: the form names a column for the meter.
+    """
+    if "meter" in form.columns or form.several_meters_in_a_row:
+        raise UsageError("--meter says the meter of all rows, but the mapping file names columns for it; leave out one")
+    pattern = form.name_pattern if form.name_pattern and "meter" not in form.name_pattern.parts else None
+    preamble = {role: cell for role, cell in form.preamble.items() if role != "meter"}
+    return attrs.evolve(form, meter=meter, name_pattern=pattern, preamble=preamble)
 
 
 def _checked_zone(name: str | None) -> str | None:
@@ -215,6 +233,10 @@ def check_combination(
         raise UsageError("--account is empty: give a name, such as the workspace's")
     if workers > 1 and simulate:
         raise UsageError("--workers cannot share the service of --simulate; run 'besmart simulate' and send to that")
+    if workers > 1 and inputs.form.several_meters_in_a_row:
+        raise UsageError(
+            "--workers divide the rows by meter, and these files have several meters in a row; leave it out"
+        )
     if workers > 1 and len(inputs.paths) < len(inputs.sources):
         raise UsageError("--workers cannot share standard input; name files")
 
