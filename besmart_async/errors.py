@@ -49,7 +49,7 @@ class BesmartError(Exception):
     outcome: Outcome | None = None
 
     def clone(self) -> Self:
-        """Return an equal error of its own, so that no two waiters share one instance and its traceback."""
+        """Return a copy, so that no two waiters share one instance and its traceback."""
         twin = cast("Self", _restore(type(self), self.args, self.__dict__.copy()))
         twin.__cause__ = self.__cause__
         return twin
@@ -333,7 +333,7 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0
 
 
 def visible(text: str) -> str:
-    r"""Return `text` with control characters written out (`\x1b`), so that no terminal obeys them.
+    r"""Return `text` with control characters written out (`\x1b`), so that a terminal does not interpret them.
 
     Line ends and tabs stay.
     """

@@ -432,9 +432,9 @@ class Accumulator:
             if not self._ledger.open:
                 self.used = self._reserved  # costs are divided into whole bytes: this drops the remainders
 
-    def _return(self, blocks: Sequence[Block]) -> None:
-        if blocks:
-            self._put_back(blocks)
+    def _return(self, waiting: Sequence[Entry]) -> None:
+        if waiting:
+            self._put_back(waiting)
             self._look_anew()
             self.attention = self.due = True
 

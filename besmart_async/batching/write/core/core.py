@@ -37,9 +37,8 @@ from besmart_async.batching.write.core.bisection import Bisection
 from besmart_async.batching.write.core.dispatcher import Dispatcher
 from besmart_async.batching.write.core.events import BatchSent, CoreEvent
 from besmart_async.batching.write.core.guard import RefusalGuard
-from besmart_async.batching.write.core.log import Block
 from besmart_async.batching.write.core.outcomes import Outcomes
-from besmart_async.batching.write.core.provenance import NO_REF, Ranges, ranges_of
+from besmart_async.batching.write.core.provenance import NO_REF, Ranges
 from besmart_async.batching.write.core.report import Ledger
 from besmart_async.batching.write.core.settlement import Settlement
 from besmart_async.config import BatchPolicy
@@ -260,8 +259,4 @@ class WriteCore:
         for payload in [*self._bisection.pending(), *[batch.payload for batch in batches if batch.family is None]]:
             yield payload.provenance.ranges()
         for entry in self.accumulator.waiting():
-            yield (
-                ranges_of(entry.numbers)
-                if isinstance(entry, Block) and not isinstance(entry.numbers, int)
-                else [(entry.number, entry.number + len(entry))]
-            )
+            yield entry.ranges()

@@ -1,6 +1,8 @@
 """Why readings wait although they could be sent: fences around signals, and holds on readings.
 
 A signal with a frozen item is fenced: its newer readings are set aside, once, and return when the item is settled.
+Signals that were frozen in one batch share a fence, and their readings are set aside together: waiting costs no
+object for each signal. Only if the batch is split, and its signals are settled one after another, they are told apart.
 A reading whose last request got no answer is held for a while. The service may still apply that request and overwrite
 newer values, so newer values of exactly that reading (signal, time, origin) are withheld until then.
 
@@ -12,13 +14,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.batching.write.core.log import BLOCK_BYTES, Block
+from besmart_async.batching.write.core.log import BLOCK_BYTES, Block, Singles
 from besmart_async.models.keys import SignalKey
 
 
@@ -51,28 +54,40 @@ class Hold:
         return mask
 
 
+Waiting = Singles | Block
+"""Readings that wait."""
+
+
 class Fences:
     """Fenced signals, held readings, and the readings that wait for them.
 
     Attributes:
-        fenced: signals with a frozen item that is not settled.
         holds: current holds, by signal.
     """
 
     def __init__(self) -> None:
-        self.fenced: set[SignalKey] = set()
         self.holds: dict[SignalKey, list[Hold]] = {}
+        self._fence_of: dict[SignalKey, int] = {}
+        self._closed = 0  # fences so far
+        self._signals: dict[int, int] = {}  # how many signals each fence has
         self._more: dict[SignalKey, int] = {}  # frozen items of a signal besides the first
-        self._aside: dict[SignalKey, list[Block]] = {}
+        self._aside: dict[int, list[Waiting]] = {}  # by fence
         self._withheld: dict[SignalKey, list[Block]] = {}
         self._ends: list[tuple[float, int, int, list[SignalKey]]] = []
         self._number = 0
 
     # -- fences ------------------------------------------------------------------------------------------------------
 
+    @property
+    def fenced(self) -> AbstractSet[SignalKey]:
+        """Signals with a frozen item that is not settled."""
+        return self._fence_of.keys()
+
     def fence(self, keys: set[SignalKey], items: Sequence[SignalKey]) -> None:
         """Fence signals with frozen items: `items` has the signal of each item, `keys` has each signal once."""
-        self.fenced |= keys
+        self._closed += 1
+        self._fence_of.update(dict.fromkeys(keys, self._closed))
+        self._signals[self._closed] = len(keys)
         if len(items) > len(keys):
             seen: set[SignalKey] = set()
             for key in items:
@@ -84,28 +99,43 @@ class Fences:
         """Record that a fenced signal has this many more frozen items."""
         self._more[key] = self._more.get(key, 0) + items
 
-    def release(self, keys: set[SignalKey], items: Sequence[SignalKey]) -> list[Block]:
-        """Record that frozen items are settled; return the readings that waited for that, in order."""
+    def release(self, keys: set[SignalKey], items: Sequence[SignalKey]) -> list[Waiting]:
+        """Record that frozen items of one fence are settled; return the readings that waited for that, in order."""
         if self._more:
-            free: list[SignalKey] = []
-            for key in items:
-                more = self._more.pop(key, 0)
-                if more:
-                    self._more.update({key: more - 1} if more > 1 else {})
-                else:
-                    free.append(key)
-            keys = set(free)
-        self.fenced -= keys
-        if not self._aside:
+            keys = self._settled(items)
+        fences = [self._fence_of.pop(key) for key in keys & self._fence_of.keys()]
+        if not fences:
             return []
-        blocks: list[Block] = []
-        for key in keys & self._aside.keys():
-            blocks += self._aside.pop(key)
-        return blocks
+        fence = fences[0]  # the items of a call were frozen together
+        self._signals[fence] -= len(fences)
+        if not self._signals[fence]:
+            del self._signals[fence]
+            return self._aside.pop(fence, [])
+        free, waiting = _told_apart(self._aside.pop(fence, []), keys)
+        if waiting:
+            self._aside[fence] = waiting
+        return free
 
-    def set_aside(self, block: Block) -> None:
-        """Set readings of a fenced signal aside."""
-        self._aside.setdefault(block.key, []).append(block)
+    def _settled(self, items: Sequence[SignalKey]) -> set[SignalKey]:
+        """Return the signals that have no frozen items left."""
+        free: set[SignalKey] = set()
+        for key in items:
+            more = self._more.pop(key, 0)
+            if more:
+                self._more.update({key: more - 1} if more > 1 else {})
+            else:
+                free.add(key)
+        return free
+
+    def set_aside(self, waiting: Waiting) -> None:
+        """Set readings of signals that share a fence aside."""
+        key = waiting.key if isinstance(waiting, Block) else waiting.keys[waiting.start]
+        self._aside.setdefault(self._fence_of[key], []).append(waiting)
+
+    def fences_of(self, keys: Iterable[SignalKey]) -> list[int]:
+        """Return the fence of each signal; 0: it has none."""
+        of = self._fence_of
+        return [of.get(key, 0) for key in keys]
 
     # -- holds -------------------------------------------------------------------------------------------------------
 
@@ -165,9 +195,10 @@ class Fences:
         else:
             self.holds.pop(key, None)
         withheld = self._withheld.pop(key, [])
-        if key not in self._aside:
+        aside = self._aside.get(self._fence_of.get(key, 0))
+        if aside is None:
             return withheld
-        self._aside[key][:0] = withheld  # it waits for the fence too, ahead of newer readings
+        aside[:0] = withheld  # it waits for the fence too, ahead of newer readings
         return ()
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -177,10 +208,32 @@ class Fences:
         self._withheld.clear()
         self._aside.clear()
 
-    def waiting(self) -> Iterator[Block]:
+    def waiting(self) -> Iterator[Waiting]:
         """Yield everything that waits."""
-        for blocks in [*self._withheld.values(), *self._aside.values()]:
+        for blocks in self._withheld.values():
             yield from blocks
+        for aside in self._aside.values():
+            yield from aside
+
+
+def _told_apart(aside: Iterable[Waiting], keys: set[SignalKey]) -> tuple[list[Waiting], list[Waiting]]:
+    """Return the readings of these signals and the others, in order."""
+    ours: list[Waiting] = []
+    others: list[Waiting] = []
+    for waiting in aside:
+        if isinstance(waiting, Block):
+            (ours if waiting.key in keys else others).append(waiting)
+            continue
+        mask = np.fromiter((key in keys for key in waiting.keys), np.bool_, len(waiting.keys))
+        if mask.all():
+            ours.append(waiting)
+        elif not mask.any():
+            others.append(waiting)
+        else:
+            mine, rest = waiting.split(mask)
+            ours.append(mine)
+            others.append(rest)
+    return ours, others
 
 
 def _origins_of(origin: int | NDArray[Any] | None, rows: int) -> NDArray[Any]:

@@ -2,7 +2,8 @@
 
 Theory of operation. A `Grouping` takes entries until its limits are reached. Signals get codes in the order of their
 first reading. Readings that must wait are set aside: those of fenced signals, and those that a hold covers. The rest
-becomes a `Payload`. If no signal occurs twice, its columns stay as they are. Otherwise rows are sorted by code, and of
+becomes a `Payload`. When there is no room for more signals, further readings of those it has are taken while they are
+frequent. If no signal occurs twice, its columns stay as they are. Otherwise rows are sorted by code, and of
 several readings with the same signal, time and origin the last one wins. An item has the readings of one signal in one
 unit.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from itertools import count, pairwise
+from itertools import count, islice, pairwise
 from typing import Any
 
 import attrs
@@ -22,13 +23,16 @@ from numpy.typing import NDArray
 from besmart_async.batching.write.core.batch import Payload, joined, plain
 from besmart_async.batching.write.core.fences import Fences
 from besmart_async.batching.write.core.grids import Grid, all_true
-from besmart_async.batching.write.core.log import Block, Entry, Form, Run, Strip, arrays_of_run, strip_cost
+from besmart_async.batching.write.core.log import Block, Entry, Form, Run, Singles, Strip, strip_cost
 from besmart_async.batching.write.core.provenance import NO_REF, Provenance
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 
 ITEM_BYTES = 110
 """Estimate of an encoded item without its readings."""
+
+_SAMPLE = 256
+"""So many readings show whether further readings of the signals taken are frequent."""
 
 Forms = Form | list[Form]
 """The form of all rows, or of each."""
@@ -102,7 +106,8 @@ class Grouping:
         self._fences = fences
         self._index: defaultdict[SignalKey, int] = defaultdict(count().__next__)
         self._rows = 0
-        self._aside = 0
+        self._fence_of_code = np.zeros(0, np.int64)
+        self._aside = 0  # signals in the index that are fenced
 
     @property
     def items(self) -> int:
@@ -126,8 +131,8 @@ class Grouping:
 
     def take(self, entry: Entry) -> Sequence[Entry]:
         """Take readings from the front of an entry while there is room; return the rest, in order."""
-        if isinstance(entry, Run):
-            return self._take_run(entry)
+        if isinstance(entry, Run | Singles):
+            return self._take_singles(entry)
         if isinstance(entry, Strip):
             return self._take_strip(entry)
         recovered = entry.recovered if self.recovered is None else self.recovered
@@ -227,8 +232,7 @@ class Grouping:
         sizes = [len(value) for value in values]
         rows = sum(sizes)
         strip.take(len(codes), rows)
-        apart = self._waiting()
-        if apart.isdisjoint(keys):
+        if self._fences_of(codes) is None and self._fences.holds.keys().isdisjoint(keys):
             self.recovered = False
             cost = sum(map(strip_cost, sizes))
             refs = strip.refs[start:stop]
@@ -242,35 +246,50 @@ class Grouping:
             if (free := self._free(block)) is not None:
                 self._add_block(free)
 
-    def _waiting(self) -> set[SignalKey]:
-        """Return the signals in the index whose readings must wait, or may have to."""
-        fences = self._fences
-        if not fences.fenced and not fences.holds:
-            return set()
-        keys = set(dict(self._index))  # through a dict, which reuses the hashes
-        fenced = keys & fences.fenced
-        self._aside = len(fenced)
-        return fenced.union(fences.holds.keys() & keys) if fences.holds else fenced
+    def _fences_of(self, codes: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Return the fence of each entry's signal, 0 without one; None: no signal has one."""
+        if not self._fences.fenced:
+            return None
+        known = len(self._fence_of_code)
+        if known < len(self._index):
+            fences = self._fences.fences_of(islice(self._index, known, None))
+            self._fence_of_code = np.concatenate([self._fence_of_code, np.array(fences, np.int64)])
+            self._aside += len(fences) - fences.count(0)
+        found: NDArray[np.int64] = self._fence_of_code[codes]
+        return found if found.any() else None
 
     # -- single readings ---------------------------------------------------------------------------------------------
 
-    def _take_run(self, run: Run) -> Sequence[Run]:
+    def _take_singles(self, entry: Run | Singles) -> Sequence[Entry]:
         known = -1
         ahead = self._room.items
-        while len(run) and not self.full and not self.recovered:
-            start = run.start
+        while len(entry) and not self.full and not self.recovered:
             each = self._room.bytes_per_row + (0 if known == len(self._index) else ITEM_BYTES)
             known = len(self._index)
-            rows = min(len(run), ahead, max(1, min(self.rows_left, int(self._bytes_left / each))))
-            codes = self._codes(run.keys, start, rows)
-            rows = len(codes)
-            ahead = 4 * rows
-            time, value = arrays_of_run(run, start, start + rows)
-            forms: Forms = run.form() if run.forms is None else run.forms[start : start + rows]
-            keys, number, since = run.keys[start : start + rows], run.number, run.since
-            cost = run.take(rows)
-            self._add_singles(Piece(keys, codes, None, [time], [value], forms, number, NO_REF, rows), cost, since)
-        return [run] if len(run) else []
+            rows = min(len(entry), ahead, max(1, min(self.rows_left, int(self._bytes_left / each))))
+            codes = self._codes(entry.keys, entry.start, rows)
+            ahead = 4 * len(codes)
+            self._add_singles(entry.cut(len(codes)), codes)
+        left: list[Entry] = []
+        if self.items >= self._room.items and not self.recovered:
+            left += self._take_known(entry)
+        return [*left, entry] if len(entry) else left
+
+    def _take_known(self, entry: Run | Singles) -> Iterator[Singles]:
+        """Take readings of signals that were taken before; yield the others in between, in order."""
+        index = self._index
+        while (rows := min(len(entry), self.rows_left)) > 0:
+            keys = entry.keys[entry.start : entry.start + rows]
+            if 2 * sum([key in index for key in keys[:_SAMPLE]]) < len(keys[:_SAMPLE]):
+                return
+            codes = np.fromiter((index.get(key, -1) for key in keys), np.int64, rows)
+            chunk, mask = entry.cut(rows), codes >= 0
+            if mask.all():
+                self._add_singles(chunk, codes)
+                continue
+            ours, others = chunk.split(mask)
+            self._add_singles(ours, codes[mask])
+            yield others
 
     def _codes(self, keys: list[SignalKey], start: int, rows: int) -> NDArray[np.int64]:
         """Return the codes of the next entries, fewer if there would be too many signals."""
@@ -285,32 +304,46 @@ class Grouping:
         self._index = defaultdict(count(first_over).__next__, index)
         return codes[: int(np.argmax(codes >= first_over))]
 
-    def _add_singles(self, piece: Piece, cost: int, since: float) -> None:
-        apart = self._waiting()
-        mask = np.isin(piece.codes, [self._index[key] for key in apart]) if apart else np.zeros(0, np.bool_)
-        if not mask.any():
-            self.recovered = False
-            self._add(piece, cost)
-            return
-        table = Table.of([piece])
-        waits = list(table.take(np.flatnonzero(mask)).blocks(list(self._index), cost // piece.rows, since))
-        cost -= sum([block.cost for block in waits])
-        if mask.all():
-            waits[-1].cost += cost
-        for block in waits:
-            if (free := self._free(block)) is not None:
+    def _add_singles(self, singles: Singles, codes: NDArray[np.int64]) -> None:
+        fences = self._fences_of(codes)
+        if fences is not None:
+            for fence in np.unique(fences[fences > 0]).tolist():
+                if (mask := fences == fence).all():
+                    self._fences.set_aside(singles)
+                    return
+                waiting, singles = singles.split(mask)
+                self._fences.set_aside(waiting)
+                codes, fences = codes[~mask], fences[~mask]
+        if self._fences.holds:
+            held = np.array([key in self._fences.holds for key in singles.keys], np.bool_)
+            if held.any():
+                self._add_held(singles, codes, held)
+                return
+        self._add_all(singles, codes)
+
+    def _add_held(self, singles: Singles, codes: NDArray[np.int64], held: NDArray[np.bool_]) -> None:
+        """Take readings of which some may be held."""
+        if not held.all():
+            singles, others = singles.split(held)
+            self._add_all(others, codes[~held])
+        table = Table.of([_piece_of(singles, codes[held])])
+        blocks = list(table.blocks(list(self._index), singles.cost // len(singles), singles.since))
+        blocks[-1].cost += singles.cost - sum([block.cost for block in blocks])
+        for block in blocks:
+            if (free := self._fences.withhold(block)) is not None:
                 self._add_block(free)
-        if mask.all():
-            return
-        rows = np.flatnonzero(~mask)
-        rest = table.take(rows)
-        keys = [piece.keys[row] for row in rows.tolist()]
-        others = Piece(keys, rest.codes, None, [rest.time], [rest.value], rest.forms, rest.numbers, NO_REF, len(keys))
+
+    def _add_all(self, singles: Singles, codes: NDArray[np.int64]) -> None:
         self.recovered = False
-        self._add(others, cost)
+        self._add(_piece_of(singles, codes), singles.cost)
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _piece_of(singles: Singles, codes: NDArray[np.int64]) -> Piece:
+    columns = [singles.time], [singles.value]
+    return Piece(singles.keys, codes, None, *columns, singles.forms, singles.numbers, NO_REF, len(codes))
 
 
 def _forms_of(block: Block) -> Forms:

@@ -1,12 +1,14 @@
 """Accepted readings in the order of acceptance: the entries of the log.
 
 An entry is a `Run` of single readings, a `Strip` of plain columns or a `Block` of any columns. Runs and strips grow:
-they are columns themselves (keys, times, values), without an object for each reading or signal.
+they are columns themselves (keys, times, values), without an object for each reading or signal. Single readings that
+were taken from a run and wait for their turn are `Singles`.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from itertools import compress
 from sys import getsizeof
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.batching.write.core.grids import Grid
-from besmart_async.batching.write.core.provenance import NO_REF
+from besmart_async.batching.write.core.provenance import NO_REF, Ranges, ranges_of
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import plain_array
@@ -105,6 +107,10 @@ class Run:
             marks.popleft()
         return marks[0][1]
 
+    def ranges(self) -> Ranges:
+        """Return the numbers of the readings that are left."""
+        return [(self.number, self.number + len(self))]
+
     def note(self, form: Form) -> None:
         """Record that the next reading has another form."""
         if self.forms is None:
@@ -116,18 +122,116 @@ class Run:
         """The form of all readings, if they share one."""
         return Form(self.type, self.origin, self.unit)
 
-    def take(self, rows: int) -> int:
-        """Take the first readings; return what they cost."""
-        self.start += rows
+    def cut(self, rows: int) -> Singles:
+        """Take the first readings."""
+        start, stop = self.start, self.start + rows
+        times, values = self.times[start:stop], self.values[start:stop]
+        if self.plain:
+            time, value = np.array(times, np.int64), np.array(values, np.float64)
+        else:
+            time = plain_array(times)
+            value = plain_array(values) if len(set(map(type, values))) == 1 else _objects(values)
+        forms = self.form() if self.forms is None else self.forms[start:stop]
         cost = rows * READING_BYTES
         if self.extra:
-            extra = self.extra if not len(self) else self.extra * rows // (rows + len(self))
+            extra = self.extra if rows == len(self) else self.extra * rows // len(self)
             self.extra -= extra
             cost += extra
-        return cost
+        cut = Singles(self.keys[start:stop], time, value, forms, self.number, self.since, cost)
+        self.start = stop
+        return cut
 
 
 _DIFFERENT: Any = object()
+
+
+class Singles:
+    """Single readings of any signals, taken from a run: columns that do not grow any more.
+
+    Attributes:
+        keys: the signal of each reading.
+        time: UTC unix milliseconds, shape (readings,).
+        value: the values, shape (readings,).
+        forms: the form of all readings, or of each.
+        numbers: number of each reading, ascending; an int where they are consecutive from it.
+        since: when the first was accepted, or a little earlier.
+        cost: bytes of memory that the readings count for that are left.
+        start: how many readings were taken already.
+    """
+
+    __slots__ = ("cost", "forms", "keys", "numbers", "since", "start", "time", "value")
+
+    def __init__(
+        self,
+        keys: list[SignalKey],
+        time: NDArray[Any],
+        value: NDArray[Any],
+        forms: Form | list[Form],
+        numbers: int | NDArray[np.int64],
+        since: float,
+        cost: int,
+    ) -> None:
+        self.keys = keys
+        self.time = time
+        self.value = value
+        self.forms = forms
+        self.numbers = numbers
+        self.since = since
+        self.cost = cost
+        self.start = 0
+
+    def __len__(self) -> int:
+        return len(self.keys) - self.start
+
+    @property
+    def entries(self) -> int:
+        """The most items that it can become."""
+        return len(self.keys) - self.start
+
+    @property
+    def number(self) -> int:
+        """Number of the first reading that is left."""
+        return self.numbers + self.start if isinstance(self.numbers, int) else int(self.numbers[self.start])
+
+    def cut(self, rows: int) -> Singles:
+        """Take the first readings."""
+        start, stop = self.start, self.start + rows
+        forms, numbers = self.forms, self.numbers
+        cost = self.cost if rows == len(self) else self.cost * rows // len(self)
+        self.cost -= cost
+        self.start = stop
+        return Singles(
+            self.keys[start:stop],
+            self.time[start:stop],
+            self.value[start:stop],
+            forms[start:stop] if isinstance(forms, list) else forms,
+            numbers + start if isinstance(numbers, int) else numbers[start:stop],
+            self.since,
+            cost,
+        )
+
+    def ranges(self) -> Ranges:
+        """Return the numbers of the readings that are left."""
+        if isinstance(self.numbers, int):
+            return [(self.number, self.number + len(self))]
+        return ranges_of(self.numbers[self.start :])
+
+    def split(self, mask: NDArray[np.bool_]) -> tuple[Singles, Singles]:
+        """Return the readings that the mask selects, and the others; it must select some of each."""
+        cost = self.cost * int(np.count_nonzero(mask)) // len(mask)
+        return self._part(mask, cost), self._part(~mask, self.cost - cost)
+
+    def _part(self, mask: NDArray[np.bool_], cost: int) -> Singles:
+        chosen, numbers = mask.tolist(), self.numbers
+        return Singles(
+            list(compress(self.keys, chosen)),
+            self.time[mask],
+            self.value[mask],
+            list(compress(self.forms, chosen)) if isinstance(self.forms, list) else self.forms,
+            np.flatnonzero(mask) + numbers if isinstance(numbers, int) else numbers[mask],
+            self.since,
+            cost,
+        )
 
 
 class Strip:
@@ -170,6 +274,10 @@ class Strip:
     def number(self) -> int:
         """Number of the first reading that is left."""
         return self.first + self.taken
+
+    def ranges(self) -> Ranges:
+        """Return the numbers of the readings that are left."""
+        return [(self.number, self.number + len(self))]
 
     def take(self, columns: int, rows: int) -> None:
         """Take the first columns, with this many readings."""
@@ -273,6 +381,12 @@ class Block:
         """The readings."""
         return SignalData.trusted(self.key, self.time, self.value, self.type, self.origin, self.unit)
 
+    def ranges(self) -> Ranges:
+        """Return the numbers of the readings."""
+        if isinstance(self.numbers, int):
+            return [(self.numbers, self.numbers + self.rows)]
+        return ranges_of(self.numbers)
+
     def take(self, rows: slice | NDArray[Any]) -> Block:
         """Return a selection of the rows, with their share of the cost."""
         data = self.data.take(rows)
@@ -289,7 +403,7 @@ class Block:
         return head, rest
 
 
-Entry = Run | Strip | Block
+Entry = Run | Singles | Strip | Block
 
 
 def strip_cost(rows: int) -> int:
@@ -312,15 +426,6 @@ def columns_cost(data: SignalData) -> int:
 def value_cost(value: JsonValue) -> int:
     """Estimate the bytes of a value that is not a float."""
     return getsizeof(value) if not isinstance(value, list | dict) else len(repr(value)) * 4
-
-
-def arrays_of_run(run: Run, start: int, stop: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return times and values of some readings of a run as columns."""
-    times, values = run.times[start:stop], run.values[start:stop]
-    if run.plain:
-        return np.array(times, np.int64), np.array(values, np.float64)
-    kinds = set(map(type, values))
-    return plain_array(times), plain_array(values) if len(kinds) == 1 else _objects(values)
 
 
 def _objects(values: list[Any]) -> NDArray[Any]:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from besmart_async.batching.write.core.fences import Fences, Hold
-from besmart_async.batching.write.core.log import BLOCK_BYTES, Block
+from besmart_async.batching.write.core.fences import Fences, Hold, Waiting
+from besmart_async.batching.write.core.log import BLOCK_BYTES, Block, Form, Singles
 from besmart_async.batching.write.core.provenance import NO_REF
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 
-A, B = SignalKey(12, 1, 32), SignalKey(12, 2, 32)
+A, B, C = SignalKey(12, 1, 32), SignalKey(12, 2, 32), SignalKey(12, 3, 32)
 
 
 def block(key: SignalKey, number: int, times: Sequence[float], origin: Any = 1) -> Block:
@@ -22,15 +22,15 @@ def block(key: SignalKey, number: int, times: Sequence[float], origin: Any = 1) 
     return Block(data, number, NO_REF, 0.0, 101)
 
 
-def firsts(blocks: Sequence[Block]) -> list[int]:
-    return [block.number for block in blocks]
+def firsts(waiting: Sequence[Waiting]) -> list[int]:
+    return [each.number for each in waiting]
 
 
 # -- fences ----------------------------------------------------------------------------------------------------------
 
 
 def rows_waiting(fences: Fences) -> int:
-    return sum(block.rows for block in fences.waiting())
+    return sum(map(len, fences.waiting()))
 
 
 def test_what_waits_for_a_fence_comes_back_in_order_and_only_that_of_the_settled_signal() -> None:
@@ -74,6 +74,36 @@ def test_a_frozen_item_that_is_cut_fences_its_signal_until_all_parts_are_settled
     assert fences.fenced == {A}
     fences.release({A}, [A])
     assert fences.fenced == set()
+
+
+def singles(*keys: SignalKey, first: int) -> Singles:
+    rows = np.arange(len(keys))
+    return Singles(list(keys), rows, rows + 0.5, Form("DBL", 1, None), first, 0.0, 80 * len(keys))
+
+
+def test_readings_of_signals_that_were_frozen_together_wait_and_return_as_one() -> None:
+    fences = Fences()
+    fences.fence({A, B}, [A, B])
+    waiting = singles(A, B, A, first=5)
+    fences.set_aside(waiting)
+    assert fences.fences_of([A, C, B]) == [1, 0, 1]
+    assert fences.release({A, B}, [A, B]) == [waiting]
+    assert fences.fences_of([A, C, B]) == [0, 0, 0]
+
+
+def test_readings_that_wait_together_are_told_apart_if_their_signals_are_settled_one_by_one() -> None:
+    fences = Fences()
+    fences.fence({A, B, C}, [A, B, C])
+    fences.set_aside(singles(A, B, A, first=5))
+    fences.set_aside(block(B, 8, [1]))
+    fences.set_aside(singles(C, C, first=9))
+    freed = fences.release({B}, [B])
+    assert [each.ranges() for each in freed] == [[(6, 7)], [(8, 9)]]
+    assert [each.ranges() for each in fences.release({C}, [C])] == [[(9, 11)]]
+    (rest,) = fences.release({A}, [A])
+    assert isinstance(rest, Singles)
+    assert (rest.keys, rest.ranges(), rest.value.tolist()) == ([A, A], [(5, 6), (7, 8)], [0.5, 2.5])
+    assert rows_waiting(fences) == 0
 
 
 # -- holds -----------------------------------------------------------------------------------------------------------

@@ -45,9 +45,7 @@ def numbers_in(ranges: Ranges) -> list[int]:
 
 
 def numbers_of(entry: Entry) -> list[int]:
-    if isinstance(entry, Block) and not isinstance(entry.numbers, int):
-        return [int(number) for number in entry.numbers]
-    return list(range(entry.number, entry.number + len(entry)))
+    return numbers_in(entry.ranges())
 
 
 def one(accumulator: Accumulator, sensor: int, time: float, value: JsonValue, form: Form = PLAIN) -> None:
@@ -212,6 +210,25 @@ def test_a_batch_holds_no_more_bytes_than_it_may_once_the_width_of_a_reading_is_
     assert sum(sizes) / len(sizes) >= 6_000
 
 
+def test_a_batch_with_no_room_for_more_signals_takes_further_readings_of_its_own() -> None:
+    accumulator = make(max_items=2)
+    for number in range(2_000):
+        one(accumulator, number % 4, number, float(number))
+    first, second = formed(accumulator), formed(accumulator)
+    assert [(sensor, len(times)) for sensor, times, _ in items(first)] == [(0, 500), (1, 500)]
+    assert [(sensor, len(times)) for sensor, times, _ in items(second)] == [(2, 500), (3, 500)]
+    assert [times for _, times, _ in items(first)] == [list(range(0, 2_000, 4)), list(range(1, 2_000, 4))]
+    assert accumulator.form(0.0) is None
+
+
+def test_a_batch_without_room_does_not_search_a_log_of_other_signals_for_its_own() -> None:
+    accumulator = make(max_items=2)
+    for number in range(1_000):
+        one(accumulator, number % 10, number, float(number))
+    assert items(formed(accumulator)) == [(0, [0], [0.0]), (1, [1], [1.0])]
+    assert [len(entry) for entry in accumulator.waiting()] == [998]
+
+
 # -- what waits ------------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +241,7 @@ def test_readings_of_a_fenced_signal_go_aside_once_and_in_order() -> None:
     columns(accumulator, 1, [6, 7], [6.0, 7.0])
     assert [sensor for sensor, _, _ in items(formed(accumulator))] == [2]
     assert accumulator.due_at() is None  # nothing is looked at again until the fence falls
-    assert sum(block.rows for block in accumulator.fences.waiting()) == 4
+    assert sum(map(len, accumulator.fences.waiting())) == 4
     accumulator.release(flying)
     assert items(formed(accumulator)) == [(1, [2, 4, 6, 7], [2.0, 4.0, 6.0, 7.0])]
 

@@ -1,4 +1,4 @@
-"""Accepted readings in the order of acceptance: runs, strips and blocks."""
+"""Accepted readings in the order of acceptance: runs, singles, strips and blocks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from besmart_async.batching.write.core.log import (
     Block,
     Form,
     Run,
+    Singles,
     Strip,
-    arrays_of_run,
     columns_cost,
     strip_cost,
     value_cost,
@@ -43,16 +43,16 @@ def run_of(*values: JsonValue, first: int = 0, now: float = 0.0) -> Run:
 def test_a_run_is_used_up_from_the_front() -> None:
     run = run_of(1.0, 2.0, 3.0, 4.0, first=10)
     assert (len(run), run.entries, run.number) == (4, 4, 10)
-    assert run.take(3) == 3 * READING_BYTES
+    assert run.cut(3).cost == 3 * READING_BYTES
     assert (len(run), run.entries, run.number) == (1, 1, 13)
-    assert run.take(1) == READING_BYTES
+    assert run.cut(1).cost == READING_BYTES
     assert len(run) == 0
 
 
 def test_what_the_values_of_a_run_take_besides_is_given_back_to_the_last_byte() -> None:
     run = run_of(*"abcdefg")
     run.extra = 1_000
-    costs = [run.take(2), run.take(4), run.take(1)]
+    costs = [run.cut(rows).cost for rows in (2, 4, 1)]
     assert sum(costs) == 7 * READING_BYTES + 1_000
     assert run.extra == 0
     assert all(cost > READING_BYTES for cost in costs)
@@ -62,11 +62,11 @@ def test_the_age_of_a_run_is_that_of_the_first_reading_left_or_a_little_more() -
     run = run_of(1.0, 2.0, 3.0, 4.0, 5.0, now=100.0)
     run.marks.extend([(2, 101.0), (4, 102.0)])
     assert run.since == 100.0
-    run.take(1)
+    run.cut(1)
     assert run.since == 100.0
-    run.take(1)
+    run.cut(1)
     assert run.since == 101.0
-    run.take(3)
+    run.cut(3)
     assert run.since == 102.0
 
 
@@ -85,11 +85,15 @@ def test_readings_of_another_form_are_noted_and_the_run_has_no_common_form_any_m
 
 
 def test_a_plain_run_becomes_columns_of_ints_and_floats() -> None:
-    time, value = arrays_of_run(run_of(1.5, 2.0, 3.0), 1, 3)
-    assert time.dtype == np.int64
-    assert time.tolist() == [1, 2]
-    assert value.dtype == np.float64
-    assert value.tolist() == [2.0, 3.0]
+    run = run_of(1.5, 2.0, 3.0, first=10, now=7.0)
+    run.cut(1)
+    cut = run.cut(2)
+    assert cut.keys == [KEY, KEY]
+    assert cut.time.dtype == np.int64
+    assert cut.time.tolist() == [1, 2]
+    assert cut.value.dtype == np.float64
+    assert cut.value.tolist() == [2.0, 3.0]
+    assert (cut.forms, cut.numbers, cut.since) == (PLAIN, 11, 7.0)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +113,66 @@ def test_a_plain_run_becomes_columns_of_ints_and_floats() -> None:
 def test_values_of_a_run_keep_their_kind(values: tuple[JsonValue, ...], kind: type) -> None:
     run = run_of(*values)
     run.plain = False
-    _, column = arrays_of_run(run, 0, 2)
+    column = run.cut(2).value
     assert column.dtype == kind
     assert column.tolist() == list(values)
     assert list(map(type, column.tolist())) == list(map(type, values))
+
+
+def test_readings_cut_from_a_run_of_several_forms_keep_each_its_own() -> None:
+    run = run_of(1.0)
+    other = Form("RM", 2, None)
+    for number, form in enumerate([other, PLAIN], 1):
+        run.note(form)
+        run.keys.append(KEY)
+        run.times.append(number)
+        run.values.append(float(number))
+    assert run.cut(2).forms == [PLAIN, other]
+    assert run.cut(1).forms == [PLAIN]
+
+
+# -- singles ---------------------------------------------------------------------------------------------------------
+
+
+def singles_of(*sensors: int, numbers: int | list[int] = 0, forms: list[Form] | None = None) -> Singles:
+    keys = [SignalKey(12, sensor, 32) for sensor in sensors]
+    of_rows = np.array(numbers) if isinstance(numbers, list) else numbers
+    rows = np.arange(len(keys))
+    return Singles(keys, rows, rows + 0.5, forms or PLAIN, of_rows, 7.0, 1_001)
+
+
+@pytest.mark.parametrize("numbers", [10, [10, 11, 15, 16, 30]])
+def test_singles_are_used_up_from_the_front_to_the_last_byte(numbers: int | list[int]) -> None:
+    singles = singles_of(1, 2, 3, 4, 5, numbers=numbers)
+    parts = [singles.cut(2), singles.cut(1), singles.cut(2)]
+    assert sum([part.cost for part in parts]) == 1_001
+    assert (len(singles), singles.cost) == (0, 0)
+    assert [key.sensor_mid for part in parts for key in part.keys] == [1, 2, 3, 4, 5]
+    assert [value for part in parts for value in part.value.tolist()] == [0.5, 1.5, 2.5, 3.5, 4.5]
+    expected = list(range(10, 15)) if isinstance(numbers, int) else numbers
+    assert [number for part in parts for start, stop in part.ranges() for number in range(start, stop)] == expected
+    assert [part.number for part in parts] == [expected[0], expected[2], expected[3]]
+
+
+def test_what_is_left_of_singles_has_the_numbers_and_the_entries_of_what_is_left() -> None:
+    singles = singles_of(1, 2, 3, numbers=[4, 8, 9])
+    singles.cut(1)
+    assert (len(singles), singles.entries, singles.number, singles.ranges()) == (2, 2, 8, [(8, 10)])
+    whole = singles_of(1, 2, 3, numbers=4)
+    whole.cut(2)
+    assert whole.ranges() == [(6, 7)]
+
+
+def test_singles_are_split_by_a_mask_and_both_parts_keep_order_numbers_forms_and_cost() -> None:
+    other = Form("RM", 2, None)
+    singles = singles_of(1, 2, 1, 3, numbers=20, forms=[PLAIN, other, other, PLAIN])
+    ours, others = singles.split(np.array([True, False, True, False]))
+    assert [key.sensor_mid for key in ours.keys] == [1, 1]
+    assert (ours.time.tolist(), ours.value.tolist(), ours.forms) == ([0, 2], [0.5, 2.5], [PLAIN, other])
+    assert (ours.ranges(), others.ranges()) == ([(20, 21), (22, 23)], [(21, 22), (23, 24)])
+    assert others.forms == [other, PLAIN]
+    assert ours.cost + others.cost == 1_001
+    assert ours.since == others.since == 7.0
 
 
 # -- strips ----------------------------------------------------------------------------------------------------------
