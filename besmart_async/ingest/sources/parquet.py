@@ -12,6 +12,7 @@ import numpy as np
 
 from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
 from besmart_async.ingest.sources.columns import ChunkBuilder, as_column, as_texts, pa
+from besmart_async.ingest.sources.header import said_by_name
 from besmart_async.ingest.sources.layout import CODED, FileForm, Layout
 
 _BUFFER_BYTES = 128 << 10
@@ -66,8 +67,11 @@ class ParquetSource:
                 yield Page(chunks.chunk(rows, columns), (), size * (row - 1) // total)
 
     def _layout(self, file: Any) -> Layout:
+        if self.form.preamble:
+            problem = "has no lines above a header, which [preamble] names; say file.meter or --meter"
+            raise SourceError(self.name, problem)
         try:
-            return Layout.of(file.schema_arrow.names, self.form)
+            return Layout.of(file.schema_arrow.names, self.form, said_by_name(self.form, self.name))
         except ValueError as error:
             raise SourceError(self.name, str(error)) from None
 
