@@ -75,7 +75,7 @@ def find_header(lines: Sequence[str], form: FileForm, name: str) -> Header:
         ValueError: the form cannot work with this file.
     """
     if lines and lines[0].startswith(TOLD[0]):
-        delimiter = form.delimiter or _by_frequency(lines[0])[0]
+        delimiter = form.delimiter or by_frequency(lines[0])[0]
         header = cells(lines[0], delimiter)
         form = form_of_rejects(form, len(header))
         return Header(Layout.of(header, form), delimiter, 1, tuple(header), (lines[0],), form)
@@ -168,8 +168,8 @@ def is_preamble(line: str, delimiter: str, form: FileForm) -> bool:
     return False
 
 
-def _by_frequency(*lines: str) -> list[str]:
-    """The delimiters, the most frequent one in the lines first; those that do not occur only if none does."""
+def by_frequency(*lines: str) -> list[str]:
+    """Return the delimiters, the most frequent one in the lines first; those that do not occur only if none does."""
     counts = {delimiter: sum(line.count(delimiter) for line in lines) for delimiter in DELIMITERS}
     occurring = [delimiter for delimiter in sorted(DELIMITERS, key=lambda one: -counts[one]) if counts[delimiter]]
     return occurring or [DELIMITERS[0]]
@@ -180,7 +180,7 @@ def _searched_header(lines: Sequence[str], form: FileForm, said: Mapping[str, st
     for row, line in enumerate(lines[:SEARCHED_ROWS], start=1):
         if not line.strip():
             continue
-        for delimiter in form.delimiter or _by_frequency(line):
+        for delimiter in form.delimiter or by_frequency(line):
             try:
                 return _header(lines, (row,), delimiter, form, said)
             except ValueError as error:
@@ -197,7 +197,7 @@ def _told_header(lines: Sequence[str], form: FileForm, said: Mapping[str, str]) 
     if len(lines) < max(1, *told) or not any(lines[row - 1].strip() for row in told if row):
         raise NoHeaderError("is empty; a header such as meter,obis,time,value is expected")
     titled = [lines[max(row, 1) - 1] for row in told]
-    return _header(lines, told, form.delimiter or _by_frequency(*titled)[0], form, said)
+    return _header(lines, told, form.delimiter or by_frequency(*titled)[0], form, said)
 
 
 def _header(
