@@ -61,7 +61,7 @@ class _Channel:
 
 
 @attrs.frozen
-class _Day:
+class _DayRecord:
     """A 300 record; `qualities` has a letter for each interval, or an empty text where a 400 record must say it."""
 
     row: int
@@ -131,7 +131,7 @@ class _Records:
         self._name = name
         self._found = found
         self._channel: _Channel | None = None
-        self._day: _Day | None = None
+        self._day: _DayRecord | None = None
         self._dropped = False
         self._ended = False
         self._row, self._line = 0, ""
@@ -189,7 +189,7 @@ class _Records:
             return None
         return _Channel(nmi, suffix, unit, int(minutes))
 
-    def _day_of(self, row: int, line: str, fields: Sequence[str]) -> _Day | None:
+    def _day_of(self, row: int, line: str, fields: Sequence[str]) -> _DayRecord | None:
         channel = self._channel
         problem: str | None = None
         if channel is None:
@@ -209,7 +209,7 @@ class _Records:
                 problem = f"has the value {wrong!r}, which is not a number"
             else:
                 letter = quality[1].replace(_VARYING, "")
-                return _Day(row, line, channel, start, values, [letter] * channel.per_day)
+                return _DayRecord(row, line, channel, start, values, [letter] * channel.per_day)
         self._dropped = True
         self._reject(row, line, problem)
         return None
