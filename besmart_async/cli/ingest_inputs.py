@@ -211,7 +211,12 @@ def _checked_encoding(name: str) -> str:
 
 
 def check_combination(
-    inputs: Inputs, simulate: bool, workers: int, checkpoint: Path | None, no_checkpoint: bool
+    inputs: Inputs,
+    simulate: bool,
+    workers: int,
+    checkpoint: Path | None,
+    no_checkpoint: bool,
+    account: str | None = None,
 ) -> None:
     """Check that the options can be used together.
 
@@ -221,6 +226,11 @@ def check_combination(
     if checkpoint is not None and (simulate or no_checkpoint):
         which = "--simulate" if simulate else "--no-checkpoint"
         raise UsageError(f"--checkpoint and {which} exclude each other")
+    if account is not None and (simulate or no_checkpoint):
+        which = "--simulate" if simulate else "--no-checkpoint"
+        raise UsageError(f"--account names whose checkpoint it is; with {which} there is none")
+    if account is not None and not account.strip():
+        raise UsageError("--account is empty: give a name, such as the workspace's")
     if workers > 1 and simulate:
         raise UsageError("--workers cannot share the service of --simulate; run 'besmart simulate' and send to that")
     if workers > 1 and inputs.form.several_meters_in_a_row:
@@ -278,12 +288,13 @@ def default_path() -> Path:
     return user_state_path("besmart") / "ingest.sqlite3"
 
 
-def scope_of(*options: object, table: Path | None = None) -> str:
+def scope_of(*options: object, table: Path | None = None, identity: Sequence[str] | None = None) -> str:
     """Return a digest of the service, the account, the options and the table of meters.
 
-    Rows that were sent to another service, or with another mapping, are not done. No secret is part of the digest.
+    Rows that were sent to another service or account, or with another mapping, are not done. No secret is part of it.
 
     Args:
+        identity: what identifies the account; None for the login alone, as versions before 0.2 had it.
         options: all that decides what rows mean; different options must have different reprs.
         table: the table of meters.
 
@@ -296,7 +307,8 @@ def scope_of(*options: object, table: Path | None = None) -> str:
     except NoCredentialsError:
         account = UserAccount(base_url=os.environ.get("BESMART_BASE_URL", "").strip())
     service = account.base_url or DEFAULT_BASE_URL
-    facts = repr((service.rstrip("/"), (account.login or "").strip(), *options)).encode()
+    whose = ((account.login or "").strip(),) if identity is None else ("account", *identity)
+    facts = repr((service.rstrip("/"), *whose, *options)).encode()
     try:
         content = b"" if table is None else table.read_bytes()
     except OSError as error:
