@@ -222,8 +222,8 @@ def _check_above(lines: Sequence[str], row: int, header: Header) -> None:
         if _looks_like_row(_lenient(line, header.delimiter), header.layout):
             what = "is not a header" if number == row else f"stands above the header in row {row}"
             raise ValueError(
-                f"row {number} looks like readings, but {what}; say file.header_row, the row of the header, or 0 if there"
-                " is none"
+                f"row {number} looks like readings, but {what}; say file.header_row, the row of the header"
+                " (0: there is none)"
             )
 
 
