@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from besmart_async.ingest.sources.archive import DEEPEST, members_of, parts_of
-from besmart_async.ingest.sources.base import Format, Source, SourceError
+from besmart_async.ingest.sources.base import Format, Source, SourceError, is_stream
 from besmart_async.ingest.sources.compression import COMPRESSIONS, opened, pieces
 from besmart_async.ingest.sources.csv import CsvSource
 from besmart_async.ingest.sources.dsmr import TelegramSource
@@ -92,6 +92,8 @@ _BUILT_IN: Mapping[str, Format] = {
     "mscons": _BuiltIn((".mscons", ".edi"), _mscons),
     "green-button": _BuiltIn((".espi",), _green_button),
 }
+_STREAMED = tuple(_BUILT_IN[name] for name in ("csv", "dsmr", "nem12", "mscons"))
+"""Formats that are read once, from start to end."""
 
 
 def format_names() -> tuple[str, ...]:
@@ -104,10 +106,12 @@ def sources_of(names: Iterable[str], form: FileForm | None = None) -> list[Sourc
 
     A folder stands for all files in it and its subfolders that have a suffix of a known format, in the order of their
     names. A file that is named twice is read once. A zip archive stands for the files in it, and a workbook for its
-    sheets.
+    sheets. A pipe (`<(zcat x.gz)`, a FIFO, `/dev/stdin`) is read like standard input: once, and only in the formats
+    that can be.
 
     Raises:
-        SourceError: the file or format does not exist, or cannot be read, or a pattern or folder matches no files.
+        SourceError: the file or format does not exist, or cannot be read, a pattern or folder matches no files, or the
+            format of a pipe cannot be read from one.
     """
     form = form or FileForm()
     found: dict[Path | None, list[Source]] = {}
@@ -126,6 +130,8 @@ def _sources(path: Path | StoredFile | None, form: FileForm, depth: int = 0) -> 
     if path is not None and kind.format == "zip" and form.format in (None, "zip"):
         return _in_archive(path, form, depth)
     made = format_of(path, form)
+    if path is not None and is_stream(path) and made not in _STREAMED:
+        raise SourceError(str(path), "is a pipe, and files of this format are read more than once; copy it to a file")
     if path is not None and made is _BUILT_IN["excel"]:
         require_calamine(path)
         return [*sheets_of(path, form)]
@@ -242,7 +248,15 @@ def _paths(name: str) -> list[Path]:
         if not matching:
             raise SourceError(name, "no file matches")
         return matching
-    return [path]
+    return [_behind(path)]
+
+
+def _behind(path: Path) -> Path:
+    """Return the file behind /dev/stdin or /dev/fd/N, if it is one: another process has another file there."""
+    if path.parts[:2] in {("/", "dev"), ("/", "proc")} and path.is_file():
+        real = path.resolve()
+        return real if real.is_file() else path
+    return path
 
 
 def _known_suffixes() -> set[str]:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 import attrs
 
-from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
+from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError, is_stream
 from besmart_async.ingest.sources.compression import opened, pieces
 from besmart_async.ingest.sources.standards.edifact import Segment, Syntax, segments
 from besmart_async.ingest.sources.standards.readings import NUMBER, Series, StandardPages
@@ -86,7 +86,7 @@ class MsconsSource:
 
     def check(self) -> tuple[str, ...]:
         """Check that the first message is an MSCONS message; see `Source`."""
-        if self.path is None:
+        if is_stream(self.path):
             return ()
         with opened(self.path, self.name) as raw:
             for _, segment in segments(pieces(raw, self.path, self.name), self.name):

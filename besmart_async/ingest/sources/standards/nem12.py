@@ -21,7 +21,7 @@ from types import MappingProxyType
 import attrs
 import numpy as np
 
-from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
+from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError, is_stream
 from besmart_async.ingest.sources.blocks import blocks
 from besmart_async.ingest.sources.compression import opened, pieces
 from besmart_async.ingest.sources.standards.readings import NUMBER, Series, StandardPages
@@ -96,7 +96,7 @@ class Nem12Source:
 
     def check(self) -> tuple[str, ...]:
         """Check that the file begins with a NEM12 record; see `Source`."""
-        if self.path is not None:
+        if not is_stream(self.path):
             with opened(self.path, self.name) as raw:
                 first = next(pieces(raw, self.path, self.name), b"").lstrip(b"\xef\xbb\xbf \r\n")[:100]
             _refuse_nem13(first.split(b"\n")[0].decode("latin-1"), self.name)
