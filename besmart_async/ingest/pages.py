@@ -20,11 +20,14 @@ from besmart_async.ingest.mapping.meters import MeterTable
 from besmart_async.ingest.parse.parser import ParsedReadings, ParseOptions, Parser
 from besmart_async.ingest.rejects import RowRecords
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources import Page, Source
+from besmart_async.ingest.sources import Page, Source, SourceError
 from besmart_async.ingest.sources.columns import Chunk, Coded, DaySlots
 from besmart_async.models.keys import SensorKey
 
 T = TypeVar("T")
+
+MOST_MALFORMED = 100_000
+"""Malformed rows, without a good one between them, after which a source is given up: each costs more than a good row."""
 
 JOIN_S = 0.5
 """How long to wait for the thread at the end: files are closed promptly, a silent standard input is not waited for."""
@@ -146,7 +149,7 @@ class PageReader:
         before = 0
         for number, (source, resume) in enumerate(zip(self._sources, self._resume_points, strict=True)):
             parser = Parser(self._options)
-            for page in source.pages():
+            for page in _limited(source):
                 yield self._parse(number, resume, page, parser, before + page.position)
             before += source.size_bytes or 0
 
@@ -172,6 +175,25 @@ class PageReader:
         return ParsedPage(
             number, resume, chunk, readings, not_done(rejects, resume), rows, bytes_read, urgent, left_out
         )
+
+
+def _limited(source: Source) -> Generator[Page, None, None]:
+    """Yield the pages of a source until it shows that it is not a table of readings.
+
+    Raises:
+        SourceError: reading failed, or too many rows one after another are malformed.
+    """
+    malformed = 0
+    for page in source.pages():
+        malformed = malformed + len(page.rejects) if not len(page.chunk) else 0
+        yield page
+        if malformed > MOST_MALFORMED:
+            last = page.rejects[-1]
+            raise SourceError(
+                source.name,
+                f"{malformed:,} rows one after another, up to row {last.row:,}, are malformed, the last because it"
+                f" {last.reason}; correct or cut off this part of the file",
+            )
 
 
 def not_done(rejects: Sequence[Reject], resume: ResumePoint) -> list[Reject]:

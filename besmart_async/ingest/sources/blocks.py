@@ -15,10 +15,14 @@ from besmart_async.ingest.sources.base import SourceError
 
 BLOCK_BYTES: Final = 2 << 20
 """Text parsed at a time: about 50,000 rows of a long file."""
-LONGEST_LINE: Final = 64 << 20
-"""Bytes without a line ending after which a file is not taken for text."""
+LONGEST_LINE: Final = 16 << 20
+"""Bytes without a line ending after which a file is not taken for a table: a year of minutes in one row has 5 MB."""
 LONGEST_RECORD: Final = 20
 """Lines that one quoted record may span."""
+QUOTED_BYTES: Final = 64 << 10
+"""Text of a block in which quotes are left open: its records are read one by one, and many may be rejects."""
+MOST_BLANK: Final = 64 << 20
+"""Bytes of blank lines after which a file is given up: packed, they cost nothing to send and much to unpack."""
 
 _BOM = codecs.BOM_UTF8
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -65,7 +69,8 @@ def blocks(
     """
     row = 1
     rest: list[bytes] = []
-    length = 0
+    length, enough = 0, size
+    blank = 0
     failure: SourceError | None = None
     utf8 = encoding.casefold().replace("_", "-").removesuffix("-sig") in ("utf-8", "utf8")
     source = iter(_decoded(pieces, encoding, name) if not utf8 else _unmarked(pieces, name))
@@ -77,7 +82,7 @@ def blocks(
         if piece is not None:
             rest.append(piece)
             length += len(piece)
-            if length < size:
+            if length < enough:
                 continue
         end = piece is None
         text = b"".join(rest)
@@ -88,13 +93,19 @@ def blocks(
             text += b"\n"
         cut = _cut(text, end=end)
         if cut:
-            block = _block(row, text[:cut], utf8=utf8)
-            row += block.lines
-            yield block
-        elif len(text) > LONGEST_LINE:
-            raise SourceError(name, f"row {row} does not end; this is no table")
+            for part in _parts(text[:cut]):
+                block = _block(row, part, utf8=utf8)
+                row += block.lines
+                yield block
+            blank = 0 if text[:cut].strip() else blank + cut
+        if blank > MOST_BLANK:
+            raise SourceError(name, f"has {blank >> 20} MiB of blank lines above row {row}; this is not a table")
         rest = [text[cut:] + held]
         length = len(rest[0])
+        if length > LONGEST_LINE:
+            raise SourceError(name, f"row {row} does not end; this is no table: it is longer than {LONGEST_LINE:,} bytes")
+        # Joined again only when twice as long, so that a long line costs time in proportion to its length.
+        enough = max(size, 2 * length)
         if end:
             break
     if failure is not None:
@@ -145,6 +156,21 @@ def _cut(text: bytes, *, end: bool) -> int:
     if len(ends) - opened > LONGEST_RECORD or opened == 0:
         return cut
     return int(ends[opened - 1]) + 1
+
+
+def _parts(text: bytes) -> Iterator[bytes]:
+    """Cut whole lines into small pieces if quotes are open in any of them, else leave them as they are."""
+    if len(text) <= QUOTED_BYTES or b'"' not in text or not len(odd_lines(text)):
+        yield text
+        return
+    start = 0
+    while len(text) - start > QUOTED_BYTES:
+        size = text.find(b"\n", start + QUOTED_BYTES) + 1 - start
+        cut = _cut(text[start : start + size], end=False)
+        yield text[start : start + cut]
+        start += cut
+    if start < len(text):
+        yield text[start:]
 
 
 def odd_lines(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
