@@ -103,7 +103,9 @@ def blocks(
         rest = [text[cut:] + held]
         length = len(rest[0])
         if length > LONGEST_LINE:
-            raise SourceError(name, f"row {row} does not end; this is no table: it is longer than {LONGEST_LINE:,} bytes")
+            raise SourceError(
+                name, f"row {row} does not end; this is no table: it is longer than {LONGEST_LINE:,} bytes"
+            )
         # Joined again only when twice as long, so that a long line costs time in proportion to its length.
         enough = max(size, 2 * length)
         if end:
