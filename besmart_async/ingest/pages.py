@@ -27,7 +27,7 @@ from besmart_async.models.keys import SensorKey
 T = TypeVar("T")
 
 MOST_MALFORMED = 100_000
-"""Malformed rows, without a good one between them, after which a source is given up: each costs more than a good row."""
+"""Malformed rows without a good one between them after which a source is given up: each costs more than a good row."""
 
 JOIN_S = 0.5
 """How long to wait for the thread at the end: files are closed promptly, a silent standard input is not waited for."""

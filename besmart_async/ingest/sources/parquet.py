@@ -82,7 +82,7 @@ class ParquetSource:
         if not 0 <= rows <= ROWS_PER_BYTE * (self.size_bytes or 0):
             raise SourceError(
                 self.name,
-                f"declares {rows:,} rows in {self.size_bytes or 0:,} bytes; it is damaged, or made to use up the memory",
+                f"declares {rows:,} rows in {self.size_bytes or 0:,} bytes; it is damaged, or made to use up memory",
             )
         try:
             layout = Layout.of(schema.names, self.form)
