@@ -29,7 +29,7 @@ from besmart_async.cli.ingest_inputs import (
 from besmart_async.cli.options import Flag
 from besmart_async.cli.terminal.day_chart import day_view
 from besmart_async.cli.terminal.ingest_view import JsonLines, Observer, Terminal
-from besmart_async.cli.terminal.output import printable, write
+from besmart_async.cli.terminal.output import write_drawing
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.client import BesmartClient
@@ -137,7 +137,7 @@ def ingest(
             raise
     observer.report(report)
     if drawing:
-        write("\n" + printable(drawing))
+        write_drawing("\n" + drawing)
     return _exit(report)
 
 

@@ -16,7 +16,7 @@ from typing import Literal, TypeVar, cast, get_args
 
 import attrs
 
-from besmart_async.errors import BesmartError, InvalidInputError
+from besmart_async.errors import BesmartError, InvalidInputError, visible
 from besmart_async.ingest.mapping.meters import Meter, NewSensors
 from besmart_async.ingest.mapping.signals import unit_of
 from besmart_async.ingest.parse.parser import ORIGINS, ParseOptions
@@ -27,6 +27,8 @@ from besmart_async.models.keys import SensorKey
 
 T = TypeVar("T")
 
+_MOST_BYTES = 16 << 20
+"""Bytes of a mapping file: names of 100,000 meters take 4 MB."""
 _DURATION = re.compile(r"([0-9]+)\s*(ms|s|min|h|d)")
 _UNITS_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -42,7 +44,7 @@ class MappingError(BesmartError):
 
     def __init__(self, file: str, key: str | None, problem: str) -> None:
         """Name the file, the key and the problem."""
-        super().__init__(f"{file}: {key} {problem}" if key else f"{file}: {problem}")
+        super().__init__(f"{visible(file, one_line=True)}: {f'{key} ' if key else ''}{problem}")
         self.file = file
         self.key = key
         self.problem = problem
@@ -66,10 +68,17 @@ class TomlTable:
         """
         try:
             with path.open("rb") as file:
-                return cls(str(path), "", tomllib.load(file))
+                text = file.read(_MOST_BYTES + 1)
+            if len(text) > _MOST_BYTES:
+                raise MappingError(str(path), None, f"has more than {_MOST_BYTES >> 20} MiB; it is not a mapping file")
+            return cls(str(path), "", tomllib.loads(text.decode()))
         except OSError as error:
             raise MappingError(str(path), None, f"cannot be opened: {error.strerror or error}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise MappingError(str(path), None, f"is not TOML: {error}") from None
+        except RecursionError:
+            raise MappingError(str(path), None, "is nested too deeply for a mapping file") from None
+        except ValueError as error:  # a number of thousands of digits
             raise MappingError(str(path), None, f"is not TOML: {error}") from None
 
     def done(self) -> None:
@@ -346,8 +355,9 @@ def _time_format(written: str) -> str:
     moment = datetime(2024, 12, 31, 23, 59, 58)
     try:
         read = datetime.strptime(moment.strftime(written), written)
-    except ValueError as error:
-        raise ValueError(f"is no format of times, such as %d.%m.%Y %H:%M ({error})") from None
+    except (ValueError, re.error, IndexError, OverflowError) as error:  # re.error: a directive that stands twice
+        reason = "a directive stands twice" if isinstance(error, re.error) else error
+        raise ValueError(f"is no format of times, such as %d.%m.%Y %H:%M ({reason})") from None
     if read.date() != moment.date():
         raise ValueError("does not tell year, month and day; write it like %d.%m.%Y %H:%M")
     return written

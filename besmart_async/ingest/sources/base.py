@@ -8,7 +8,7 @@ from typing import Protocol
 
 import attrs
 
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.columns import Chunk
 from besmart_async.ingest.sources.layout import FileForm
@@ -27,7 +27,7 @@ class SourceError(BesmartError):
 
     def __init__(self, file: str, problem: str) -> None:
         """Name the file and the problem."""
-        super().__init__(f"{file}: {problem}")
+        super().__init__(f"{visible(file, one_line=True)}: {problem}")
         self.file = file
         self.problem = problem
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -148,15 +148,27 @@ class ParquetSource:
         import pyarrow.parquet as pq  # noqa: PLC0415 - slow to import, and CSV does not need it
 
         try:
-            with pq.ParquetFile(
-                self.path, read_dictionary=dictionaries, pre_buffer=False, buffer_size=_BUFFER_BYTES
-            ) as file:
+            with (
+                _openable(self.path) as opened,
+                pq.ParquetFile(
+                    opened, read_dictionary=dictionaries, pre_buffer=False, buffer_size=_BUFFER_BYTES
+                ) as file,
+            ):
                 yield file
         except FileNotFoundError:
             raise SourceError(self.name, "no such file") from None
         except (OSError, pa.ArrowException, MemoryError, KeyError, OverflowError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise SourceError(self.name, f"cannot be read as Parquet: {reason}") from None
+
+
+def _openable(path: Path) -> AbstractContextManager[Any]:
+    """Give a path, or the open file if its name is not UTF-8, which pyarrow cannot pass on."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.open("rb")
+    return nullcontext(path)
 
 
 def _of_batch(batch: Any, schema: Any, index: int) -> Any:
