@@ -167,7 +167,7 @@ def _end(code: int) -> NoReturn:
         sys.exit(1)
     except OSError as error:
         _close_stdout()
-        _explain(error)
+        _explain(OSError(error.errno, error.strerror, "standard output"))
     sys.exit(code)
 
 
