@@ -62,7 +62,7 @@ class Timeouts:
 
     Attributes:
         connect_s: for the TCP and TLS handshakes. 5 s: a healthy service answers in under one.
-        pool_s: for a free connection of this client. No limit of its own: `RetryPolicy.total_timeout_s` bounds the
+        pool_s: for a free connection of this client. Not limited separately: `RetryPolicy.total_timeout_s` bounds the
             call, and waiting for one's own connections says nothing about the service.
         read_s: for the whole attempt, from connecting to the last byte of the answer. 30 s covers slow bulk reads.
         min_bytes_per_s: the attempt may take `body bytes / min_bytes_per_s` longer. 100 KiB/s: a poor uplink.
@@ -123,7 +123,7 @@ class BatchPolicy:
     """How a writer or reader gathers single calls into bulk calls.
 
     Attributes:
-        linger_s: how long the first item of a batch waits for company. 50 ms: unnoticed, yet ample for coalescing.
+        linger_s: how long the first item of a batch waits for others. 50 ms: too short to notice, enough to coalesce.
         max_items: signals in one bulk write; None: 500 at first, more (up to 10,000) while answers stay clean and
             bodies are far below `max_bytes`, fewer after a 413, a 422 whose parts all pass, or a timeout.
         max_readings: readings in one bulk write. 50,000: about 2 MB as JSON at most, far less than a read timeout.

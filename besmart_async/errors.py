@@ -53,7 +53,7 @@ class BesmartError(Exception):
         return visible(super().__str__())
 
     def clone(self) -> Self:
-        """Return an equal error of its own, so that no two waiters share one instance and its traceback."""
+        """Return a copy, so that no two waiters share one instance and its traceback."""
         twin = cast("Self", _restore(type(self), self.args, self.__dict__.copy()))
         twin.__cause__ = self.__cause__
         return twin
@@ -339,7 +339,7 @@ _LINE_ENDS = {ord("\n"): "\\n", ord("\t"): "\\t"}
 
 
 def visible(text: str, *, one_line: bool = False) -> str:
-    r"""Return `text` with control characters written out (`\x1b`), so that no terminal obeys them.
+    r"""Return `text` with control characters written out (`\x1b`), so that a terminal does not interpret them.
 
     Args:
         text: a text from outside: of the service, of a file, a file's name.

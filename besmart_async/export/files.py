@@ -1,4 +1,4 @@
-"""Output files that appear under their name when they are complete, and not before; compressed by their suffix."""
+"""Output files: they appear under their name only when they are complete; the suffix selects the compression."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _GZIP_LEVEL = 6
 
 
 class ExportError(BesmartError):
-    """A file that cannot be written, or not in that format; its text tells what to do."""
+    """The file cannot be written, or not in that format; the message says what to do."""
 
 
 class Sink(Protocol):
     """Something that readings are written to."""
 
     def write(self, data: SignalData) -> Iterator[int]:
-        """Write readings; yields the number of rows of each block, so that others may run in between."""
+        """Write readings; yields the number of rows of each block, so that other tasks can run in between."""
         ...
 
     def finish(self) -> None:
@@ -52,7 +52,7 @@ class Sink(Protocol):
 
 
 def format_of(path: Path) -> Format | None:
-    """Return the format that a file's name tells."""
+    """Return the format for a file name."""
     suffixes = [suffix.casefold() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in _COMPRESSIONS:
         suffixes.pop()
@@ -60,15 +60,15 @@ def format_of(path: Path) -> Format | None:
 
 
 def compression_of(path: Path) -> Compression | None:
-    """Return the compression that a file's name tells."""
+    """Return the compression for a file name."""
     return _COMPRESSIONS.get(path.suffix.casefold())
 
 
 def sink_for(stream: BinaryIO, kind: Format, times: Times) -> Sink:
-    """Return what writes that format.
+    """Return the writer for a format.
 
     Raises:
-        ExportError: Parquet's library is not installed.
+        ExportError: pyarrow is not installed.
     """
     if kind == "csv":
         return CsvSink(stream, times)
@@ -83,7 +83,7 @@ def sink_for(stream: BinaryIO, kind: Format, times: Times) -> Sink:
 
 @contextmanager
 def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
-    """Open a file for writing that appears when the block ends well; whatever ends it otherwise leaves nothing.
+    """Open a file for writing. It appears when the block ends without an error; otherwise nothing is left.
 
     It is written beside its place, as `.NAME.…part`, and renamed after it is on the disk. What is no plain file (a
     pipe, a device) is written straight away.
@@ -116,12 +116,12 @@ def compressed(stream: BinaryIO, how: Compression | None) -> Generator[BinaryIO,
     """Compress what is written to a stream, which stays open.
 
     Raises:
-        ExportError: zstd's library is not installed.
+        ExportError: the zstd library is not installed.
     """
     if how is None:
         yield stream
     elif how == "gz":
-        # No time and no name in it: the same readings make the same file.
+        # without a time and a name: the same readings make the same file.
         with gzip.GzipFile("", "wb", _GZIP_LEVEL, stream, mtime=0) as packed:
             yield cast("BinaryIO", packed)
     else:
@@ -134,7 +134,7 @@ def compressed(stream: BinaryIO, how: Compression | None) -> Generator[BinaryIO,
 
 
 class Valve(io.BufferedIOBase):
-    """Passes what is written on to a stream, which it never closes, until it is shut.
+    """Passes bytes to a stream until it is shut; never closes the stream.
 
     Writers that are given up write what they have buffered when they are collected: after `shut` that goes nowhere.
 
@@ -147,7 +147,7 @@ class Valve(io.BufferedIOBase):
         self.count = 0
 
     def shut(self) -> None:
-        """Let nothing pass from here on."""
+        """Pass nothing from now on."""
         self._stream = None
 
     def writable(self) -> bool:
@@ -155,7 +155,7 @@ class Valve(io.BufferedIOBase):
         return True
 
     def write(self, content: Buffer, /) -> int:
-        """Pass it on."""
+        """Write to the stream."""
         size = memoryview(content).nbytes
         if self._stream is not None:
             self._stream.write(content)
@@ -163,7 +163,7 @@ class Valve(io.BufferedIOBase):
         return size
 
     def flush(self) -> None:
-        """Have the stream flushed."""
+        """Flush the stream."""
         if self._stream is not None:
             self._stream.flush()
 

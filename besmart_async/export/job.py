@@ -35,13 +35,13 @@ from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
 
 SIGNAL_DAYS = 400
-"""What one bulk read asks for at most: 38,400 quarter hours or 576,000 minutes, which is 2 or 25 MB of JSON."""
+"""The most that one bulk read asks for: 38,400 quarter hours or 576,000 minutes, which is 2 or 25 MB of JSON."""
 
 MAX_SIGNALS = 50
 """Signals in one bulk read."""
 
 CALLS_AHEAD = 4
-"""Bulk reads that may be under way or wait for being written: enough to keep the service busy, and all the memory."""
+"""Bulk reads in flight or waiting to be written: enough to keep the service busy. They take all the memory."""
 
 _DAY_MS = 86_400_000.0
 _NAMED = 10
@@ -63,17 +63,17 @@ class ExportJob:
 
     Args:
         reader: makes the reader, such as `client.reader`.
-        queries: what to read, a signal only once. Long windows are cut, except for `get_last`, `delta_t`, units and
+        queries: what to read, each signal once. Long windows are split, except for `get_last`, `delta_t`, units and
             filters, whose windows are asked whole (see `Reader.stream`).
         target: the file, which appears when it is complete and replaces one of that name; or a binary stream, which
             stays open. A file's name tells its compression (`.gz`, `.zst`), and its format unless that is given.
         format: "csv", "jsonl" (a JSON object per line) or "parquet".
         times: "iso", "ms" or "both". The columns: `besmart_async.export.rows`.
-        on_progress: told how far it is, often.
-        clock: seconds that only go forward.
+        on_progress: called often with the progress.
+        clock: a monotonic clock, in seconds.
 
     Raises:
-        InvalidInputError: the format cannot be told, or nothing or a signal twice is asked for.
+        InvalidInputError: the format is unknown, or there are no queries, or two for one signal.
     """
 
     def __init__(
@@ -104,15 +104,15 @@ class ExportJob:
         self._progress = ExportProgress(parts_total=total)
 
     def stop(self) -> None:
-        """End at once: no file is made, and `run` returns."""
+        """Stop at once: no file is made, and `run` returns."""
         self._stopped.set()
 
     async def run(self) -> ExportReport:
-        """Do it, and tell what was done. Cancelling leaves no file.
+        """Run the export and return its report. Cancelling leaves no file.
 
         Raises:
             ExportError: the file cannot be written.
-            BesmartError: the service cannot be read, or gave not one of the signals; there is no file then.
+            BesmartError: the service cannot be read, or has none of the signals; no file is made.
         """
         started = self._clock()
         reader = self._open_reader(self._policy)
@@ -158,7 +158,7 @@ class ExportJob:
         try:
             await self._unless_stopped(self._copy(reader, sink))
         except BaseException:
-            valve.shut()  # or else Parquet's writer would put an end to the half, and write it to whatever is left
+            valve.shut()  # else the Parquet writer would add its footer to half a file
             raise
 
     async def _copy(self, reader: Reader, sink: Sink) -> None:
@@ -176,7 +176,7 @@ class ExportJob:
         for rows in sink.write(data):
             self._with_readings.add(data.key)
             self._progress = attrs.evolve(self._progress, readings=self._progress.readings + rows)
-            await asyncio.sleep(0)  # whoever else lives in this event loop gets a turn after some 50 ms at most
+            await asyncio.sleep(0)  # other tasks of this event loop get a turn after some 50 ms at most
         self._one_done()
 
     def _refused(self, query: SignalQuery, error: BesmartError) -> None:
@@ -202,7 +202,7 @@ class ExportJob:
 
 
 def policy_for(queries: Sequence[SignalQuery]) -> ReadPolicy:
-    """Return limits that bound the rows of a bulk read, and with them the memory, whatever is asked for."""
+    """Return limits that bound the rows of a bulk read, and so the memory."""
     signals = min(len(queries), MAX_SIGNALS)
     if not all(map(divisible, queries)):
         days = max(query.till - query.since for query in queries) / _DAY_MS
@@ -211,7 +211,7 @@ def policy_for(queries: Sequence[SignalQuery]) -> ReadPolicy:
         max_items=signals,
         max_window_s=SIGNAL_DAYS // signals * 86_400,
         max_outstanding=CALLS_AHEAD * signals,
-        close_timeout_s=0.0,  # an export that ends early has no use for the answers under way
+        close_timeout_s=0.0,  # an export that ends early does not need the answers in flight
     )
 
 

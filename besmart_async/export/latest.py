@@ -1,4 +1,4 @@
-"""The last reading of signals: looked for backwards, since the API has no such question."""
+"""The last reading of signals. The API cannot ask for it, so windows are read backwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
 
 STEPS_DAYS = (1, 31, 366, 3_653)
-"""How far back it looks, step by step, until a signal has a reading: most have one of today, few none for years."""
+"""How far back each step looks until a signal has a reading: most have one of today."""
 
 _DAY_MS = 86_400_000
 
@@ -35,7 +35,7 @@ async def latest(
         reader: what to read through.
         keys: which signals.
         till_ms: the moment, UTC unix milliseconds.
-        since_ms: how far back to look at most; ten years unless told.
+        since_ms: how far back to look at most; ten years by default.
         signal_origin_id: only readings of this origin.
 
     Returns:
@@ -66,7 +66,7 @@ async def latest(
 
 
 def _edges(till_ms: float, since_ms: float | None) -> list[float]:
-    """Edges of the windows, from the last backwards; a window's end is asked for a millisecond more than needed."""
+    """Return the edges of the windows, from the last backwards; each window ends a millisecond later than needed."""
     first = till_ms - STEPS_DAYS[-1] * _DAY_MS if since_ms is None else since_ms
     steps = [till_ms - days * _DAY_MS for days in STEPS_DAYS]
     return [till_ms + 1, *(step for step in steps if step > first), first]

@@ -36,7 +36,7 @@ class ParquetSink:
         self._rows = 0
 
     def write(self, data: SignalData) -> Iterator[int]:
-        """Write readings, a block at a time; yields the rows of each.
+        """Write readings block by block; yields the rows of each block.
 
         Raises:
             InvalidInputError: a time with a fraction of a millisecond, where whole ones were asked for.
@@ -51,7 +51,7 @@ class ParquetSink:
             yield len(part)
 
     def finish(self) -> None:
-        """Write what is buffered, and the table's end."""
+        """Write what is buffered, and the footer."""
         self._write_group()
         self._writer.close()
 
@@ -93,7 +93,7 @@ def _batch(data: SignalData, schema: Any) -> Any:
 
 
 def _values(data: SignalData) -> tuple[Any, list[str | None]]:
-    """The values as doubles where doubles hold them, as JSON texts elsewhere."""
+    """Return the values as doubles where doubles hold them exactly, else as JSON texts."""
     rows = len(data)
     if data.value.dtype == np.float64 and isinstance(data.type, str | None):
         return (data.value if data.type != REMOVED else [None] * rows), [None] * rows

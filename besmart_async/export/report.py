@@ -1,4 +1,4 @@
-"""What an export did, and how far it is."""
+"""The report and the progress of an export."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OF_ONE_SIGNAL = frozenset({400, 404, 409, 422})
 
 
 def refuses_one_signal(error: BesmartError) -> bool:
-    """Tell whether an error concerns the signal that was asked for, and others may be read all the same."""
+    """Return whether an error concerns only the signal that was asked for: others may still be read."""
     return isinstance(error, ApiError) and error.status in _OF_ONE_SIGNAL
 
 
@@ -23,7 +23,7 @@ class ExportProgress:
     """The state of a running export.
 
     Attributes:
-        parts: windows read and written so far; a long period of a signal is several.
+        parts: windows read and written so far; a long period is several windows.
         parts_total: all windows.
         readings: readings written so far.
         failed: signals that could not be read.
@@ -40,15 +40,15 @@ OnProgress = Callable[[ExportProgress], None]
 
 
 def unobserved(_: ExportProgress) -> None:
-    """Show nothing."""
+    """Ignore the progress."""
 
 
 @attrs.frozen(kw_only=True)
 class ExportReport:
-    """What became of an export.
+    """The result of an export.
 
     Attributes:
-        state: "completed", or "interrupted" by `stop`: then no file was made, and a stream is not complete.
+        state: "completed", or "interrupted" by `stop`: no file was made, or the stream is incomplete.
         signals: signals asked for.
         with_readings: of those, signals that have readings in the period.
         readings: readings written.
@@ -70,7 +70,7 @@ class ExportReport:
     failed: tuple[tuple[SignalKey, str], ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON can hold it."""
+        """Return the report as a JSON object."""
         fields = attrs.asdict(self, recurse=False)
         fields["absent"] = [str(key) for key in self.absent]
         fields["failed"] = [{"signal": str(key), "reason": reason} for key, reason in self.failed]

@@ -35,11 +35,11 @@ IDS = ("client_cid", "sensor_mid", "signal_type_moid")
 """The columns of a signal's key."""
 
 BLOCK_ROWS = 50_000
-"""Rows turned into text at a time: what that takes is small, and the event loop gets its turn between two blocks."""
+"""Rows that become text at a time: few, so that other tasks run between two blocks."""
 
 
 def header(times: Times) -> tuple[str, ...]:
-    """The names of the columns."""
+    """Return the names of the columns."""
     both = ("unix_ms",) if times == "both" else ()
     return (*IDS, "time", *both, "value", "unit", "type", "origin")
 
@@ -50,11 +50,11 @@ class RowBlock:
 
     Attributes:
         key: the signal, the same in every row, like `unit`.
-        iso: the times as texts; None where they are not asked for.
-        unix_ms: the times as numbers; None where they are not asked for.
-        value: whatever JSON holds; None where there is none.
-        type: type names, None where not told.
-        origin: origins, None where not told.
+        iso: the times as texts; None if not requested.
+        unix_ms: the times as numbers; None if not requested.
+        value: any JSON value; None for null.
+        type: type names; None if the answer has none.
+        origin: origins; None if the answer has none.
     """
 
     key: SignalKey
@@ -70,7 +70,7 @@ class RowBlock:
 
     @property
     def ids(self) -> tuple[int, int, int]:
-        """The signal's three ids."""
+        """The three ids of the signal."""
         return self.key.client_cid, self.key.sensor_mid, self.key.signal_type_moid
 
     @property
@@ -80,7 +80,7 @@ class RowBlock:
 
 
 def blocks(data: SignalData, times: Times, size: int = BLOCK_ROWS) -> Iterator[RowBlock]:
-    """Cut readings into blocks, by time."""
+    """Split readings into blocks, sorted by time."""
     data = data.sorted()
     for start in range(0, len(data), size):
         part = data.take(slice(start, start + size))
@@ -96,7 +96,7 @@ def blocks(data: SignalData, times: Times, size: int = BLOCK_ROWS) -> Iterator[R
 
 
 def iso_times(time: NDArray[Any]) -> list[str]:
-    """Return UTC unix milliseconds as ISO 8601 texts, as short as the finest of them allows."""
+    """Return UTC unix milliseconds as ISO 8601 texts, with as many digits as the finest of them needs."""
     if time.dtype.kind == "f":
         moments, unit = to_microseconds(time).astype("datetime64[us]"), "us"
     else:
@@ -105,7 +105,7 @@ def iso_times(time: NDArray[Any]) -> list[str]:
 
 
 def values(data: SignalData) -> list[Any]:
-    """The values; None where the reading is marked as removed, since whatever stands there means nothing."""
+    """Return the values; None where the reading is marked as removed, since its value has no meaning."""
     found: list[Any] = data.value.tolist()
     if data.type is None or isinstance(data.type, str):
         return [None] * len(found) if data.type == REMOVED else found

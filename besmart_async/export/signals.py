@@ -1,4 +1,4 @@
-"""Which signals a sensor has, as far as the API tells."""
+"""The signals of a sensor, as far as the API lists them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SensorSignals:
     Attributes:
         sensor: the sensor.
         keys: its signals.
-        told_by: "states" if its states name them; "types" if they name none: then it is every signal type the
+        told_by: "states" if its states name them; "types" if they name none: then the keys are every signal type the
             service has, of which most will have no readings.
     """
 
@@ -45,10 +45,10 @@ async def signals_of(
         sensor: the sensor.
         states: lists its states.
         types: the service's signal types.
-        every: take every signal type, whatever the states name.
+        every: return every signal type, regardless of the states.
 
     Raises:
-        NotFoundError: no such sensor.
+        NotFoundError: the sensor does not exist.
     """
     known = [] if every else await states(sensor.client_cid, sensor.sensor_mid)
     named = {signal.signal_type_moid for state in known for signal in state.signal_states} - {None}

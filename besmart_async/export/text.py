@@ -28,7 +28,7 @@ class CsvSink:
         self._writer.writerow(header(times))
 
     def write(self, data: SignalData) -> Iterator[int]:
-        """Write readings, a block at a time; yields the rows of each."""
+        """Write readings block by block; yields the rows of each block."""
         for block in blocks(data, self._times):
             count = len(block)
             self._writer.writerows(
@@ -45,7 +45,7 @@ class CsvSink:
             yield count
 
     def finish(self) -> None:
-        """Write what is buffered, and let go of the stream."""
+        """Write what is buffered, and detach from the stream."""
         self._text.flush()
         self._text.detach()
 
@@ -58,7 +58,7 @@ class JsonLinesSink:
         self._stream = stream
 
     def write(self, data: SignalData) -> Iterator[int]:
-        """Write readings, a block at a time; yields the rows of each."""
+        """Write readings block by block; yields the rows of each block."""
         names = header(self._times)
         for block in blocks(data, self._times):
             self._stream.write(b"".join(_line(names, row) for row in _rows(block)))
@@ -87,7 +87,7 @@ def _rows(block: RowBlock) -> Iterator[tuple[Any, ...]]:
 
 
 def _plain(values: list[Any]) -> list[Any]:
-    """Return values as the CSV writer takes them; it writes numbers exactly, and nothing for None."""
+    """Return values for the CSV writer: it writes numbers exactly, and nothing for None."""
     if set(map(type, values)) <= {float, int, str, type(None)}:
         return values
     return [

@@ -1,4 +1,4 @@
-"""Checks at the door: each returns the value it accepts, or names the field and what to give instead."""
+"""Checks of arguments: each returns the value it accepts, or raises an error that names the field and what to give."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGEST = 2**63 - 1
 
 
 def optional(check: Callable[[str, object], T], field: str, value: object) -> T | None:
-    """Return None for None ("not sent"), else what `check` makes of the value."""
+    """Return None for None ("not sent"), else the result of `check`."""
     return None if value is None else check(field, value)
 
 
@@ -37,7 +37,7 @@ def checked_number(field: str, value: object) -> int | float:
     """Return a finite int (of 64 bits) or float; numpy's are made plain.
 
     Raises:
-        InvalidInputError: NaN, infinity, a bool or no number.
+        InvalidInputError: NaN, infinity, a bool or not a number.
     """
     if isinstance(value, np.integer | np.floating):
         value = value.item()
@@ -52,7 +52,7 @@ def checked_text(field: str, value: object) -> str:
     """Return a text that is not empty.
 
     Raises:
-        InvalidInputError: it is empty, no text, or no Unicode.
+        InvalidInputError: it is empty, not a string, or not valid Unicode.
     """
     if isinstance(value, str) and value:
         return checked_unicode(field, value)
@@ -76,7 +76,7 @@ def checked_object(field: str, value: object) -> Mapping[str, JsonValue]:
 
 
 def checked_object_text(field: str, value: object) -> str:
-    """Return the JSON text of an object: a text as it was given, once it is known to be one.
+    """Return the JSON text of an object; a text is checked and returned unchanged.
 
     Raises:
         InvalidInputError: as `checked_object`.

@@ -1,4 +1,4 @@
-"""What became of written readings: the report of a writer, and readings that could not be delivered."""
+"""The outcome of written readings: the report of a writer, and readings that could not be delivered."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ WriterState = Literal["open", "paused", "stopped"]
 
 @attrs.frozen(kw_only=True)
 class DeliveryReport:
-    """Where a writer stands. Always: `accepted == delivered + rejected + in_doubt + pending` (readings).
+    """The counters of a writer. Always: `accepted == delivered + rejected + in_doubt + pending` (readings).
 
     Attributes:
-        accepted: readings taken over from callers.
+        accepted: readings accepted from callers.
         delivered: readings the service acknowledged; one replaced while queued counts when its replacement does.
         rejected: readings that will not be delivered: refused by the service, or never sent.
-        in_doubt: readings that may or may not be stored, with no more tries.
+        in_doubt: readings that may or may not be stored; they are not sent again.
         pending: readings without a final outcome yet.
-        kept: those of the pending that a writer which has stopped or closed leaves in its journal, for the next one.
+        kept: pending readings that a stopped or closed writer leaves in its journal for the next one.
         requests: bulk calls sent, retries and parts included.
-        retries: calls that repeated an earlier one as it was.
-        splits: batches that had to be taken apart.
+        retries: calls that repeated an earlier call unchanged.
+        splits: batches that were split.
         bytes: request bodies sent.
-        in_flight: bulk calls under way now.
-        max_in_flight: how many may be under way at present.
+        in_flight: bulk calls in flight now.
+        max_in_flight: how many may be in flight at present.
         max_items: how many signals a call may hold at present.
-        refused_signals: signals of which the service refused everything lately.
+        refused_signals: signals whose recent readings were all refused.
         memory_bytes: estimate of what is buffered and in flight.
-        state: `"paused"` while the service is down, asks for patience or refuses the credentials; `"stopped"` for good.
+        state: `"paused"` while the service is down, throttles or refuses the credentials; `"stopped"` permanently.
     """
 
     accepted: int = 0
@@ -60,7 +60,7 @@ class Rejection:
 
     Attributes:
         data: the readings; where one replaced another while queued, only the last.
-        error: why.
+        error: the reason.
         outcome: `"rejected"` (the service refused them), `"not_sent"` (they never reached it) or `"in_doubt"`.
         readings: how many accepted readings they stand for.
         refs: which calls of `deliver` they came from.

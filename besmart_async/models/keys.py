@@ -1,4 +1,4 @@
-"""What names a sensor and a signal.
+"""Keys of sensors and signals.
 
 Source: the path parameters `{client_cid}.{sensor_mid}` and `{signal_type_moid}` of the API document.
 """
@@ -32,7 +32,7 @@ def checked_id(field: str, value: object) -> int:
 
 
 def _index(value: object) -> int | None:
-    """Return what is as good as an int, such as numpy's integers; a bool is not."""
+    """Return integers of other types, such as numpy's, as int; a bool is refused."""
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         return None
     try:

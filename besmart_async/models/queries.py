@@ -49,7 +49,7 @@ class SignalQuery:
         get_last: get only records with the newest acquisition time for the same capture times.
         delta_t: aggregate time in minutes.
         raw: fetch the raw signal.
-        output_unit_id: unit the values are wanted in.
+        output_unit_id: unit of the returned values.
         signal_origin_id: only this origin (1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected).
         filters: data filters for complex structures: a mapping or JSON text.
         is_chart: use the expected chart output unit.
@@ -82,7 +82,7 @@ class SignalQuery:
         filters: Mapping[str, object] | str | None = None,
         is_chart: bool | None = None,
     ) -> None:
-        """Check everything; by hand, as `attrs` would call a function for each field that could be given."""
+        """Check all arguments, without attrs: it would call a function for each optional field."""
         key, since, till = checked_key(key), to_ms(since, "since"), to_ms(till, "till")
         if since > till:
             raise InvalidInputError("since", since, f"after till={till}")

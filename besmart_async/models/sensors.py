@@ -29,7 +29,7 @@ class SensorType:
 class Sensor:
     """The answer of `GET /sensors/{client_cid}.{sensor_mid}`. Every field may be missing.
 
-    Unknown fields are in `extra`. `write` and `execute` tell this account's rights; `lat` and `lon` are degrees.
+    Unknown fields are in `extra`. `write` and `execute` are this account's rights; `lat` and `lon` are degrees.
     """
 
     client_cid: int | None = None

@@ -31,11 +31,11 @@ class SignalData:
         time: UTC unix milliseconds, shape (n,), int64 (float64 if any has a fraction of a millisecond).
         value: shape (n,), float64, int64, bool, or object for strings, nulls and mixed values. Its unit is `unit`.
         type: the type name of all readings (`"DBL"`, `"RM"` ...), an object array (n,) where they differ, or None
-            if not told.
+            if unknown.
         origin: 1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected; an int64 array (n,) where readings
-            differ, or None if not told.
-        unit: unit symbol such as `"kW.h"`; None if not told. Sent only if given, never converted.
-        absent: True where the service gave no answer at all for the signal, which is not the same as no readings.
+            differ, or None if unknown.
+        unit: unit symbol such as `"kW.h"`; None if unknown. Sent only if given, never converted.
+        absent: True if the service gave no answer for the signal, which differs from an answer without readings.
 
     Raises:
         InvalidInputError: columns of different lengths, NaN or infinity, naive datetimes, anything JSON cannot hold.
@@ -97,7 +97,7 @@ class SignalData:
         origin: int | NDArray[Any] | None = 1,
         unit: str | None = None,
     ) -> Self:
-        """Wrap columns that already are in normal form and that nobody else will change, without checks or copies."""
+        """Wrap columns that are in normal form and will not be changed, without checks or copies."""
         self = cls.__new__(cls)
         self._set(key, time, value, type, origin, unit)
         return self
@@ -129,7 +129,7 @@ class SignalData:
             and (len(self) == 0 or (_same(self.type, other.type) and _same(self.origin, other.origin)))
         )
 
-    __hash__ = None  # type: ignore[assignment]  # columns are compared by content, and that is no hash
+    __hash__ = None  # type: ignore[assignment]  # columns are compared by content, which has no hash
 
     def __repr__(self) -> str:
         if self.absent:
@@ -158,7 +158,7 @@ class SignalData:
         return self.take((self.time >= to_ms(since, "since")) & (self.time < to_ms(till, "till")))
 
     def sorted(self) -> Self:
-        """Return the readings by time; those of one time stay in their order."""
+        """Return the readings sorted by time; readings of equal time keep their order."""
         if self.absent or bool((self.time[1:] >= self.time[:-1]).all()):
             return self
         return self.take(np.argsort(self.time, kind="stable"))
@@ -246,7 +246,7 @@ def _restored(cls: type[SignalData], columns: tuple[Any, ...]) -> SignalData:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Tell whether two types or origins mean the same, whether they are one value or one per row."""
+    """Return whether two types or origins are equal, whether they are one value or one per row."""
     return bool(np.all(np.equal(one, other, dtype=object)))
 
 

@@ -1,4 +1,4 @@
-"""What running a graph gives back."""
+"""The result of running a graph."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMN = attrs.cmp_using(eq=_same_columns)
 
 @attrs.frozen(kw_only=True)
 class GraphOutput:
-    """One series that a graph gave: columns as in `SignalData`, the signal and unit only if the answer named them."""
+    """One series of the result: columns as in `SignalData`; the signal and unit only if the answer names them."""
 
     time: NDArray[Any] = attrs.field(eq=_COLUMN)
     value: NDArray[Any] = attrs.field(eq=_COLUMN)
@@ -39,7 +39,7 @@ class GraphResult:
 
     Attributes:
         status: HTTP status; any 2xx is a success.
-        accepted: True for 202: the graph runs asynchronously, and there is no result yet.
+        accepted: True for 202: the graph runs asynchronously; the result is not there yet.
         outputs: the series in the answer.
         value: the answer parsed, where it is JSON or a Python-style literal; parts left out (`{...}`) are None.
         text: the answer's raw text, always.

@@ -45,7 +45,7 @@ MAX_MS = 253_402_300_799_999
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_YEAR, _YEAR_AFTER = np.datetime64("0001", "Y"), np.datetime64("10000", "Y")
 _REACHES_TOO_FAR = frozenset({"Y", "M", "W", "D", "h", "m", "s", "ms", "us"})
-"""Units of `datetime64` that reach past the years 1 to 9999, and as milliseconds past 64 bits."""
+"""Units of `datetime64` whose range exceeds the years 1 to 9999, and 64 bits of milliseconds."""
 _RANGE = "UTC unix milliseconds reach from year 1 to 9999; are these seconds x 1000, not micro- or nanoseconds?"
 _NAIVE = "a datetime without a time zone; give it one, such as datetime(..., tzinfo=timezone.utc)"
 _NAIVE_COLUMN = "datetimes without a time zone; localize them first, such as column.dt.tz_localize('UTC')"
@@ -167,7 +167,7 @@ def _from_frame_column(values: Any, field: str, *, refuse_naive: bool) -> NDArra
     zone = getattr(dtype, "tz", None) or getattr(dtype, "time_zone", None)
     array: NDArray[Any]
     if zone is not None:
-        # pandas turns aware columns into objects unless told otherwise; both libraries keep UTC underneath.
+        # pandas turns aware columns into objects by default; both libraries store UTC.
         if hasattr(values, "tz_convert"):
             in_utc = values.dt if hasattr(values, "dt") else values  # a series, or an index
             values = in_utc.tz_convert("UTC")

@@ -15,7 +15,7 @@ class Token:
 
     Attributes:
         token: the bearer token.
-        expiration: when it expires, UTC unix milliseconds; None if the answer did not tell.
+        expiration: when it expires, UTC unix milliseconds; None if the answer has none.
         user_id: the account.
     """
 

@@ -1,4 +1,4 @@
-"""Normal forms of the value, type and origin columns: what may be in them, and what is refused at the door."""
+"""Normal forms of the value, type and origin columns: what they may hold, and what is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from besmart_async.models.keys import checked_id
 from besmart_async.models.times import FrameColumn, as_array
 
 JsonValue: TypeAlias = bool | int | float | str | Sequence[Any] | Mapping[str, Any] | None
-"""Whatever JSON can hold."""
+"""Any JSON value."""
 
 ValueColumn: TypeAlias = "Sequence[JsonValue] | NDArray[Any] | FrameColumn"
 """Many values: doubles, integers, booleans, strings, null, or structured JSON."""
@@ -32,7 +32,7 @@ _KINDS = "give doubles, integers of 64 bits, booleans, strings, None, or JSON st
 _BROKEN_TEXT = "not Unicode text (it holds half a surrogate pair)"
 _LARGEST = 2**63 - 1
 _DEEPEST = 100
-"""Levels of a JSON structure: orjson writes 254, and what encloses a value takes some."""
+"""Levels of a JSON structure: orjson writes 254, and the body around a value takes some."""
 
 
 def value_column(values: ValueColumn, field: str = "value") -> NDArray[Any]:
@@ -59,7 +59,7 @@ def value_column(values: ValueColumn, field: str = "value") -> NDArray[Any]:
 
 
 def checked_json(value: object, field: str, depth: int = 0) -> JsonValue:
-    """Return `value` with numpy scalars, texts of a subclass and containers made plain.
+    """Return `value` with numpy scalars, subclasses of str and containers as plain Python types.
 
     Raises:
         InvalidInputError: it holds something JSON cannot, or more than 100 levels.
@@ -102,7 +102,7 @@ def checked_type(field: str, name: object) -> str:
     """Return a type name as a plain `str`.
 
     Raises:
-        InvalidInputError: it is no text, or an empty one.
+        InvalidInputError: it is not a string, or empty.
     """
     if not isinstance(name, str) or not name:
         raise InvalidInputError(field, name, "give a type name such as 'DBL'")

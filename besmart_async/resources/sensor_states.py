@@ -163,7 +163,7 @@ class SensorStates:
     async def delete(self, sensor_state_id: int) -> None:
         """Delete a state (`DELETE /sensors/states/{sensor_state_id}`).
 
-        A 404 that follows a lost answer means that the first try deleted it, and is no error.
+        A 404 after a lost answer means that the first attempt deleted it: that is not an error.
 
         Raises:
             NotFoundError: no such state.

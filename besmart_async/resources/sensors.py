@@ -147,7 +147,7 @@ class Sensors:
     async def delete(self, client_cid: int, sensor_mid: int) -> None:
         """Delete a sensor (`DELETE /sensors/{client_cid}.{sensor_mid}`).
 
-        A 404 that follows a lost answer means that the first try deleted it, and is no error.
+        A 404 after a lost answer means that the first attempt deleted it: that is not an error.
 
         Raises:
             NotFoundError: no such sensor.

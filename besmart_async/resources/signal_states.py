@@ -92,7 +92,7 @@ class SignalStates:
     async def delete(self, signal_state_id: int) -> None:
         """Delete a signal state (`DELETE /sensors/states/signals/{signal_state_id}`).
 
-        A 404 that follows a lost answer means that the first try deleted it, and is no error.
+        A 404 after a lost answer means that the first attempt deleted it: that is not an error.
 
         Raises:
             NotFoundError: no such signal state.

@@ -176,7 +176,7 @@ class Signals:
             One `SignalData` per query, in query order; `absent` where the service gave no answer for the signal.
 
         Raises:
-            InvalidInputError: no iterable of queries, or two are for one signal, whose answers could not be told apart.
+            InvalidInputError: not an iterable of queries, or two queries for one signal (answers have only the key).
             UnprocessableError: the service refuses the queries.
             DecodeError: the service answered twice for one signal.
         """
