@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from cyclopts import App, CycloptsError
 
 _HELP = "Readings and meters of the besmart.energy service."
@@ -188,20 +190,33 @@ def _plain(argument: str) -> str:
 
 
 def _explain(error: Exception) -> NoReturn:
-    """Say in one line what went wrong, and exit; a bug keeps its traceback."""
-    import traceback
+    """Say in one line what went wrong, and exit; a bug keeps its traceback.
 
+    Raises:
+        Exception: `error` itself, if it is a bug.
+    """
     from besmart_async.cli.exits import UsageError, exit_of, explained
     from besmart_async.errors import BesmartError, visible
 
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     extra_missing = isinstance(error, ImportError) and "pip install" in str(error)
-    expected = extra_missing or isinstance(error, BesmartError | UsageError | OSError | MemoryError)
-    text = f"besmart: {explained(error)}\n" if expected else "".join(traceback.format_exception(error))
+    if not extra_missing and not isinstance(error, BesmartError | UsageError | OSError | MemoryError):
+        sys.excepthook = _show_bug
+        raise error
     with contextlib.suppress(OSError):  # standard error may be full or closed as well
-        sys.stderr.write(visible(text))
+        sys.stderr.write(visible(f"besmart: {explained(error)}\n"))
     sys.exit(exit_of(error))
+
+
+def _show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback, with control characters written out: its messages may hold texts from outside."""
+    import traceback
+
+    from besmart_async.errors import visible
+
+    with contextlib.suppress(OSError):
+        sys.stderr.write(visible("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _close_stdout() -> None:

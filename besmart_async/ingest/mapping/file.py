@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 _MOST_BYTES = 16 << 20
 """Bytes of a mapping file: names of 100,000 meters take 4 MB."""
+_MOST_PARTS = 100
+_LONG_KEY = re.compile(rb"(?:\.[^.\n=\[\]{},]{0,100}){%d}" % _MOST_PARTS)
 _DURATION = re.compile(r"([0-9]+)\s*(ms|s|min|h|d)")
 _UNITS_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -71,6 +73,10 @@ class TomlTable:
                 text = file.read(_MOST_BYTES + 1)
             if len(text) > _MOST_BYTES:
                 raise MappingError(str(path), None, f"has more than {_MOST_BYTES >> 20} MiB; it is not a mapping file")
+            if _LONG_KEY.search(text):
+                raise MappingError(
+                    str(path), None, f"has a key of more than {_MOST_PARTS} parts; it is not a mapping file"
+                )
             return cls(str(path), "", tomllib.loads(text.decode()))
         except OSError as error:
             raise MappingError(str(path), None, f"cannot be opened: {error.strerror or error}") from None

@@ -17,6 +17,10 @@ CHUNK_ROWS = 200_000
 """Readings parsed at a time: enough for numpy to pay off, few enough for a smooth progress bar."""
 
 
+LONGEST_TEXT = 1_000
+"""Bytes of a text in a column that is read: a name, a time or a number. Names are kept for the whole run."""
+
+
 class SourceError(BesmartError):
     """A file cannot be opened, or reading it failed halfway.
 

@@ -92,12 +92,15 @@ def blocks(
         if end and failure is None and text and not text.endswith(b"\n"):
             text += b"\n"
         cut = _cut(text, end=end)
-        if cut:
+        if cut > QUOTED_BYTES and row > 1 and not text[:cut].strip():  # blank lines only
+            row += text.count(b"\n", 0, cut)
+            blank += cut
+        elif cut:
             for part in _parts(text[:cut]):
                 block = _block(row, part, utf8=utf8)
                 row += block.lines
                 yield block
-            blank = 0 if text[:cut].strip() else blank + cut
+            blank = 0
         if blank > MOST_BLANK:
             raise SourceError(name, f"has {blank >> 20} MiB of blank lines above row {row}; this is not a table")
         rest = [text[cut:] + held]

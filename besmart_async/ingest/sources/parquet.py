@@ -10,14 +10,12 @@ from typing import Any
 import attrs
 import numpy as np
 
-from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
+from besmart_async.ingest.sources.base import CHUNK_ROWS, LONGEST_TEXT, Page, SourceError
 from besmart_async.ingest.sources.columns import ChunkBuilder, as_column, pa, pc
 from besmart_async.ingest.sources.layout import CODED, FileForm, Layout
 
 _BUFFER_BYTES = 128 << 10
 _DICTIONARIES = {"PLAIN_DICTIONARY", "RLE_DICTIONARY"}
-LONGEST_TEXT = 1_000
-"""Bytes of a text in a column that is read: a dictionary can hold one long text that all rows repeat."""
 ROWS_PER_BYTE = 5_000
 """Most rows that a byte of a file is believed to hold: constant columns and regular times pack to almost nothing."""
 
