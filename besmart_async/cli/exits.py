@@ -7,6 +7,7 @@ import os
 from enum import IntEnum
 from urllib.parse import urlsplit
 
+from besmart_async.batching.verdicts import is_page
 from besmart_async.errors import (
     AuthenticationError,
     BesmartConfigError,
@@ -55,6 +56,8 @@ class NoCredentialsError(UsageError):
 
 def exit_of(error: BaseException) -> Exit:
     """Return the exit code for an error."""
+    if is_page(error):
+        return Exit.UNAVAILABLE
     if isinstance(error, AuthenticationError | PermissionDeniedError | NoCredentialsError):
         return Exit.AUTHENTICATION
     if isinstance(error, TransportError | ServerError | RateLimitError):
@@ -79,6 +82,11 @@ def explained(error: BaseException) -> str:
         )
     elif "allow_insecure_http" in text:
         advice = "in the command: BESMART_ALLOW_INSECURE_HTTP=1, or besmart auth login --allow-insecure-http"
+    elif is_page(error):
+        advice = (
+            "something else answered in place of the service, such as a proxy or a portal: check BESMART_BASE_URL and"
+            " the way to the service, and run the same command again later"
+        )
     elif isinstance(error, ConnectError):
         advice = _proxy_advice()
     return f"{text}; {advice}" if advice else text

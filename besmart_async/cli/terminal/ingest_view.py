@@ -84,6 +84,11 @@ class Terminal:
         """Say what an earlier run did with the file, unless it is new."""
         if start.known == "changed":
             self._bar.say(f"{start.file}: has changed since it was sent; all of it is sent")
+        elif start.known == "former":
+            self._bar.say(
+                f"{start.file}: an earlier version of besmart recorded rows of it without saying of which account;"
+                " all of it is sent, this once"
+            )
         elif start.known == "grown":
             self._bar.say(f"{start.file}: has grown; {start.rows:,} rows were sent before")
         elif start.known == "resumed":

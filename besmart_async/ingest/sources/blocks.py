@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Generator, Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Final
 
 import attrs
@@ -24,8 +26,17 @@ QUOTED_BYTES: Final = 64 << 10
 MOST_BLANK: Final = 64 << 20
 """Bytes of blank lines after which a file is given up: packed, they cost nothing to send and much to unpack."""
 
-_BOM = codecs.BOM_UTF8
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like that of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LOOKED_AT = 256
+_BLANK = b"\0 \t,;|"
+_PADDING = re.compile(rb"^\0+|(?<=[,;|\t\"\n])\0+|\0+(?=[,;|\t\"\n]|\Z)")
+"""Zero bytes at the ends of fields, which loggers leave behind; within a field they are damage."""
 
 
 @attrs.frozen
@@ -35,7 +46,8 @@ class TextBlock:
     Attributes:
         first_row: number of the first line, counted from 1.
         text: the lines in UTF-8, each ended by `\n`, the last line of the file too.
-        broken: the bytes of rows that are not valid UTF-8; in `text` these rows are empty.
+        broken: the bytes of rows that are not valid UTF-8, or that have zero bytes within a field; in `text` these rows
+            are empty.
     """
 
     first_row: int
@@ -72,8 +84,10 @@ def blocks(
     length, enough = 0, size
     blank = 0
     failure: SourceError | None = None
-    utf8 = encoding.casefold().replace("_", "-").removesuffix("-sig") in ("utf-8", "utf8")
-    source = iter(_decoded(pieces, encoding, name) if not utf8 else _unmarked(pieces, name))
+    source, encoding = _recognized(iter(pieces), encoding)
+    utf8 = _is_utf8(encoding)
+    if not utf8:
+        source = _decoded(source, encoding, name)
     while True:
         try:
             piece = next(source, None)
@@ -101,6 +115,9 @@ def blocks(
                 row += block.lines
                 yield block
             blank = 0
+        elif not text.strip(b"\0"):  # a file that was made longer than what was written to it
+            blank += len(text)
+            text = b""
         if blank > MOST_BLANK:
             raise SourceError(name, f"has {blank >> 20} MiB of blank lines above row {row}; this is not a table")
         rest = [text[cut:] + held]
@@ -117,16 +134,47 @@ def blocks(
         raise failure
 
 
-def _unmarked(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Remove a byte-order mark; refuse that of UTF-16."""
-    source = iter(pieces)
+def _recognized(source: Iterator[bytes], encoding: str) -> tuple[Iterator[bytes], str]:
+    """Return the pieces without the mark of UTF-8, and the encoding: what the first bytes show overrides UTF-8."""
     start = b""
-    while len(start) < len(_BOM) and (piece := next(source, b"")):
-        start += piece
-    if start.startswith(_UTF16):
-        raise SourceError(name, "is UTF-16 text; say --encoding utf-16")
-    yield start.removeprefix(_BOM)
-    yield from source
+    failure: SourceError | None = None
+    try:
+        while len(start) < _LOOKED_AT and (piece := next(source, b"")):
+            start += piece
+    except SourceError as error:  # raised again after what was read
+        failure = error
+    for mark, marked in _MARKS:
+        if start.startswith(mark):
+            encoding = marked
+            break
+    else:
+        if _is_utf8(encoding) or encoding.casefold().replace("_", "-") in ("utf-16", "utf16"):
+            encoding = _unmarked_utf16(start[:_LOOKED_AT]) or encoding
+    while start.startswith(codecs.BOM_UTF8):  # files that were written one after the other have several
+        start = start.removeprefix(codecs.BOM_UTF8)
+    return chain(_pieces(start, failure), source), encoding
+
+
+def _pieces(start: bytes, failure: SourceError | None) -> Iterator[bytes]:
+    if start:
+        yield start
+    if failure is not None:
+        raise failure
+
+
+def _is_utf8(encoding: str) -> bool:
+    return encoding.casefold().replace("_", "-").removesuffix("-sig") in ("utf-8", "utf8")
+
+
+def _unmarked_utf16(start: bytes) -> str | None:
+    """Return the encoding of UTF-16 text without a mark: every second byte of most characters is 0."""
+    pairs = len(start) // 2
+    if pairs < 2:
+        return None
+    first, second = start[: 2 * pairs : 2].count(0), start[1 : 2 * pairs : 2].count(0)
+    if not first and second > pairs * 2 // 3:
+        return "utf-16-le"
+    return "utf-16-be" if not second and first > pairs * 2 // 3 else None
 
 
 def _decoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
@@ -189,16 +237,21 @@ def odd_lines(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _block(row: int, text: bytes, *, utf8: bool) -> TextBlock:
+    broken: dict[int, bytes] = {}
+    if b"\0" in text:
+        text = _PADDING.sub(b"", text)
+        lines = text.split(b"\n")
+        broken = {row + place: line for place, line in enumerate(lines) if b"\0" in line.strip(_BLANK)}
+        text = b"\n".join(b"" if row + place in broken else line for place, line in enumerate(lines))
     if not utf8 or text.isascii():
-        return TextBlock(row, text, {})
+        return TextBlock(row, text, broken)
     try:
         text.decode()
     except UnicodeDecodeError:
         pass
     else:
-        return TextBlock(row, text, {})
+        return TextBlock(row, text, broken)
     lines = text.split(b"\n")
-    broken: dict[int, bytes] = {}
     for place, line in enumerate(lines):
         try:
             line.decode()
@@ -206,3 +259,13 @@ def _block(row: int, text: bytes, *, utf8: bool) -> TextBlock:
             broken[row + place] = line
             lines[place] = b""
     return TextBlock(row, b"\n".join(lines), broken)
+
+
+def emptied(block: TextBlock, lines: Iterable[int]) -> TextBlock:
+    """Return a block in which these lines, counted from 0, are empty, and their bytes are not broken either."""
+    texts = block.text.split(b"\n")
+    broken = dict(block.broken)
+    for line in lines:
+        texts[line] = b""
+        broken.pop(block.first_row + line, None)
+    return TextBlock(block.first_row, b"\n".join(texts), broken)

@@ -12,6 +12,7 @@ import numpy as np
 
 from besmart_async.ingest.sources.base import CHUNK_ROWS, LONGEST_TEXT, Page, SourceError
 from besmart_async.ingest.sources.columns import ChunkBuilder, as_column, pa, pc
+from besmart_async.ingest.sources.header import said_by_name
 from besmart_async.ingest.sources.layout import CODED, FileForm, Layout
 
 _BUFFER_BYTES = 128 << 10
@@ -76,6 +77,9 @@ class ParquetSource:
                 yield Page(chunks.chunk(rows, columns), (), size * (row - 1) // total)
 
     def _layout(self, file: Any) -> Layout:
+        if self.form.preamble:
+            problem = "has no lines above a header, which [preamble] names; say file.meter or --meter"
+            raise SourceError(self.name, problem)
         schema, rows = file.schema_arrow, file.metadata.num_rows
         if not 0 <= rows <= ROWS_PER_BYTE * (self.size_bytes or 0):
             raise SourceError(
@@ -83,13 +87,16 @@ class ParquetSource:
                 f"declares {rows:,} rows in {self.size_bytes or 0:,} bytes; it is damaged, or made to use up memory",
             )
         try:
-            layout = Layout.of(schema.names, self.form)
+            layout = Layout.of(schema.names, self.form, said_by_name(self.form, self.name))
         except ValueError as error:
             raise SourceError(self.name, str(error)) from None
         for role, index in layout.positions.items():
             self._check_type(role, schema.names[index], schema.types[index])
         for index in layout.slots.positions if layout.slots else ():
             self._check_type("value", schema.names[index], schema.types[index])
+        for column in layout.series:
+            for role, index in {**column.beside, "value": column.position}.items():
+                self._check_type(role, schema.names[index], schema.types[index])
         return layout
 
     def _check_type(self, role: str, title: str, kind: Any) -> None:

@@ -232,3 +232,31 @@ def test_an_interrupted_run_reports_and_ends_with_130(number: signal.Signals) ->
         assert "accepted" in process.stdout.read()
         told = process.stderr.read().splitlines()
         assert [line.partition(":")[0] for line in told] == ["stopping", "interrupted"]
+
+
+def test_rejects_of_a_file_with_several_readings_in_a_row_are_mended_one_by_one(besmart: Run, tmp_path: Path) -> None:
+    """A bad value, a bad time and an unknown type: each reading of a row is a reject with its own signal and value."""
+    mapping, rejects, path = tmp_path / "m.toml", tmp_path / "rejects.csv", tmp_path / "M1_2024-07-01.csv"
+    mapping.write_text(
+        'file = { name = "{meter}_{date}.csv", skip = ["^Sum"] }\nvalues.unit = "kWh"\n'
+        '[[series]]\npattern = "{signal}"\n[signals.names]\nIn = "1.8.0"\nOut = "2.8.0"\n',
+        encoding="utf-8",
+    )
+    path.write_text("time,In,Out\n2024-07-01T00:00Z,1,x\nnever,3,4\n2024-07-01T01:00Z,5,\nSum,8,4\n", encoding="utf-8")
+    command = ["--mapping", mapping, "--simulate", "--verify"]
+    done = besmart("ingest", path, *command, "--rejects", rejects)
+    assert done.code == Exit.REJECTED
+    assert "verified 2 of 2 distinct readings" in done.out
+    with rejects.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    told = [[row[name] for name in ("rejected_row", "meter", "signal", "time", "value")] for row in found]
+    assert sorted(told) == [
+        ["2", "M1", "Out", "2024-07-01T00:00Z", "x"],
+        ["3", "M1", "In", "never", "3"],
+        ["3", "M1", "Out", "never", "4"],
+    ]
+    text = rejects.read_text(encoding="utf-8").replace(",x,", ",2,").replace(",never,", ",2024-07-01T02:00Z,")
+    rejects.write_text(text, encoding="utf-8")
+    again = besmart("ingest", rejects, *command)
+    assert again.code == Exit.OK, again.err
+    assert "verified 3 of 3 distinct readings" in again.out
