@@ -7,6 +7,7 @@ so are their keys; docs/mapping-files.md describes them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path

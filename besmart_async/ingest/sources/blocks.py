@@ -88,7 +88,8 @@ def blocks(
     utf8 = _is_utf8(encoding)
     if not utf8:
         source = _decoded(source, encoding, name)
-    while True:
+    end = False
+    while not end:
         try:
             piece = next(source, None)
         except SourceError as error:
@@ -110,11 +111,7 @@ def blocks(
             row += text.count(b"\n", 0, cut)
             blank += cut
         elif cut:
-            for part in _parts(text[:cut]):
-                block = _block(row, part, utf8=utf8)
-                row += block.lines
-                yield block
-            blank = 0
+            row, blank = (yield from _blocks(row, text[:cut], utf8=utf8)), 0
         elif not text.strip(b"\0"):  # a file that was made longer than what was written to it
             blank += len(text)
             text = b""
@@ -128,8 +125,6 @@ def blocks(
             )
         # Joined again only when twice as long, so that a long line costs time in proportion to its length.
         enough = max(size, 2 * length)
-        if end:
-            break
     if failure is not None:
         raise failure
 
@@ -209,6 +204,15 @@ def _cut(text: bytes, *, end: bool) -> int:
     if len(ends) - opened > LONGEST_RECORD or opened == 0:
         return cut
     return int(ends[opened - 1]) + 1
+
+
+def _blocks(row: int, text: bytes, *, utf8: bool) -> Generator[TextBlock, None, int]:
+    """Yield blocks of whole lines; return the number of the row below them."""
+    for part in _parts(text):
+        block = _block(row, part, utf8=utf8)
+        row += block.lines
+        yield block
+    return row
 
 
 def _parts(text: bytes) -> Iterator[bytes]:
