@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from besmart_async.version import __version__
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -76,7 +78,7 @@ def build(arguments: Sequence[str] = ()) -> App:
         name="besmart",
         help=_HELP,
         help_epilogue=_EPILOGUE,
-        version=_version,
+        version=f"besmart {__version__}",
         help_format="plaintext",
         result_action="return_value",
         exit_on_error=False,
@@ -221,6 +223,7 @@ def _show_bug(kind: type[BaseException], error: BaseException, trace: TracebackT
 
 def _close_stdout() -> None:
     """Keep the interpreter from failing again when it flushes to a closed pipe (`besmart … | head`)."""
+<<<<<<< HEAD
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -232,3 +235,6 @@ def _version() -> str:
         return f"besmart {version('besmart-async')}"
     except PackageNotFoundError:
         return "besmart (not installed)"
+=======
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+>>>>>>> main

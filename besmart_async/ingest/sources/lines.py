@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from besmart_async.ingest.sources.base import SourceError
-from besmart_async.ingest.sources.blocks import TextBlock, emptied
+from besmart_async.ingest.sources.blocks import TextBlock, emptied, odd_lines
 from besmart_async.ingest.sources.columns import Column, as_numpy, pa, pc
 from besmart_async.ingest.sources.header import Header, is_preamble
 
@@ -48,7 +48,10 @@ class LineFilter:
         starts = np.append(0, block.ends[:-1] + 1) if block.lines else block.ends
         first = np.frombuffer(block.text, np.uint8)[starts]
         blank = np.isin(first, np.frombuffer(self._blank.replace(b'"', b""), np.uint8))
-        candidates = np.flatnonzero(blank | np.isin(block.ends - starts, list(self._widths)))
+        alike = blank | np.isin(block.ends - starts, list(self._widths))
+        if b'"' in block.text and len(opened := odd_lines(block.text)):  # a line within a quoted field is none of these
+            alike &= np.searchsorted(opened, np.arange(block.lines)) % 2 == 0
+        candidates = np.flatnonzero(alike)
         found: set[int] = set()
         for line in candidates.tolist():
             text = block.text[starts[line] : block.ends[line]]
