@@ -223,18 +223,5 @@ def _show_bug(kind: type[BaseException], error: BaseException, trace: TracebackT
 
 def _close_stdout() -> None:
     """Keep the interpreter from failing again when it flushes to a closed pipe (`besmart … | head`)."""
-<<<<<<< HEAD
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"besmart {version('besmart-async')}"
-    except PackageNotFoundError:
-        return "besmart (not installed)"
-=======
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
->>>>>>> main

@@ -153,16 +153,11 @@ def ingest(
                 raise UsageError(str(error)) from None
             raise
     observer.report(report)
-<<<<<<< HEAD
-    if drawing:
-        write_drawing("\n" + drawing)
-=======
     if drawing and chart and not json:
-        write("\n" + printable(drawing.text()))
+        write_drawing("\n" + drawing.text())
     if drawing and chart_file is not None and form is not None:
         with complete_file(chart_file) as stream:
             stream.write(drawing.image(form))
->>>>>>> main
     return _exit(report)
 
 

@@ -32,7 +32,7 @@ from besmart_async.errors import BesmartError, visible
 from besmart_async.ingest.checkpoint.resume import Known, ResumePoint
 from besmart_async.ingest.checkpoint.rows import BLOCK, NO_BITS, Bits, RowSet, by_block, flags, union, without_row
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources import Source, SourceError
+from besmart_async.ingest.sources import Source, SourceError, file_of
 
 try:
     import fcntl
@@ -361,7 +361,7 @@ def _is_checkpoint(place: Path) -> bool:
 
 
 def look_up(checkpoint: Checkpoint | None, sources: Sequence[Source]) -> list[ResumePoint]:
-    """Return what earlier runs have done of each source. Standard input has no path and therefore no checkpoint.
+    """Return what earlier runs have done of each source. Standard input and pipes have no checkpoint.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -369,7 +369,7 @@ def look_up(checkpoint: Checkpoint | None, sources: Sequence[Source]) -> list[Re
     """
     found: list[ResumePoint] = []
     for source in sources:
-        path: Path | None = getattr(source, "path", None)
+        path = file_of(source)
         try:
             if checkpoint is None or path is None:
                 found.append(ResumePoint(source.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Generator
 from pathlib import Path
 from typing import Protocol
@@ -61,7 +62,7 @@ class Source(Protocol):
 
     A row has the same number on every read, is in one page only, and belongs to one meter: a resumed job identifies
     rows by number, and workers divide them by meter. A row may hold many readings. A source that is a file has an
-    attribute `path`; without it the checkpoint records nothing.
+    attribute `path`; without it, and for a pipe, the checkpoint records nothing. A pipe is opened once, by `pages`.
     """
 
     @property
@@ -109,3 +110,18 @@ class Format(Protocol):
             SourceError: this format cannot read it.
         """
         ...
+
+
+def is_stream(path: Path | None) -> bool:
+    """Tell whether a path can be read only once: standard input (None), a pipe such as `<(...)`, a device, a socket."""
+    try:
+        mode = 0 if path is None else path.stat().st_mode
+    except (OSError, ValueError):
+        return False  # opening it will say what is wrong
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def file_of(source: Source) -> Path | None:
+    """Return the file that a source is; None for standard input, a pipe, or a source without a path."""
+    path: Path | None = getattr(source, "path", None)
+    return None if is_stream(path) else path

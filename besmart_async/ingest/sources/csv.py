@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources.base import CHUNK_ROWS, LONGEST_TEXT, Page, SourceError
+from besmart_async.ingest.sources.base import CHUNK_ROWS, LONGEST_TEXT, Page, SourceError, is_stream
 from besmart_async.ingest.sources.blocks import BLOCK_BYTES, LONGEST_RECORD, TextBlock, blocks, odd_lines
 from besmart_async.ingest.sources.columns import ChunkBuilder, Column, as_column, as_numpy, pa, pa_csv, pc
 from besmart_async.ingest.sources.compression import opened, pieces
@@ -227,8 +227,8 @@ class CsvSource:
         return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
 
     def check(self) -> tuple[str, ...]:
-        """Check the header; see `Source`. Standard input is not checked: it can be read only once."""
-        if self.path is None:
+        """Check the header; see `Source`. Standard input and pipes are not checked: they can be read only once."""
+        if is_stream(self.path):
             return ()
         with self._blocks(min(_HEADER_BYTES, self.block_bytes)) as (_, found):
             return self._headed(found)[0].layout.unused

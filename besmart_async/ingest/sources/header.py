@@ -194,7 +194,7 @@ def _searched_header(lines: Sequence[str], form: FileForm, said: Mapping[str, st
 
 def _told_header(lines: Sequence[str], form: FileForm, said: Mapping[str, str]) -> Header:
     told = form.header_row if isinstance(form.header_row, tuple) else (form.header_row or 0,)
-    if len(lines) < max(1, *told) or not any(lines[row - 1].strip() for row in told if row):
+    if len(lines) < max(1, *told) or not any(lines[max(row, 1) - 1].strip() for row in told):
         raise NoHeaderError("is empty; a header such as meter,obis,time,value is expected")
     titled = [lines[max(row, 1) - 1] for row in told]
     return _header(lines, told, form.delimiter or by_frequency(*titled)[0], form, said)

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from besmart_async.ingest.sources.base import CHUNK_ROWS, LONGEST_TEXT, Page, SourceError
+from besmart_async.ingest.sources.base import CHUNK_ROWS, LONGEST_TEXT, Page, SourceError, is_stream
 from besmart_async.ingest.sources.columns import ChunkBuilder, as_column, pa, pc
 from besmart_async.ingest.sources.header import said_by_name
 from besmart_async.ingest.sources.layout import CODED, FileForm, Layout
@@ -152,6 +152,8 @@ class ParquetSource:
     def _opened(self, dictionaries: list[str] | None = None) -> Generator[Any, None, None]:
         import pyarrow.parquet as pq  # noqa: PLC0415 - slow to import, and CSV does not need it
 
+        if is_stream(self.path):
+            raise SourceError(self.name, "cannot be Parquet, which is read from its end; name a file")
         try:
             with (
                 _openable(self.path) as opened,
