@@ -322,7 +322,7 @@ class _PageBuilder:
 
     def _without_formulas(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
         """Take the text out of cells such as `="0012"`."""
-        if b'="' not in block.text:
+        if b'"' not in block.text or b'="' not in block.text:  # one byte is found much faster than two
             return table
         plain = {
             index: pc.replace_substring_regex(column, '^="(.*)"$', "\\1") for index, column in table.columns.items()

@@ -340,7 +340,8 @@ class Layout:
         for role in needed:
             if role not in positions and not (role == "meter" and "sensor_mid" in positions):
                 wanted = ", ".join(map(str, form.columns.get(role, COLUMN_NAMES[role])))
-                raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}")
+                hint = "; if all rows are of one meter, say --meter or file.name" if role == "meter" else ""
+                raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}{hint}")
         titles = {role: header[index].strip() for role, index in positions.items()}
         for role, text in said.items():
             if role in titles or (role == "meter" and "sensor_mid" in titles):
