@@ -9,13 +9,17 @@ from typing import Protocol
 
 import attrs
 
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.columns import Chunk
 from besmart_async.ingest.sources.layout import FileForm
 
 CHUNK_ROWS = 200_000
 """Readings parsed at a time: enough for numpy to pay off, few enough for a smooth progress bar."""
+
+
+LONGEST_TEXT = 1_000
+"""Bytes of a text in a column that is read: a name, a time or a number. Names are kept for the whole run."""
 
 
 class SourceError(BesmartError):
@@ -28,7 +32,7 @@ class SourceError(BesmartError):
 
     def __init__(self, file: str, problem: str) -> None:
         """Name the file and the problem."""
-        super().__init__(f"{file}: {problem}")
+        super().__init__(f"{visible(file, one_line=True)}: {problem}")
         self.file = file
         self.problem = problem
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from besmart_async.ingest.sources.base import SourceError
-from besmart_async.ingest.sources.blocks import TextBlock, emptied
+from besmart_async.ingest.sources.blocks import TextBlock, emptied, odd_lines
 from besmart_async.ingest.sources.columns import Column, as_numpy, pa, pc
 from besmart_async.ingest.sources.header import Header, is_preamble
 from besmart_async.ingest.sources.layout import plain_title
@@ -64,6 +64,8 @@ class LineFilter:
         lengths = block.ends - starts
         for width in self._widths:
             candidate |= lengths == width
+        if b'"' in block.text and len(opened := odd_lines(block.text)):  # a line within a quoted field is none of these
+            candidate &= np.searchsorted(opened, np.arange(block.lines)) % 2 == 0
         found: set[int] = set()
         for line in np.flatnonzero(candidate).tolist():
             text = block.text[starts[line] : block.ends[line]]
