@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,15 @@ async def test_two_accounts_with_one_checkpoint_send_each_their_own(
                         scope = repr(await identity_of(stage.client, record.salt, None))
                 report = await ingested(stage, tmp_path, scope)
                 assert (report.state, report.accepted, report.skipped) == ("completed", accepted, ROWS - accepted)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes have no names like files there")
+async def test_a_pipe_named_as_a_file_arrives_whole(seed: int, tmp_path: Path) -> None:
+    content = made(tmp_path).read_bytes()
+    (tmp_path / "readings.csv").unlink()
+    os.mkfifo(tmp_path / "readings.csv")
+    writing = asyncio.create_task(asyncio.to_thread((tmp_path / "readings.csv").write_bytes, content))
+    async with stage_of(seed) as stage:
+        report = await ingested(stage, tmp_path)
+        await writing
+        assert (report.state, report.accepted, stage.simulator.stored_count()) == ("completed", ROWS, ROWS)

@@ -378,3 +378,29 @@ def test_equal_titles_are_told_apart_by_number_only(tmp_path: Path) -> None:
         "columns 3 and 4 both are titled 'Value'; give the number of the one that is the value: columns.value = 3"
     )
     assert read(tmp_path, text, "[columns]\nvalue = 4").by_meter == {"M1": TWO}
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping", "words"),
+    [
+        (
+            "M1;2024-07-01T00:00Z;1,5\nmeter;time;value\n",
+            "",
+            "row 1 looks like readings, but stands above the header in row 2",
+        ),
+        (
+            "M1;2024-07-01T00:00Z;1.5\n",
+            "columns = { meter = 1, time = 2, value = 3 }",
+            "row 1 looks like readings, but is not",
+        ),
+        (
+            "2024-07-01T00:00Z;1;2\n",
+            '[columns]\ntime = 1\n[[series]]\npattern = "{meter}"',
+            "row 1 looks like readings",
+        ),
+    ],
+)
+def test_rows_are_not_lost_by_being_taken_for_a_header_or_text_above_it(
+    tmp_path: Path, text: str, mapping: str, words: str
+) -> None:
+    assert words in refused(tmp_path, text, mapping)

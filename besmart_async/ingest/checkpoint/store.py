@@ -28,11 +28,11 @@ import orjson
 from numpy.typing import NDArray
 
 from besmart_async.batching.journal.database import transaction
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 from besmart_async.ingest.checkpoint.resume import Known, ResumePoint
 from besmart_async.ingest.checkpoint.rows import BLOCK, NO_BITS, Bits, RowSet, by_block, flags, union, without_row
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources import Source, SourceError
+from besmart_async.ingest.sources import Source, SourceError, file_of
 
 try:
     import fcntl
@@ -231,7 +231,7 @@ class Checkpoint:
         return found
 
     def _look_up(self, path: Path, name: str) -> ResumePoint:
-        where = str(path.resolve())
+        where = visible(str(path.resolve()))  # SQLite takes no name that is not Unicode
         with self._explained():
             before = self._row("SELECT id, digest, size FROM files WHERE scope = ? AND path = ?", self.scope, where)
         found = digest(path, [before[2]] if before else [])
@@ -278,7 +278,13 @@ class Checkpoint:
         """
         pending.pack()
         rejects = [
-            (file, one.row, one.column or one.value, orjson.dumps(attrs.astuple(one))) for file, one in pending.rejects
+            (
+                file,
+                one.row,
+                one.column or one.value,
+                orjson.dumps(attrs.astuple(attrs.evolve(one, file=visible(one.file)))),
+            )
+            for file, one in pending.rejects
         ]
         with self._explained(), transaction(self._db):
             self._db.executemany(_SET, [(*block, bits) for block, bits in pending.blocks.items()])
@@ -355,7 +361,7 @@ def _is_checkpoint(place: Path) -> bool:
 
 
 def look_up(checkpoint: Checkpoint | None, sources: Sequence[Source]) -> list[ResumePoint]:
-    """Return what earlier runs have done of each source. Standard input has no path and therefore no checkpoint.
+    """Return what earlier runs have done of each source. Standard input and pipes have no checkpoint.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -363,7 +369,7 @@ def look_up(checkpoint: Checkpoint | None, sources: Sequence[Source]) -> list[Re
     """
     found: list[ResumePoint] = []
     for source in sources:
-        path: Path | None = getattr(source, "path", None)
+        path = file_of(source)
         try:
             if checkpoint is None or path is None:
                 found.append(ResumePoint(source.name))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from besmart_async.ingest.sources.base import SourceError
-from besmart_async.ingest.sources.blocks import TextBlock, emptied
+from besmart_async.ingest.sources.blocks import TextBlock, emptied, odd_lines
 from besmart_async.ingest.sources.columns import Column, as_numpy, pa, pc
 from besmart_async.ingest.sources.header import Header, is_preamble
 
@@ -27,6 +27,8 @@ class LineFilter:
         self._titles = {line.strip().encode() for line in header.lines}
         self._widths = {len(line.encode()) for line in header.lines} | {len(line.encode()) + 3 for line in header.lines}
         self._blank = b' \t\0\x1a"' + header.delimiter.encode()  # 1A is the end of a file of DOS
+        self._may_begin_blank = np.zeros(256, np.bool_)
+        self._may_begin_blank[np.frombuffer(self._blank.replace(b'"', b""), np.uint8)] = True
         self._footer_row: int | None = None
 
     def rows(self, blocks: Iterator[TextBlock]) -> Iterator[TextBlock]:
@@ -46,11 +48,14 @@ class LineFilter:
     def _repeated(self, block: TextBlock) -> set[int]:
         """The lines that are a header again, or have no text but delimiters."""
         starts = np.append(0, block.ends[:-1] + 1) if block.lines else block.ends
-        first = np.frombuffer(block.text, np.uint8)[starts]
-        blank = np.isin(first, np.frombuffer(self._blank.replace(b'"', b""), np.uint8))
-        candidates = np.flatnonzero(blank | np.isin(block.ends - starts, list(self._widths)))
+        candidate = self._may_begin_blank[np.frombuffer(block.text, np.uint8)[starts]]
+        lengths = block.ends - starts
+        for width in self._widths:
+            candidate |= lengths == width
+        if b'"' in block.text and len(opened := odd_lines(block.text)):  # a line within a quoted field is none of these
+            candidate &= np.searchsorted(opened, np.arange(block.lines)) % 2 == 0
         found: set[int] = set()
-        for line in candidates.tolist():
+        for line in np.flatnonzero(candidate).tolist():
             text = block.text[starts[line] : block.ends[line]]
             if not text.strip(self._blank):
                 found.add(line)
