@@ -30,7 +30,7 @@ from besmart_async.cli.ingest_inputs import (
 from besmart_async.cli.options import Flag, picture_format
 from besmart_async.cli.terminal.day_chart import DayView, day_view
 from besmart_async.cli.terminal.ingest_view import JsonLines, Observer, Terminal
-from besmart_async.cli.terminal.output import printable, write
+from besmart_async.cli.terminal.output import write_drawing
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.client import BesmartClient
@@ -155,7 +155,7 @@ def ingest(
             raise
     observer.report(report)
     if drawing and chart and not json:
-        write("\n" + printable(drawing.text()))
+        write_drawing("\n" + drawing.text())
     if drawing and chart_file is not None and form is not None:
         with complete_file(chart_file) as stream:
             stream.write(drawing.image(form))

@@ -9,13 +9,18 @@ from typing import Protocol
 
 import attrs
 
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.columns import Chunk
 from besmart_async.ingest.sources.layout import FileForm
+from besmart_async.ingest.sources.stored import StoredFile
 
 CHUNK_ROWS = 200_000
 """Readings parsed at a time: enough for numpy to pay off, few enough for a smooth progress bar."""
+
+
+LONGEST_TEXT = 1_000
+"""Bytes of a text in a column that is read: a name, a time or a number. Names are kept for the whole run."""
 
 
 class SourceError(BesmartError):
@@ -28,7 +33,7 @@ class SourceError(BesmartError):
 
     def __init__(self, file: str, problem: str) -> None:
         """Name the file and the problem."""
-        super().__init__(f"{file}: {problem}")
+        super().__init__(f"{visible(file, one_line=True)}: {problem}")
         self.file = file
         self.problem = problem
 
@@ -108,8 +113,10 @@ class Format(Protocol):
         ...
 
 
-def is_stream(path: Path | None) -> bool:
+def is_stream(path: Path | StoredFile | None) -> bool:
     """Tell whether a path can be read only once: standard input (None), a pipe such as `<(...)`, a device, a socket."""
+    if not isinstance(path, Path | None):
+        return False
     try:
         mode = 0 if path is None else path.stat().st_mode
     except (OSError, ValueError):
@@ -117,7 +124,7 @@ def is_stream(path: Path | None) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def file_of(source: Source) -> Path | None:
+def file_of(source: Source) -> Path | StoredFile | None:
     """Return the file that a source is; None for standard input, a pipe, or a source without a path."""
-    path: Path | None = getattr(source, "path", None)
+    path: Path | StoredFile | None = getattr(source, "path", None)
     return None if is_stream(path) else path

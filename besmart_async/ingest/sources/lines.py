@@ -7,9 +7,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from besmart_async.ingest.sources.base import SourceError
-from besmart_async.ingest.sources.blocks import TextBlock, emptied
+from besmart_async.ingest.sources.blocks import TextBlock, emptied, odd_lines
 from besmart_async.ingest.sources.columns import Column, as_numpy, pa, pc
 from besmart_async.ingest.sources.header import Header, is_preamble
+from besmart_async.ingest.sources.layout import plain_title
+
+_MARKER_LENGTH = 3
+_MOST_HITS = 100
+"""A title that stands in very many rows is no sign of a header."""
 
 
 class LineFilter:
@@ -27,7 +32,16 @@ class LineFilter:
         self._titles = {line.strip().encode() for line in header.lines}
         self._widths = {len(line.encode()) for line in header.lines} | {len(line.encode()) + 3 for line in header.lines}
         self._blank = b' \t\0\x1a"' + header.delimiter.encode()  # 1A is the end of a file of DOS
+        self._may_begin_blank = np.zeros(256, np.bool_)
+        self._may_begin_blank[np.frombuffer(self._blank.replace(b'"', b""), np.uint8)] = True
         self._footer_row: int | None = None
+        roles = [title for index in header.layout.positions.values() if (title := header.titles[index].strip())]
+        longest = max(roles, key=len, default="")
+        self._roles = set(map(plain_title, roles))
+        self._marker = longest.encode() if len(longest) >= _MARKER_LENGTH and header.lines else b""
+        self._values = {plain_title(column.title) for column in header.layout.series}
+        if len(self._roles) + len(self._values) < 2:
+            self._marker = b""
 
     def rows(self, blocks: Iterator[TextBlock]) -> Iterator[TextBlock]:
         """Yield the blocks with these lines empty; they keep their numbers.
@@ -46,11 +60,14 @@ class LineFilter:
     def _repeated(self, block: TextBlock) -> set[int]:
         """The lines that are a header again, or have no text but delimiters."""
         starts = np.append(0, block.ends[:-1] + 1) if block.lines else block.ends
-        first = np.frombuffer(block.text, np.uint8)[starts]
-        blank = np.isin(first, np.frombuffer(self._blank.replace(b'"', b""), np.uint8))
-        candidates = np.flatnonzero(blank | np.isin(block.ends - starts, list(self._widths)))
+        candidate = self._may_begin_blank[np.frombuffer(block.text, np.uint8)[starts]]
+        lengths = block.ends - starts
+        for width in self._widths:
+            candidate |= lengths == width
+        if b'"' in block.text and len(opened := odd_lines(block.text)):  # a line within a quoted field is none of these
+            candidate &= np.searchsorted(opened, np.arange(block.lines)) % 2 == 0
         found: set[int] = set()
-        for line in candidates.tolist():
+        for line in np.flatnonzero(candidate).tolist():
             text = block.text[starts[line] : block.ends[line]]
             if not text.strip(self._blank):
                 found.add(line)
@@ -59,7 +76,24 @@ class LineFilter:
                 found.add(line)
         if self._form.preamble:
             self._check_preamble(block)
+        self._check_other_header(block, found)
         return found
+
+    def _check_other_header(self, block: TextBlock, known: set[int]) -> None:
+        """Refuse a header with other columns, or in another order: the rows below it would be taken for others."""
+        place, hits = block.text.find(self._marker), 0
+        while self._marker and place >= 0 and hits < _MOST_HITS:
+            line = int(np.searchsorted(block.ends, place))
+            start = int(block.ends[line - 1]) + 1 if line else 0
+            text = block.text[start : block.ends[line]].decode()
+            titles = set(map(plain_title, text.split(self._header.delimiter)))
+            if line not in known and self._roles <= titles and (not self._values or self._values & titles):
+                raise SourceError(
+                    self._name,
+                    f"row {block.first_row + line}, {text[:60]!r}, is a header with other columns: the file holds"
+                    " several tables; cut it into one file for each",
+                )
+            place, hits = block.text.find(self._marker, int(block.ends[line])), hits + 1
 
     def _check_again(self, row: int) -> None:
         if self._footer_row is not None:

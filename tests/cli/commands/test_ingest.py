@@ -318,3 +318,20 @@ def test_rejects_that_cannot_be_written_are_told_and_the_rest_is_sent(
     assert "accepted             1" in done.out
     assert "failed: /dev/full: 1 rejected rows are missing from this file (No space left on device)" in done.err
     assert besmart("check", path, "--rejects", "/dev/full").code == Exit.ERROR
+
+
+def test_the_meter_of_all_rows_is_an_option(besmart: Run, tmp_path: Path) -> None:
+    path, mapping = tmp_path / "f.csv", tmp_path / "m.toml"
+    path.write_text("time,value\n2024-07-01T00:00Z,1\n", encoding="utf-8")
+    done = besmart("ingest", path, "--meter", "M1", "--signal-type", "1.8.0", "--simulate", "--json")
+    assert (done.code, json.loads(done.out.splitlines()[-1])["accepted"]) == (Exit.OK, 1)
+    without = besmart("ingest", path, "--simulate")
+    assert without.code == Exit.USAGE
+    assert "if all rows are of one meter, say --meter or file.name" in without.err
+    mapping.write_text('[[series]]\npattern = "{meter}"\n', encoding="utf-8")
+    both = besmart("ingest", path, "--meter", "M1", "--mapping", mapping, "--simulate")
+    assert both.code == Exit.USAGE
+    assert "--meter says the meter of all rows, but the mapping file names columns for it" in both.err
+    workers = besmart("ingest", path, "--mapping", mapping, "--workers", 2)
+    assert workers.code == Exit.USAGE
+    assert "several meters in a row; leave it out" in workers.err
