@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import attrs
 import numpy as np
@@ -22,6 +22,7 @@ from besmart_async.ingest.sources.compression import opened, pieces
 from besmart_async.ingest.sources.header import SEARCHED_ROWS, Header, NoHeaderError, cells, find_header
 from besmart_async.ingest.sources.layout import MOST_COLUMNS, FileForm, per_day, plain_cell
 from besmart_async.ingest.sources.lines import LineFilter
+from besmart_async.ingest.sources.stored import StoredFile, name_of, size_of
 
 _HEADER_BYTES = 64 << 10
 _KEPT = 100_000
@@ -205,7 +206,7 @@ class CsvSource:
         block_bytes: text read at a time.
     """
 
-    path: Path | None
+    path: Path | StoredFile | None
     encoding: str = "utf-8-sig"
     chunk_rows: int = CHUNK_ROWS
     form: FileForm = attrs.field(factory=FileForm)
@@ -219,12 +220,12 @@ class CsvSource:
     @property
     def name(self) -> str:
         """The path as given."""
-        return "standard input" if self.path is None else str(self.path)
+        return name_of(self.path)
 
     @property
     def size_bytes(self) -> int | None:
         """Size of the file on disk, compressed or not."""
-        return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
+        return size_of(self.path)
 
     def check(self) -> tuple[str, ...]:
         """Check the header; see `Source`. Standard input and pipes are not checked: they can be read only once."""
@@ -242,7 +243,7 @@ class CsvSource:
                 yield from builder.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
 
     @contextmanager
-    def _blocks(self, size: int) -> Generator[tuple[BinaryIO, Generator[TextBlock, None, None]], None, None]:
+    def _blocks(self, size: int) -> Generator[tuple[IO[bytes], Generator[TextBlock, None, None]], None, None]:
         with opened(self.path, self.name) as raw:
             found = blocks(pieces(raw, self.path, self.name), self.encoding, self.name, size)
             yield raw, found
