@@ -282,7 +282,8 @@ class _PageBuilder:
         self._layout = layout
         width = _usual_width(first, header, self._titled)
         self._untitled = range(layout.width, width)
-        self._reader = BlockReader(width, header.delimiter, (*layout.used, *self._untitled))
+        self._rests = _rests(header)
+        self._reader = BlockReader(width, header.delimiter, (*layout.used, *self._rests, *self._untitled))
         self._chunks = ChunkBuilder(name, self._layout)
 
     def pages(self, block: TextBlock, readings: int, position: int) -> Generator[Page, None, None]:
@@ -304,6 +305,7 @@ class _PageBuilder:
 
     def _with_titles(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
         """Move the rows that have text in a field without a title to the misfits."""
+        table = self._without_rests(table, block)
         columns = {index: column for index, column in table.columns.items() if index not in self._untitled}
         filled = np.zeros(len(table.rows), np.bool_)
         for index in self._untitled:
@@ -320,6 +322,19 @@ class _PageBuilder:
             [*table.misfits, *misfits],
             table.faults,
         )
+
+    def _without_rests(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
+        """Refuse rows whose value may be cut off at a decimal comma: 1,5 in a file with commas between fields."""
+        columns = {index: column for index, column in table.columns.items() if index not in self._rests}
+        cut = np.zeros(len(table.rows), np.bool_)
+        for index in self._rests:
+            cut |= as_numpy(pc.match_substring_regex(table.columns[index], "^[0-9]+$"))
+        if not cut.any():
+            return attrs.evolve(table, columns=columns)
+        lines, kept = block.text.split(b"\n"), pa.array(~cut)
+        faults = [(row, lines[row - block.first_row].decode(), _CUT) for row in table.rows[cut].tolist()]
+        columns = {index: column.filter(kept) for index, column in columns.items()}
+        return ParsedBlock(table.rows[~cut], columns, table.misfits, [*table.faults, *faults])
 
     def _without_formulas(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
         """Take the text out of cells such as `="0012"`."""
@@ -385,6 +400,21 @@ class _PageBuilder:
         padded = [fields + [""] * (width - len(fields)) for _, fields in others]
         used = (*self._layout.used, *(range(self._titled, width) if self._elastic else ()))
         return rows, {index: pa.array([fields[index] for fields in padded], pa.string()) for index in used}
+
+
+_CUT = (
+    "has a number in a field without a title, right of a value: is the comma a decimal point as well as the delimiter?"
+)
+
+
+def _rests(header: Header) -> tuple[int, ...]:
+    """The columns without a title that may hold what stands behind a decimal comma, in a file with commas."""
+    layout = header.layout
+    values = [column.position for column in layout.series] + list(layout.slots.positions if layout.slots else ())
+    values += [layout.positions["value"]] if "value" in layout.positions else []
+    behind = (index + 1 for index in values if index + 1 < layout.width)
+    free = (index for index in behind if not header.titles[index].strip() and index not in layout.used)
+    return tuple(free) if header.delimiter == "," else ()
 
 
 _NOT_UTF8 = "is not UTF-8 text; if the whole file is not, say --encoding, such as cp1250"

@@ -31,6 +31,7 @@ class LineFilter:
         self._form = header.form
         self._titles = {line.strip().encode() for line in header.lines}
         self._widths = {len(line.encode()) for line in header.lines} | {len(line.encode()) + 3 for line in header.lines}
+        self._broken_titles = any(line.count('"') % 2 for line in header.lines)
         self._blank = b' \t\0\x1a"' + header.delimiter.encode()  # 1A is the end of a file of DOS
         self._may_begin_blank = np.zeros(256, np.bool_)
         self._may_begin_blank[np.frombuffer(self._blank.replace(b'"', b""), np.uint8)] = True
@@ -52,20 +53,26 @@ class LineFilter:
         if isinstance(self._form.footer, int):
             blocks = _without_last_lines(blocks, self._form.footer)
         for block in blocks:
-            left_out = self._repeated(block) | self._matching(block, self._form.skip)
+            skipped = self._matching(block, self._form.skip)
+            left_out = self._repeated(block, skipped) | skipped
             if isinstance(self._form.footer, str):
                 left_out |= self._from_footer(block)
             yield emptied(block, left_out) if left_out else block
 
-    def _repeated(self, block: TextBlock) -> set[int]:
+    def _repeated(self, block: TextBlock, skipped: set[int]) -> set[int]:
         """The lines that are a header again, or have no text but delimiters."""
         starts = np.append(0, block.ends[:-1] + 1) if block.lines else block.ends
         candidate = self._may_begin_blank[np.frombuffer(block.text, np.uint8)[starts]]
         lengths = block.ends - starts
+        of_titles = np.zeros(block.lines, np.bool_)
         for width in self._widths:
-            candidate |= lengths == width
+            of_titles |= lengths == width
+        candidate |= of_titles
+        if not self._broken_titles:
+            of_titles[:] = False
         if b'"' in block.text and len(opened := odd_lines(block.text)):  # a line within a quoted field is none of these
-            candidate &= np.searchsorted(opened, np.arange(block.lines)) % 2 == 0
+            within = np.searchsorted(opened, np.arange(block.lines)) % 2 == 1
+            candidate &= ~within | of_titles
         found: set[int] = set()
         for line in np.flatnonzero(candidate).tolist():
             text = block.text[starts[line] : block.ends[line]]
@@ -73,6 +80,7 @@ class LineFilter:
                 found.add(line)
             elif text.removeprefix(_MARK).strip() in self._titles:
                 self._check_again(block.first_row + line)
+                self._check_before(block, line, found | skipped)
                 found.add(line)
         if self._form.preamble:
             self._check_preamble(block)
@@ -94,6 +102,24 @@ class LineFilter:
                     " several tables; cut it into one file for each",
                 )
             place, hits = block.text.find(self._marker, int(block.ends[line])), hits + 1
+
+    def _check_before(self, block: TextBlock, line: int, known: set[int]) -> None:
+        """Refuse a text above a header that comes again, if only the user or the file says the meter of the rows."""
+        if "meter" not in self._header.layout.said:
+            return
+        lines = block.text.split(b"\n", line)[:line]
+        between = (place for place in range(line - 1, -1, -1) if lines[place].strip() and place not in known)
+        before = next(between, None)
+        if before is None:
+            return
+        text = lines[before].decode()
+        if len(text.split(self._header.delimiter)) < self._header.layout.width:
+            raise SourceError(
+                self._name,
+                f"row {block.first_row + line} is the header again, below row {block.first_row + before},"
+                f" {text[:60]!r}: if the rows below are of the same meter, name such lines with file.skip;"
+                " else cut the file",
+            )
 
     def _check_again(self, row: int) -> None:
         if self._footer_row is not None:
