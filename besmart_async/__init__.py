@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         SignalType,
         Token,
     )
+    from besmart_async.portal import Run, blocking
     from besmart_async.transport import (
         Event,
         Hook,
@@ -134,6 +135,7 @@ _HOMES = {
     "ResponseReceived": "transport",
     "RetryPolicy": "config",
     "RetryScheduled": "transport",
+    "Run": "portal",
     "SendingPaused": "batching",
     "SendingResumed": "batching",
     "Sensor": "models",
@@ -157,6 +159,7 @@ _HOMES = {
     "WriterHook": "batching",
     "WriterTimeoutError": "errors",
     "aiohttp_transport": "transport",
+    "blocking": "portal",
 }
 """The module of every public name. `tests/test_public_names.py` holds it to the imports above and to `__all__`."""
 
@@ -206,6 +209,7 @@ __all__ = [
     "ResponseReceived",
     "RetryPolicy",
     "RetryScheduled",
+    "Run",
     "SendingPaused",
     "SendingResumed",
     "Sensor",
@@ -229,6 +233,7 @@ __all__ = [
     "WriterHook",
     "WriterTimeoutError",
     "aiohttp_transport",
+    "blocking",
 ]
 
 

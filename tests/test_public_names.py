@@ -55,6 +55,7 @@ NAMES = {
     "ResponseReceived",
     "RetryPolicy",
     "RetryScheduled",
+    "Run",
     "SendingPaused",
     "SendingResumed",
     "Sensor",
@@ -78,6 +79,7 @@ NAMES = {
     "WriterHook",
     "WriterTimeoutError",
     "aiohttp_transport",
+    "blocking",
 }
 
 METHODS = {
