@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from besmart_async.version import __version__
+
 if TYPE_CHECKING:
     from cyclopts import App
 
@@ -72,7 +74,7 @@ def build(arguments: Sequence[str] = ()) -> App:
         name="besmart",
         help=_HELP,
         help_epilogue=_EPILOGUE,
-        version=_version,
+        version=f"besmart {__version__}",
         help_format="plaintext",
         result_action="return_value",
         exit_on_error=False,
@@ -163,12 +165,3 @@ def _explain(error: Exception) -> None:
 def _close_stdout() -> None:
     """Keep the interpreter from failing again when it flushes to a closed pipe (`besmart … | head`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"besmart {version('besmart-async')}"
-    except PackageNotFoundError:
-        return "besmart (not installed)"

@@ -27,14 +27,15 @@ from besmart_async.cli.ingest_inputs import (
     inputs_of,
     scope_of,
 )
-from besmart_async.cli.options import Flag
-from besmart_async.cli.terminal.day_chart import day_view
+from besmart_async.cli.options import Flag, picture_format
+from besmart_async.cli.terminal.day_chart import DayView, day_view
 from besmart_async.cli.terminal.ingest_view import JsonLines, Observer, Terminal
 from besmart_async.cli.terminal.output import printable, write
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.client import BesmartClient
 from besmart_async.errors import BesmartError
+from besmart_async.export.files import complete_file
 from besmart_async.ingest import (
     PAGE_TIMEOUT_S,
     Checkpoint,
@@ -67,6 +68,7 @@ def ingest(
     rate_limit: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     page_timeout: Annotated[float, Parameter(validator=Number(gte=0))] = PAGE_TIMEOUT_S,
     chart: bool = True,
+    chart_file: Path | None = None,
     json: Flag = False,
 ) -> int:
     """Send readings from files, report, and show a day of them.
@@ -117,11 +119,14 @@ def ingest(
         row; the next run sends them.
     chart
         Draw a day of one meter at the end.
+    chart_file
+        Draw that day to this file, whose name ends with .png, .svg or .html. Needs the extra plot.
     json
         Print events as JSON lines and nothing else; the last one is the report.
     """
     with _observer(json) as observer:
         try:
+            form = None if chart_file is None else picture_format(chart_file, "--chart-file")
             order = _Order(
                 inputs=inputs_of(files, options),
                 rejects=options.rejects,
@@ -135,7 +140,7 @@ def ingest(
                 workers=workers,
                 restart=restart,
                 account=None if account is None else account.strip(),
-                chart=chart and not json,
+                chart=(chart and not json) or chart_file is not None,
             )
             check_combination(order.inputs, simulate, workers, checkpoint, no_checkpoint, account)
             check_creation(order.inputs, create_sensors, dry_run, workers)
@@ -148,8 +153,11 @@ def ingest(
                 raise UsageError(str(error)) from None
             raise
     observer.report(report)
-    if drawing:
-        write("\n" + printable(drawing))
+    if drawing and chart and not json:
+        write("\n" + printable(drawing.text()))
+    if drawing and chart_file is not None and form is not None:
+        with complete_file(chart_file) as stream:
+            stream.write(drawing.image(form))
     return _exit(report)
 
 
@@ -175,7 +183,7 @@ class _Order:
         return scope_of(self.inputs.meaning, self.create_sensors, table=table, identity=identity)
 
 
-def _ingested(order: _Order, kept: Path | None, observer: Observer) -> tuple[IngestReport, str | None]:
+def _ingested(order: _Order, kept: Path | None, observer: Observer) -> tuple[IngestReport, DayView | None]:
     with (
         nullcontext() if kept is None else Checkpoint(kept, former_scope=order.scope(None)) as record,
         reject_file(order.rejects, order.inputs) as rejects,
@@ -185,7 +193,7 @@ def _ingested(order: _Order, kept: Path | None, observer: Observer) -> tuple[Ing
 
 async def _ingest(
     order: _Order, record: Checkpoint | None, observer: Observer, write_reject: Callable[[Reject], object] | None
-) -> tuple[IngestReport, str | None]:
+) -> tuple[IngestReport, DayView | None]:
     def rejected(reject: Reject) -> None:
         if write_reject is not None:
             write_reject(reject)

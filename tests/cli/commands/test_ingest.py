@@ -91,6 +91,18 @@ def test_meters_named_by_key_and_by_table_work_with_the_embedded_service(
     assert "verified 1 of 1" in done.out
 
 
+@pytest.mark.parametrize("how", ["--chart", "--no-chart", "--json"])
+def test_the_day_is_drawn_to_a_file_whatever_the_terminal_shows(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path, how: str
+) -> None:
+    path = csv_file(*(f"M1,A+,2024-01-01T{hour:02}:00Z,{hour},kWh" for hour in range(24)))
+    done = besmart("ingest", path, "--simulate", how, "--chart-file", tmp_path / "day.svg")
+    assert (done.code, done.err) == (Exit.OK, "")
+    assert ("│" in done.out) == (how == "--chart")
+    drawn = (tmp_path / "day.svg").read_text("utf-8")
+    assert "M1 1.8.0 [kW.h] on Monday 2024-01-01 (UTC)" in drawn
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -105,6 +117,8 @@ def test_meters_named_by_key_and_by_table_work_with_the_embedded_service(
         (["{file}", "--workers", "2"], "--workers cannot share the service of --simulate"),
         (["{file}", "--workers", "0"], "--workers"),
         (["{file}", "--verify=everything"], "--verify"),
+        (["{file}", "--chart-file", "day.gif"], "'day.gif': give a name that ends with .png, .svg or .html"),
+        (["{file}", "--chart-file", "no/day.png"], "--chart-file no/day.png: there is no folder no"),
         (["{file}", "--nonsense"], "--nonsense"),
         ([], "FILES"),
     ],
