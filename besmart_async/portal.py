@@ -20,7 +20,7 @@ import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from types import TracebackType
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -34,8 +34,9 @@ T = TypeVar("T")
 class Run:
     """Runs awaitables in the event loop of a `blocking` client, from any other thread."""
 
-    def __init__(self, portal: BlockingPortal) -> None:
+    def __init__(self, portal: BlockingPortal, opened: dict[_Entered[Any], None]) -> None:
         self._portal = portal
+        self._opened = opened  # in the order of their entry
 
     def __call__(self, awaitable: Awaitable[T]) -> T:
         """Wait for a call of the client, a reader or a writer, and return its result.
@@ -65,15 +66,35 @@ class Run:
     def entered(self, manager: AbstractAsyncContextManager[T]) -> AbstractContextManager[T]:
         """Return a `with` block for something that is used with `async with`, such as a writer or a reader.
 
-        Leaving the block of a writer delivers what it accepted, as leaving `async with` does.
+        Leaving the block of a writer delivers what it accepted, as leaving `async with` does. What is still open when
+        the client is closed is closed before it.
         """
-        return self._portal.wrap_async_context_manager(manager)
+        return _Entered(self._portal.wrap_async_context_manager(manager), self._opened)
 
     def iterated(self, items: AsyncIterable[T]) -> Iterator[T]:
         """Yield what an asynchronous iterator yields, such as `reader.stream(...)`."""
         iterator = aiter(items)
         while some := self(_some(iterator)):
             yield some[0]
+
+
+class _Entered(AbstractContextManager[T]):
+    def __init__(self, manager: AbstractContextManager[T], opened: dict[_Entered[Any], None]) -> None:
+        self._manager = manager
+        self._opened = opened
+
+    def __enter__(self) -> T:
+        value = self._manager.__enter__()
+        self._opened[self] = None
+        return value
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        if self not in self._opened:
+            return None  # closed before, with the client
+        del self._opened[self]
+        return self._manager.__exit__(exc_type, exc, traceback)
 
 
 def blocking(client: BesmartClient) -> AbstractContextManager[tuple[BesmartClient, Run]]:
@@ -103,15 +124,28 @@ class _Blocking(AbstractContextManager[tuple[BesmartClient, Run]]):
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal("asyncio", name="besmart"))
             stack.enter_context(portal.wrap_async_context_manager(self._client))
-            atexit.register(self._stack.close)  # a notebook or a script may never leave the block
-            self._stack.push(stack.pop_all())
-        return self._client, Run(portal)
+            opened: dict[_Entered[Any], None] = {}
+            stack.callback(_close, opened)
+            self._stack = stack.pop_all()
+        atexit.register(self._at_exit)
+        return self._client, Run(portal, opened)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        atexit.unregister(self._stack.close)
+        atexit.unregister(self._at_exit)
         return self._stack.__exit__(exc_type, exc, traceback)
+
+    def _at_exit(self) -> None:
+        """Close what a notebook or script never closed; the exception makes the portal cancel the calls that wait."""
+        end = SystemExit()
+        self._stack.__exit__(SystemExit, end, None)
+
+
+def _close(opened: dict[_Entered[Any], None]) -> None:
+    with ExitStack() as stack:
+        for entered in list(opened):
+            stack.push(entered)
 
 
 async def _some(iterator: AsyncIterator[T]) -> tuple[T, ...]:

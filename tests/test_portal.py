@@ -140,6 +140,16 @@ def test_it_can_be_kept_open_in_an_exit_stack_and_closed_from_another_thread(sim
     assert threads() == []
 
 
+def test_what_is_still_open_is_closed_before_the_client(simulator: Simulator) -> None:
+    with blocking(simulated_client(simulator)) as (client, run):
+        entered = run.entered(client.writer())
+        writer = entered.__enter__()
+        run(writer.write(KEY, SINCE, 1.5))
+    assert [reading.value for reading in simulator.stored(12, 122, 32) if reading.time == SINCE] == [1.5]
+    assert threads() == []
+    assert entered.__exit__(None, None, None) is None
+
+
 _SCRIPT = """
 import asyncio, sys
 from besmart_async import SignalKey, blocking
@@ -169,14 +179,19 @@ def test_ctrl_c_cancels_the_call_and_delivers_what_was_accepted() -> None:
     assert process.returncode == 0
 
 
-def test_a_script_that_never_closes_it_ends_all_the_same() -> None:
-    script = "\n".join(
-        [
-            "from besmart_async import BesmartClient, blocking",
-            "manager = blocking(BesmartClient(token='t', base_url='http://localhost/api'))",
-            "client, run = manager.__enter__()",
-            "print('end')",
-        ]
-    )
+def test_a_script_that_never_closes_it_ends_and_delivers_what_was_accepted() -> None:
+    script = """
+import asyncio, atexit, threading
+from besmart_async import SignalKey, blocking
+from besmart_async.simulator import Simulator
+from besmart_async.testing import simulated_client
+
+simulator = Simulator()
+atexit.register(lambda: print([r.value for r in simulator.stored(12, 122, 32) if r.time == 1_700_006_400_000]))
+client, run = blocking(simulated_client(simulator)).__enter__()
+writer = run.entered(client.writer()).__enter__()
+run(writer.write(SignalKey(12, 122, 32), 1_700_006_400_000, 1.5))
+threading.Thread(target=run, args=(asyncio.Event().wait(),), daemon=True).start()
+"""
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert ended.stdout == "end\n"
+    assert ended.stdout == "[1.5]\n"
