@@ -27,8 +27,9 @@ from besmart_async.ingest.mapping.meters import (
 )
 from besmart_async.ingest.parse.parser import Reading
 from besmart_async.ingest.parse.zones import DstRule, UnknownZoneError, zone_of
-from besmart_async.ingest.sources import Source, SourceError, sources_of
+from besmart_async.ingest.sources import Source, SourceError, file_of, is_stream, sources_of
 from besmart_async.ingest.sources.layout import FileForm
+from besmart_async.ingest.sources.stored import StoredFile
 
 
 @Parameter(name="*")
@@ -100,10 +101,9 @@ class Inputs:
     form: FileForm = attrs.field(factory=FileForm)
 
     @property
-    def paths(self) -> list[Path]:
-        """The sources that are files, which standard input is not."""
-        found: list[Path | None] = [getattr(source, "path", None) for source in self.sources]
-        return [path for path in found if path is not None]
+    def paths(self) -> list[Path | StoredFile]:
+        """The sources that are files, which standard input and pipes are not."""
+        return [path for path in map(file_of, self.sources) if path is not None]
 
     @property
     def meaning(self) -> str:
@@ -172,11 +172,14 @@ def inputs_of(files: Sequence[str], options: FileOptions = FileOptions()) -> Inp
         dst=options.dst or mapping.reading.dst,
         decimal_comma=options.decimal_comma or mapping.reading.decimal_comma,
     )
+    table = options.meters or mapping.meters.table
+    if table is not None and is_stream(table):
+        raise UsageError(f"--meters {table}: is a pipe, and the table is read more than once; name a file")
     return Inputs(
         sources=sources,
         reading=reading,
         signal_type=options.signal_type or mapping.signal_type,
-        rules=attrs.evolve(mapping.meters, table=options.meters or mapping.meters.table),
+        rules=attrs.evolve(mapping.meters, table=table),
         form=form,
     )
 
@@ -238,7 +241,7 @@ def check_combination(
             "--workers divide the rows by meter, and these files have several meters in a row; leave it out"
         )
     if workers > 1 and len(inputs.paths) < len(inputs.sources):
-        raise UsageError("--workers cannot share standard input; name files")
+        raise UsageError("--workers cannot share a pipe or standard input; name files")
 
 
 def check_creation(inputs: Inputs, create_sensors: bool, dry_run: bool, workers: int) -> None:
@@ -255,7 +258,7 @@ def check_creation(inputs: Inputs, create_sensors: bool, dry_run: bool, workers:
         )
 
 
-def forget(record: Checkpoint, paths: Sequence[Path]) -> None:
+def forget(record: Checkpoint, paths: Sequence[Path | StoredFile]) -> None:
     """Delete what the checkpoint has recorded about files.
 
     Raises:

@@ -37,7 +37,7 @@ from besmart_async.ingest.report import (
     unobserved,
 )
 from besmart_async.ingest.send.sender import SignalSummary
-from besmart_async.ingest.sources import Source
+from besmart_async.ingest.sources import Source, SourceError, file_of
 from besmart_async.models.keys import SignalKey
 
 Connect = Callable[[], AbstractAsyncContextManager[BesmartClient]]
@@ -179,6 +179,8 @@ class WorkerPool:
 
     def _begin(self) -> Sequence[ResumePoint]:
         for source in self._sources:
+            if hasattr(source, "path") and file_of(source) is None:
+                raise SourceError(source.name, "workers cannot share standard input or a pipe; name a file")
             source.check()
         return look_up(self._checkpoint, self._sources)
 

@@ -28,7 +28,7 @@ from besmart_async.cli.options import (
     queries,
     window,
 )
-from besmart_async.cli.terminal.output import colourful, counted, error_line, printable, size_text, write
+from besmart_async.cli.terminal.output import colourful, counted, error_line, size_text, write, write_drawing
 from besmart_async.cli.terminal.progress import ReadingBar
 from besmart_async.client import BesmartClient
 from besmart_async.errors import BesmartError
@@ -149,4 +149,4 @@ def _show(picture: Picture) -> None:
     width = min(shutil.get_terminal_size((80, 24)).columns, MAX_WIDTH) - 1
     write(f"{picture.title}\n{picture.period}")
     for chart in terminal_picture(picture, width, colour=colourful()):
-        write("\n" + printable(chart))
+        write_drawing("\n" + chart)

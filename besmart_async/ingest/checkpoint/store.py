@@ -28,11 +28,12 @@ import orjson
 from numpy.typing import NDArray
 
 from besmart_async.batching.journal.database import transaction
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 from besmart_async.ingest.checkpoint.resume import Known, ResumePoint
 from besmart_async.ingest.checkpoint.rows import BLOCK, NO_BITS, Bits, RowSet, by_block, flags, union, without_row
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources import Source, SourceError
+from besmart_async.ingest.sources import Source, SourceError, file_of
+from besmart_async.ingest.sources.stored import StoredFile
 
 try:
     import fcntl
@@ -84,7 +85,7 @@ class Digests:
     starts: dict[int, str]
 
 
-def digest(path: Path, sizes: Iterable[int] = ()) -> Digests:
+def digest(path: Path | StoredFile, sizes: Iterable[int] = ()) -> Digests:
     """Read a file once, at about 0.8 GB/s.
 
     Args:
@@ -218,7 +219,7 @@ class Checkpoint:
         text = f"{self.path}: cannot be used as a checkpoint ({problem}); name another file with --checkpoint"
         return CheckpointError(text)
 
-    def begin(self, path: Path, name: str) -> ResumePoint:
+    def begin(self, path: Path | StoredFile, name: str) -> ResumePoint:
         """Look a file up, add it if it is new, and lock it for this process until `close`.
 
         Raises:
@@ -230,8 +231,8 @@ class Checkpoint:
             raise CheckpointError(f"{name}: another process is sending it; wait until it has ended")
         return found
 
-    def _look_up(self, path: Path, name: str) -> ResumePoint:
-        where = str(path.resolve())
+    def _look_up(self, path: Path | StoredFile, name: str) -> ResumePoint:
+        where = visible(str(path.resolve()))  # SQLite takes no name that is not Unicode
         with self._explained():
             before = self._row("SELECT id, digest, size FROM files WHERE scope = ? AND path = ?", self.scope, where)
         found = digest(path, [before[2]] if before else [])
@@ -255,7 +256,7 @@ class Checkpoint:
             known: Known = "former" if former is not None else "new" if before is None else "changed"
             return ResumePoint(name, known, number=number)
 
-    def restart(self, path: Path) -> None:
+    def restart(self, path: Path | StoredFile) -> None:
         """Forget what was done of a file.
 
         Raises:
@@ -278,7 +279,13 @@ class Checkpoint:
         """
         pending.pack()
         rejects = [
-            (file, one.row, one.column or one.value, orjson.dumps(attrs.astuple(one))) for file, one in pending.rejects
+            (
+                file,
+                one.row,
+                one.column or one.value,
+                orjson.dumps(attrs.astuple(attrs.evolve(one, file=visible(one.file)))),
+            )
+            for file, one in pending.rejects
         ]
         with self._explained(), transaction(self._db):
             self._db.executemany(_SET, [(*block, bits) for block, bits in pending.blocks.items()])
@@ -355,7 +362,7 @@ def _is_checkpoint(place: Path) -> bool:
 
 
 def look_up(checkpoint: Checkpoint | None, sources: Sequence[Source]) -> list[ResumePoint]:
-    """Return what earlier runs have done of each source. Standard input has no path and therefore no checkpoint.
+    """Return what earlier runs have done of each source. Standard input and pipes have no checkpoint.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -363,7 +370,7 @@ def look_up(checkpoint: Checkpoint | None, sources: Sequence[Source]) -> list[Re
     """
     found: list[ResumePoint] = []
     for source in sources:
-        path: Path | None = getattr(source, "path", None)
+        path = file_of(source)
         try:
             if checkpoint is None or path is None:
                 found.append(ResumePoint(source.name))

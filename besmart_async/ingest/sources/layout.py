@@ -194,6 +194,8 @@ TOLD = tuple(f"rejected_{name}" for name in ("file", "row", "column", "value", "
 _IDS = ("client_cid", "sensor_mid")
 
 LayoutKind = Literal["long", "wide"]
+MOST_COLUMNS = 100_000
+"""Columns of a file: a year of quarters of an hour in one row has 35,040."""
 _FEWEST_TIMES, _FEWEST_COUNTED = 2, 12
 """With fewer columns titled like times, or counted, they are not slots, unless the form says so."""
 
@@ -321,6 +323,8 @@ class Layout:
             ValueError: a column is missing or ambiguous; the text says which titles it may have.
         """
         form, said = form or FileForm(), said or {}
+        if len(header) > MOST_COLUMNS:
+            raise ValueError(f"the header has {len(header):,} columns, and at most {MOST_COLUMNS:,} are read")
         header = [plain_cell(title) for title in header]
         positions, series = _roles(header, form)
         if "meter" in positions or not all(role in positions for role in _IDS):
@@ -336,7 +340,8 @@ class Layout:
         for role in needed:
             if role not in positions and not (role == "meter" and "sensor_mid" in positions):
                 wanted = ", ".join(map(str, form.columns.get(role, COLUMN_NAMES[role])))
-                raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}")
+                hint = "; if all rows are of one meter, say --meter or file.name" if role == "meter" else ""
+                raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}{hint}")
         titles = {role: header[index].strip() for role, index in positions.items()}
         for role, text in said.items():
             if role in titles or (role == "meter" and "sensor_mid" in titles):
@@ -597,14 +602,18 @@ def _slot_columns(header: Sequence[str], free: Sequence[int]) -> list[int]:
     if times:
         return times
     best: list[int] = []
-    for start in range(len(free)):
-        if not counted([header[free[start]]]):
-            continue
-        end = start + 1
-        while end < len(free) and counted([header[index] for index in free[start : end + 1]]):
-            end += 1
-        if end - start > len(best):
-            best = list(free[start:end])
+    run: list[int] = []
+    before: tuple[str, int] | None = None
+    for index in free:
+        found = _COUNTED.fullmatch(header[index].strip())
+        here = (found[1].casefold(), int(found[2])) if found else None
+        if here is None or before is None or here != (before[0], before[1] + 1):
+            run = []
+        if run or counted([header[index]]):
+            run.append(index)
+        before = here if run else None
+        if len(run) > len(best):
+            best = run
     return best
 
 
