@@ -77,7 +77,7 @@ if TYPE_CHECKING:
         SignalType,
         Token,
     )
-    from besmart_async.portal import Run, blocking
+    from besmart_async.portal import BlockingRunner, blocking
     from besmart_async.transport import (
         Event,
         Hook,
@@ -101,6 +101,7 @@ _HOMES = {
     "BesmartClient": "client",
     "BesmartConfigError": "errors",
     "BesmartError": "errors",
+    "BlockingRunner": "portal",
     "ConflictError": "errors",
     "ConnectError": "errors",
     "DecodeError": "errors",
@@ -135,7 +136,6 @@ _HOMES = {
     "ResponseReceived": "transport",
     "RetryPolicy": "config",
     "RetryScheduled": "transport",
-    "Run": "portal",
     "SendingPaused": "batching",
     "SendingResumed": "batching",
     "Sensor": "models",
@@ -175,6 +175,7 @@ __all__ = [
     "BesmartClient",
     "BesmartConfigError",
     "BesmartError",
+    "BlockingRunner",
     "ConflictError",
     "ConnectError",
     "DecodeError",
@@ -209,7 +210,6 @@ __all__ = [
     "ResponseReceived",
     "RetryPolicy",
     "RetryScheduled",
-    "Run",
     "SendingPaused",
     "SendingResumed",
     "Sensor",

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @final
-class Run:
+class BlockingRunner:
     """Runs awaitables in the event loop of a `blocking` client, from any other thread."""
 
     def __init__(self, portal: BlockingPortal, opened: dict[_Entered[Any], None]) -> None:
@@ -97,7 +97,7 @@ class _Entered(AbstractContextManager[T]):
         return self._manager.__exit__(exc_type, exc, traceback)
 
 
-def blocking(client: BesmartClient) -> AbstractContextManager[tuple[BesmartClient, Run]]:
+def blocking(client: BesmartClient) -> AbstractContextManager[tuple[BesmartClient, BlockingRunner]]:
     """Return a context manager of `(client, run)`: `run(awaitable)` waits for any call of the client.
 
     The block starts one thread with an event loop. Leaving it closes the client and ends the thread; so does the end of
@@ -115,12 +115,12 @@ def blocking(client: BesmartClient) -> AbstractContextManager[tuple[BesmartClien
     return _Blocking(client)
 
 
-class _Blocking(AbstractContextManager[tuple[BesmartClient, Run]]):
+class _Blocking(AbstractContextManager[tuple[BesmartClient, BlockingRunner]]):
     def __init__(self, client: BesmartClient) -> None:
         self._client = client
         self._stack = ExitStack()
 
-    def __enter__(self) -> tuple[BesmartClient, Run]:
+    def __enter__(self) -> tuple[BesmartClient, BlockingRunner]:
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal("asyncio", name="besmart"))
             stack.enter_context(portal.wrap_async_context_manager(self._client))
@@ -128,7 +128,7 @@ class _Blocking(AbstractContextManager[tuple[BesmartClient, Run]]):
             stack.callback(_close, opened)
             self._stack = stack.pop_all()
         atexit.register(self._at_exit)
-        return self._client, Run(portal, opened)
+        return self._client, BlockingRunner(portal, opened)
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None

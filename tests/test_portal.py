@@ -19,8 +19,8 @@ from besmart_async import (
     BesmartClient,
     BesmartConfigError,
     BesmartError,
+    BlockingRunner,
     NotFoundError,
-    Run,
     Sensor,
     SignalData,
     SignalKey,
@@ -43,7 +43,7 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def session(simulator: Simulator) -> Iterator[tuple[BesmartClient, Run]]:
+def session(simulator: Simulator) -> Iterator[tuple[BesmartClient, BlockingRunner]]:
     with blocking(simulated_client(simulator)) as session:
         yield session
 
@@ -52,7 +52,7 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "besmart"]
 
 
-def test_calls_return_their_typed_results(session: tuple[BesmartClient, Run]) -> None:
+def test_calls_return_their_typed_results(session: tuple[BesmartClient, BlockingRunner]) -> None:
     client, run = session
     sensor = run(client.sensors.get(12, 122))
     assert_type(sensor, Sensor)
@@ -62,13 +62,15 @@ def test_calls_return_their_typed_results(session: tuple[BesmartClient, Run]) ->
     assert data.key == KEY
 
 
-def test_errors_come_as_they_are(session: tuple[BesmartClient, Run]) -> None:
+def test_errors_come_as_they_are(session: tuple[BesmartClient, BlockingRunner]) -> None:
     client, run = session
     with pytest.raises(NotFoundError):
         run(client.sensors.get(12, 999_999))
 
 
-def test_a_writer_delivers_when_its_block_ends(session: tuple[BesmartClient, Run], simulator: Simulator) -> None:
+def test_a_writer_delivers_when_its_block_ends(
+    session: tuple[BesmartClient, BlockingRunner], simulator: Simulator
+) -> None:
     client, run = session
     with run.entered(client.writer()) as writer:
         for row in range(10):
@@ -77,7 +79,7 @@ def test_a_writer_delivers_when_its_block_ends(session: tuple[BesmartClient, Run
     assert run(client.signals.read(KEY, SINCE, SINCE + 9)).value.tolist() == [float(row) for row in range(10)]
 
 
-def test_threads_share_bulk_calls(session: tuple[BesmartClient, Run]) -> None:
+def test_threads_share_bulk_calls(session: tuple[BesmartClient, BlockingRunner]) -> None:
     client, run = session
     with run.entered(client.reader()) as reader, ThreadPoolExecutor(20) as pool:
         keys = [SignalKey(12, 122, moid) for moid in range(1, 21)]
@@ -86,7 +88,7 @@ def test_threads_share_bulk_calls(session: tuple[BesmartClient, Run]) -> None:
         assert reader.report.requests < 20
 
 
-def test_what_is_streamed_is_iterated(session: tuple[BesmartClient, Run]) -> None:
+def test_what_is_streamed_is_iterated(session: tuple[BesmartClient, BlockingRunner]) -> None:
     client, run = session
     with run.entered(client.writer()) as writer:
         run(writer.write(KEY, SINCE, 1.5))
@@ -116,7 +118,7 @@ def test_an_error_in_the_block_ends_the_thread_too(simulator: Simulator) -> None
     assert threads() == []
 
 
-def test_a_call_in_the_thread_of_the_client_is_refused(session: tuple[BesmartClient, Run]) -> None:
+def test_a_call_in_the_thread_of_the_client_is_refused(session: tuple[BesmartClient, BlockingRunner]) -> None:
     client, run = session
 
     async def inside() -> None:
