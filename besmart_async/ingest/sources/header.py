@@ -24,6 +24,7 @@ SEARCHED_ROWS = 200
 """Rows among which the header is searched for."""
 
 _JOINT = " | "
+_SUFFIX = re.compile(r"(?<=.)\.(?:[A-Za-z][A-Za-z0-9]{0,7}|p1)$")
 _DIGITS = re.compile(r"[0-9].*[0-9].*[0-9].*[0-9]")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*")
 
@@ -85,7 +86,30 @@ def find_header(lines: Sequence[str], form: FileForm, name: str) -> Header:
     said = said_by_name(form, name)
     if form.header_row is not None:
         return _told_header(lines, form, said)
-    return _searched_header(lines, form, said)
+    try:
+        return _searched_header(lines, form, said)
+    except NoHeaderError:
+        whole, ends = _records(lines)
+        if whole == list(lines):
+            raise
+    found = _searched_header(whole, form, said)
+    first, last = found.rows, ends[found.rows - 1]
+    return attrs.evolve(found, rows=last, lines=tuple(lines[first - 1 : last]))
+
+
+def _records(lines: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Join lines within quotes: titles may have line breaks. Return the lines, and the row in which each one ends."""
+    whole, ends = list(lines), list(range(1, len(lines) + 1))
+    row = 0
+    while row < len(lines):
+        end = row
+        if lines[row].count('"') % 2:
+            odd = (after for after in range(row + 1, len(lines)) if lines[after].count('"') % 2)
+            end = next(odd, row)
+        whole[row : end + 1] = [" ".join(lines[row : end + 1]), *[""] * (end - row)]
+        ends[row] = end + 1
+        row = end + 1
+    return whole, ends
 
 
 def said_by_name(form: FileForm, name: str) -> dict[str, str]:
@@ -99,10 +123,10 @@ def said_by_name(form: FileForm, name: str) -> dict[str, str]:
         return said
     pattern = form.name_pattern.text
     tail = "/".join(name.replace("\\", "/").split("/")[-1 - pattern.count("/") :])
-    for suffix in (".gz", ".zst"):
-        tail = tail if pattern.casefold().endswith(suffix) else tail.removesuffix(suffix)
-    stem = tail.rpartition(".")[0]
-    found = form.name_pattern.match(tail) or (form.name_pattern.match(stem) if stem else None)
+    tail = tail if "!" in pattern else tail.partition("!")[0]  # of a workbook: book.xlsx!Sheet
+    while (suffix := _SUFFIX.search(tail)) and not pattern.casefold().endswith(suffix[0].casefold()):
+        tail = tail[: suffix.start()]
+    found = form.name_pattern.match(tail)
     if found is None:
         raise ValueError(f"the name does not fit file.name = {pattern!r}")
     return {**said, **found}

@@ -274,3 +274,20 @@ def test_rejects_of_a_file_with_several_readings_in_a_row_are_mended_one_by_one(
     again = besmart("ingest", rejects, *command)
     assert again.code == Exit.OK, again.err
     assert "verified 3 of 3 distinct readings" in again.out
+
+
+def test_the_meter_of_all_rows_is_an_option(besmart: Run, tmp_path: Path) -> None:
+    path, mapping = tmp_path / "f.csv", tmp_path / "m.toml"
+    path.write_text("time,value\n2024-07-01T00:00Z,1\n", encoding="utf-8")
+    done = besmart("ingest", path, "--meter", "M1", "--signal-type", "1.8.0", "--simulate", "--json")
+    assert (done.code, json.loads(done.out.splitlines()[-1])["accepted"]) == (Exit.OK, 1)
+    without = besmart("ingest", path, "--simulate")
+    assert without.code == Exit.USAGE
+    assert "if all rows are of one meter, say --meter or file.name" in without.err
+    mapping.write_text('[[series]]\npattern = "{meter}"\n', encoding="utf-8")
+    both = besmart("ingest", path, "--meter", "M1", "--mapping", mapping, "--simulate")
+    assert both.code == Exit.USAGE
+    assert "--meter says the meter of all rows, but the mapping file names columns for it" in both.err
+    workers = besmart("ingest", path, "--mapping", mapping, "--workers", 2)
+    assert workers.code == Exit.USAGE
+    assert "several meters in a row; leave it out" in workers.err
