@@ -63,7 +63,7 @@ def check(
     """
     inputs = inputs_of(files, options)
     try:
-        with reject_file(options.rejects, inputs) as rejects:
+        with reject_file(options.rejects, inputs, [("the mapping file", options.mapping)]) as rejects:
             report = asyncio.run(_check(inputs, online, None if rejects is None else rejects.add))
     except SourceError as error:
         raise UsageError(str(error)) from None
@@ -73,7 +73,10 @@ def check(
         write(text)
     for text in _problems(report):
         error_line(text)
-    if report.error is not None:
+    incomplete = None if rejects is None else rejects.error
+    if incomplete is not None:
+        error_line(f"failed: {incomplete}")
+    if report.error is not None or incomplete is not None:
         return Exit.ERROR
     return Exit.REJECTED if report.rejected else Exit.OK
 
