@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 Format = Literal["csv", "jsonl", "parquet"]
+"""The format of an exported file."""
 Compression = Literal["gz", "zst"]
 
 FORMATS: dict[str, Format] = {
