@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import io
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, cast
 
 from besmart_async.errors import BesmartError
-from besmart_async.export.rows import IDS, Times
+from besmart_async.export.rows import Times
 from besmart_async.export.text import CsvSink, JsonLinesSink
 from besmart_async.models.series import SignalData
 
@@ -34,13 +35,8 @@ FORMATS: dict[str, Format] = {
 }
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".zstd": "zst"}
 _GZIP_LEVEL = 6
-_STARTS = (
-    ",".join(IDS).encode(),
-    f'{{"{IDS[0]}"'.encode(),
-    *(b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"),
-    *(b"\x89PNG", b"<svg", b"<!doctype html", b"<html"),
-)
-"""How files begin that this package writes, in lower case where they are HTML."""
+_OTHERS = (b"SQLite format 3\0", b"[", b"meter", b"rejected_")
+"""How files begin that are read or kept elsewhere: databases, mapping files, tables with meters, rejects."""
 
 
 class ExportError(BesmartError):
@@ -94,8 +90,8 @@ def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
     """Open a file for writing. It appears when the block ends without an error; otherwise nothing is left.
 
     It is written beside its place, as `.NAME.…part`, and renamed after it is on the disk. What is no plain file (a
-    pipe, a device) is written straight away. An existing file is replaced only if it is empty or begins like one of
-    these: not a table of meters, a mapping file or a database.
+    pipe, a device) is written straight away. An existing file is replaced, but not a database, a mapping file, a
+    table that begins with a column of meters, or a file of rejects.
 
     Raises:
         ExportError: it cannot be written, or is something else.
@@ -126,7 +122,7 @@ def _check_replaceable(path: Path, place: Path) -> None:
         return
     with place.open("rb") as file:
         begun = file.read(64)
-    if begun and not begun.startswith(_STARTS) and not begun.lstrip().lower().startswith(_STARTS):
+    if begun.removeprefix(codecs.BOM_UTF8).startswith(_OTHERS):
         raise ExportError(
             f"{path}: that file is something else, not an earlier export, and is left as it is; name another"
         )

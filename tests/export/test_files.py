@@ -104,7 +104,7 @@ def test_a_shut_valve_lets_nothing_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"SQLite format 3\0", b"[columns]\n", b"meter,client_cid,sensor_mid\n", b"12.122.32\n", b'{"a": 1}\n']
+    "content", [b"SQLite format 3\0", b"[columns]\n", b"meter,client_cid,sensor_mid\n", b"rejected_file,"]
 )
 def test_a_file_that_is_something_else_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "out.csv"
