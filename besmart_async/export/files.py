@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, cast
 
 from besmart_async.errors import BesmartError
-from besmart_async.export.rows import Times
+from besmart_async.export.rows import IDS, Times
 from besmart_async.export.text import CsvSink, JsonLinesSink
 from besmart_async.models.series import SignalData
 
@@ -34,6 +34,13 @@ FORMATS: dict[str, Format] = {
 }
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".zstd": "zst"}
 _GZIP_LEVEL = 6
+_STARTS = (
+    ",".join(IDS).encode(),
+    f'{{"{IDS[0]}"'.encode(),
+    *(b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"),
+    *(b"\x89PNG", b"<svg", b"<!doctype html", b"<html"),
+)
+"""How files begin that this package writes, in lower case where they are HTML."""
 
 
 class ExportError(BesmartError):
@@ -87,10 +94,11 @@ def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
     """Open a file for writing. It appears when the block ends without an error; otherwise nothing is left.
 
     It is written beside its place, as `.NAME.…part`, and renamed after it is on the disk. What is no plain file (a
-    pipe, a device) is written straight away.
+    pipe, a device) is written straight away. An existing file is replaced only if it is empty or begins like one of
+    these: not a table of meters, a mapping file or a database.
 
     Raises:
-        ExportError: it cannot be written.
+        ExportError: it cannot be written, or is something else.
     """
     with _explained(path):
         if path.is_dir():
@@ -100,6 +108,7 @@ def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
                 yield stream
             return
         place = path.resolve()  # a link stays one: what it points to is replaced
+        _check_replaceable(path, place)
         beside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
         try:
             with beside.open("xb") as stream:
@@ -110,6 +119,17 @@ def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
         finally:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
+
+
+def _check_replaceable(path: Path, place: Path) -> None:
+    if not place.exists():
+        return
+    with place.open("rb") as file:
+        begun = file.read(64)
+    if begun and not begun.startswith(_STARTS) and not begun.lstrip().lower().startswith(_STARTS):
+        raise ExportError(
+            f"{path}: that file is something else, not an earlier export, and is left as it is; name another"
+        )
 
 
 @contextmanager

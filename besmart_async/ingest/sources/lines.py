@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from besmart_async.ingest.sources.base import SourceError
-from besmart_async.ingest.sources.blocks import TextBlock, emptied, odd_lines
+from besmart_async.ingest.sources.blocks import LONGEST_RECORD, TextBlock, emptied, odd_lines
 from besmart_async.ingest.sources.columns import Column, as_numpy, pa, pc
 from besmart_async.ingest.sources.header import Header, is_preamble
 from besmart_async.ingest.sources.layout import plain_title
@@ -63,6 +66,26 @@ class LineFilter:
                 left_out |= self._from_footer(block)
             yield emptied(block, left_out) if left_out else block
 
+    def _quoted(self, block: TextBlock, starts: NDArray[np.int64]) -> list[int]:
+        """The lines within a quoted field of a record that spans several lines."""
+        odd = odd_lines(block.text).tolist() if b'"' in block.text else []
+        found: list[int] = []
+        place = 0
+        while place + 1 < len(odd):
+            first, last = odd[place], odd[place + 1]
+            place += 1
+            if last - first >= LONGEST_RECORD:
+                continue
+            lines = block.text[starts[first] : block.ends[last] + 1].decode().split("\n")
+            with contextlib.suppress(csv.Error):
+                records = list(
+                    csv.reader([f"{line}\n" for line in lines[:-1]], delimiter=self._header.delimiter, strict=True)
+                )
+                if [len(record) for record in records] == [self._header.layout.width]:
+                    found += range(first + 1, last + 1)
+                    place += 1
+        return found
+
     def _repeated(self, block: TextBlock, skipped: set[int]) -> set[int]:
         """The lines that are a header again, or have no text but delimiters."""
         starts = np.append(0, block.ends[:-1] + 1) if block.lines else block.ends
@@ -75,9 +98,8 @@ class LineFilter:
         candidate |= of_titles
         if not self._broken_titles:
             of_titles[:] = False
-        if b'"' in block.text and len(opened := odd_lines(block.text)):  # a line within a quoted field is none of these
-            within = np.searchsorted(opened, np.arange(block.lines)) % 2 == 1
-            candidate &= ~within | of_titles
+        within = self._quoted(block, starts)
+        candidate[within] = of_titles[within]
         found: set[int] = set()
         for line in np.flatnonzero(candidate).tolist():
             text = block.text[starts[line] : block.ends[line]]
