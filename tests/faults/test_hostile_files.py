@@ -22,7 +22,7 @@ pq: Any = pyarrow.parquet
 BESMART = [sys.executable, "-c", "from besmart_async.cli.app import main; main()"]
 HEADER = "meter,obis,time,value\n"
 ROW = "12.122,1-0:1.29.0,2024-01-01T00:00:00Z,1.5\n"
-COLUMNS = {
+COLUMNS: dict[str, list[Any]] = {
     "meter": ["12.122"],
     "obis": ["1-0:1.29.0"],
     "time": [1_704_067_200_000],

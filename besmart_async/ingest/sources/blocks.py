@@ -107,7 +107,7 @@ def blocks(
         if end and failure is None and text and not text.endswith(b"\n"):
             text += b"\n"
         cut = _cut(text, end=end)
-        if cut > QUOTED_BYTES and row > 1 and not text[:cut].strip():  # blank lines only
+        if cut > QUOTED_BYTES and row > 1 and text[:1].isspace() and text[:cut].isspace():  # blank lines only
             row += text.count(b"\n", 0, cut)
             blank += cut
         elif cut:

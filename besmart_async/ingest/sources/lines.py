@@ -38,6 +38,10 @@ class LineFilter:
         self._blank = b' \t\0\x1a"' + header.delimiter.encode()  # 1A is the end of a file of DOS
         self._may_begin_blank = np.zeros(256, np.bool_)
         self._may_begin_blank[np.frombuffer(self._blank.replace(b'"', b""), np.uint8)] = True
+        begins = "".join(f"{title.strip() or header.delimiter}"[0] for title in header.titles)
+        self._may_begin_header = np.zeros(256, np.bool_)  # looked up first: searching a block for a word takes longer
+        for character in f'"{begins.upper()}{begins.lower()}\ufeff':
+            self._may_begin_header[character.encode()[0]] = True
         self._footer_row: int | None = None
         roles = [title for index in header.layout.positions.values() if (title := header.titles[index].strip())]
         longest = max(roles, key=len, default="")
@@ -85,7 +89,8 @@ class LineFilter:
     def _repeated(self, block: TextBlock, skipped: set[int]) -> set[int]:
         """The lines that are a header again, or have no text but delimiters."""
         starts = np.append(0, block.ends[:-1] + 1) if block.lines else block.ends
-        candidate = self._may_begin_blank[np.frombuffer(block.text, np.uint8)[starts]]
+        first = np.frombuffer(block.text, np.uint8)[starts]
+        candidate = self._may_begin_blank[first]
         lengths = block.ends - starts
         of_titles = np.zeros(block.lines, np.bool_)
         for width in self._widths:
@@ -106,13 +111,14 @@ class LineFilter:
                 found.add(line)
         if self._form.preamble:
             self._check_preamble(block)
-        self._check_other_header(block, found)
+        if self._marker and self._may_begin_header[first].any():
+            self._check_other_header(block, found)
         return found
 
     def _check_other_header(self, block: TextBlock, known: set[int]) -> None:
         """Refuse a header with other columns, or in another order: the rows below it would be taken for others."""
         place, hits = block.text.find(self._marker), 0
-        while self._marker and place >= 0 and hits < _MOST_HITS:
+        while place >= 0 and hits < _MOST_HITS:
             line = int(np.searchsorted(block.ends, place))
             start = int(block.ends[line - 1]) + 1 if line else 0
             text = block.text[start : block.ends[line]].decode()
