@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         TransportError,
         UndeliveredError,
         UnprocessableError,
+        UnsupportedOperationError,
         WriterTimeoutError,
     )
     from besmart_async.models import (
@@ -152,6 +153,7 @@ _HOMES = {
     "TransportError": "errors",
     "UndeliveredError": "errors",
     "UnprocessableError": "errors",
+    "UnsupportedOperationError": "errors",
     "Writer": "batching",
     "WriterEvent": "batching",
     "WriterHook": "batching",
@@ -224,6 +226,7 @@ __all__ = [
     "TransportError",
     "UndeliveredError",
     "UnprocessableError",
+    "UnsupportedOperationError",
     "Writer",
     "WriterEvent",
     "WriterHook",

@@ -7,5 +7,6 @@ from besmart_async.resources.signal_states import SignalStates
 from besmart_async.resources.signals import Signals
 from besmart_async.resources.tasks import Tasks
 from besmart_async.resources.users import Users
+from besmart_async.resources.weather import Weather
 
-__all__ = ["MeterTypes", "SensorStates", "Sensors", "SignalStates", "Signals", "Tasks", "Users"]
+__all__ = ["MeterTypes", "SensorStates", "Sensors", "SignalStates", "Signals", "Tasks", "Users", "Weather"]
