@@ -176,4 +176,5 @@ class Weather:
 
 
 def _place(lat: float, lon: float) -> dict[str, JsonValue]:
-    return {"lat": checked_degrees("lat", lat, 90), "lon": checked_degrees("lon", lon, 180)}
+    # With a decimal point: common servers do not take `54` for a number in a path.
+    return {"lat": float(checked_degrees("lat", lat, 90)), "lon": float(checked_degrees("lon", lon, 180))}

@@ -253,3 +253,13 @@ async def test_a_change_that_changes_nothing_is_refused(sdk: str) -> None:
     with pytest.raises(InvalidInputError, match="nothing to change"):
         await call.of(Sdk(sender), ids)
     assert sender.sent == []
+
+
+async def test_degrees_in_a_path_have_a_decimal_point_and_no_exponent() -> None:
+    sender = RecordingSender(dialect=LIVE)
+    for lat, lon in ((54, -18), (0.00000022, 18.63)):
+        await Sdk(sender).weather.read_at(lat, lon, 32, 0, 1)
+    assert [operation.target for operation in sender.sent] == [
+        "/weather/external/54.0/-18.0/32/data",
+        "/weather/external/0.00000022/18.63/32/data",
+    ]
