@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _HELP = "Readings and meters of the besmart.energy service."
 _EPILOGUE = (
     "The account comes from the environment (BESMART_LOGIN, BESMART_PASSWORD and BESMART_API_KEY, or BESMART_TOKEN;"
-    " BESMART_BASE_URL for another service), else from besmart auth login."
+    " BESMART_BASE_URL for another service), else from besmart auth login. Every command takes --dialect live (or"
+    " BESMART_DIALECT=live) to send the requests of today's service instead of those of the API document 0.1.5."
 )
 
 # The command, its function, and its line in the help: they are listed here so that the help imports no command.
@@ -28,6 +29,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("journal status", "journal:status", "Show what is in the journal of a writer."),
     ("journal drain", "journal:drain", "Deliver the readings in the journal of a writer."),
     ("simulate", "simulate:simulate", "Run the embedded service on this machine."),
+    ("doctor", "doctor:doctor", "Check the connection, the dialect, the account and the clock; changes nothing."),
     ("auth login", "auth:login", "Log in, and save the account for the other commands."),
     ("auth status", "auth:status", "Show which account is used, and whether it works."),
     ("auth logout", "auth:logout", "Delete the saved account."),
@@ -49,8 +51,12 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("sensor-states delete", "sensor_states:delete", "Delete a state."),
     ("signal-states create", "signal_states:create", "Create a signal state."),
     ("signal-states update", "signal_states:update", "Change a signal state."),
+    ("signal-states patch", "signal_states:patch", "Change values of a signal state (dialect live)."),
     ("signal-states delete", "signal_states:delete", "Delete a signal state."),
     ("graphs run", "graphs:run", "Run a computation graph."),
+    ("weather find", "weather:find", "Find the sensor with the weather of a place (dialect live)."),
+    ("weather read", "weather:read", "Read the weather of a sensor (dialect live)."),
+    ("weather read-at", "weather:read_at", "Read the weather of a place (dialect live)."),
 )
 GROUPS = {
     "auth": "The account that the commands use.",
@@ -61,6 +67,7 @@ GROUPS = {
     "sensor-states": "Which meter was mounted at a sensor, and when.",
     "signal-states": "Register values at the start and end of sensor states.",
     "graphs": "Computation graphs.",
+    "weather": "Weather of external providers (dialect live).",
 }
 
 
@@ -115,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     code: object = 0
     try:
+        arguments = _without_dialect(arguments)
         code = app([_plain(one) for one in arguments])
     except CycloptsError:
         sys.exit(2)  # cyclopts has printed what is wrong
@@ -137,6 +145,32 @@ def _skip_unused_imports() -> None:
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def _without_dialect(arguments: Sequence[str]) -> list[str]:
+    """Take `--dialect NAME`, which every command has, and set BESMART_DIALECT; `simulate` has one of its own.
+
+    Raises:
+        UsageError: there is no name after it.
+    """
+    if "simulate" in arguments[:1]:
+        return list(arguments)
+    kept: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        name, equals, value = argument.partition("=")
+        if name != "--dialect":
+            kept.append(argument)
+            if argument == "--":
+                break
+            continue
+        value = value if equals else next(left, "")
+        if not value:
+            from besmart_async.cli.exits import UsageError
+
+            raise UsageError("--dialect: give documented or live")
+        os.environ["BESMART_DIALECT"] = value
+    return [*kept, *left]
 
 
 def _plain(argument: str) -> str:
