@@ -98,18 +98,8 @@ class SignalQuery:
             get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart, apply_multiplier,
             time_series_type,
         )  # fmt: skip
-        if (
-            get_last
-            is delta_t
-            is raw
-            is output_unit_id
-            is signal_origin_id
-            is is_chart
-            is None
-            is filters
-            is (apply_multiplier)
-            is time_series_type
-        ):
+        none = get_last is delta_t is raw is output_unit_id is signal_origin_id is is_chart is apply_multiplier is None
+        if none and time_series_type is None is filters:
             self.__attrs_init__(key, since, till)  # pyright: ignore[reportAttributeAccessIssue]
             return
         checks = zip(_CHECKS.items(), given, strict=True)

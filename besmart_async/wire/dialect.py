@@ -399,7 +399,7 @@ def dialect_named(name: object) -> Dialect:
     Raises:
         BesmartConfigError: there is none of that name.
     """
-    found = DIALECTS.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
-    if found is None:
-        raise BesmartConfigError(f"dialect={name!r}: give {' or '.join(map(repr, DIALECTS))}")
-    return found
+    for dialect in DIALECTS.values():
+        if dialect.name == name:
+            return dialect
+    raise BesmartConfigError(f"dialect={name!r}: give {' or '.join(map(repr, DIALECTS))}")
