@@ -6,6 +6,8 @@ Names are imported when first used (PEP 562): `besmart --help` and the pytest pl
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from besmart_async.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from besmart_async.batching import (
         BatchAcknowledged,
@@ -86,8 +88,6 @@ if TYPE_CHECKING:
         TokenRenewed,
         aiohttp_transport,
     )
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "AnswerTooLargeError": "errors",

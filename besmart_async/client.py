@@ -26,7 +26,17 @@ from besmart_async.config import (
 from besmart_async.errors import BesmartConfigError, BesmartError
 from besmart_async.logs import set_up_logging
 from besmart_async.models.tokens import Token
-from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users, Weather
+from besmart_async.resources import (
+    MeterTypes,
+    Probes,
+    Sensors,
+    SensorStates,
+    Signals,
+    SignalStates,
+    Tasks,
+    Users,
+    Weather,
+)
 from besmart_async.resources.signals import bulk_reader, bulk_write
 from besmart_async.resources.users import login_operation, refresh_operation
 from besmart_async.transport import AnyTransport, Credentials, Hook, Transport, TransportSettings
@@ -53,6 +63,7 @@ class BesmartClient:
         signal_states: register values at a state's ends.
         tasks: computation graphs.
         weather: weather of external providers (dialect `live` only).
+        probes: which dialect the service speaks, and what else it says about itself.
     """
 
     def __init__(
@@ -126,6 +137,7 @@ class BesmartClient:
         self.signal_states = SignalStates(self._transport, spoken)
         self.tasks = Tasks(self._transport, spoken)
         self.weather = Weather(self._transport, spoken)
+        self.probes = Probes(self._transport, spoken)
 
     @property
     def dialect(self) -> DialectName:

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "besmart_async"
 
 LAYERS = (
-    {"errors"},
+    {"errors", "version"},
     {"config", "logs"},
     {"models"},
     {"wire"},

@@ -27,7 +27,7 @@ from besmart_async.ingest.mapping.meters import (
 )
 from besmart_async.ingest.parse.parser import Reading
 from besmart_async.ingest.parse.zones import DstRule, UnknownZoneError, zone_of
-from besmart_async.ingest.sources import Source, SourceError, sources_of
+from besmart_async.ingest.sources import Source, SourceError, file_of, is_stream, sources_of
 from besmart_async.ingest.sources.layout import FileForm
 
 
@@ -54,6 +54,9 @@ class FileOptions:
             " files name meters like 12.122."
         ),
     ] = None
+
+    meter: str | None = None
+    """The meter of all rows of the files, if they have no column for it."""
 
     signal_type: str | None = None
     """OBIS code, symbol or id for rows that do not name their signal type."""
@@ -98,9 +101,8 @@ class Inputs:
 
     @property
     def paths(self) -> list[Path]:
-        """The sources that are files, which standard input is not."""
-        found: list[Path | None] = [getattr(source, "path", None) for source in self.sources]
-        return [path for path in found if path is not None]
+        """The sources that are files, which standard input and pipes are not."""
+        return [path for path in map(file_of, self.sources) if path is not None]
 
     @property
     def meaning(self) -> str:
@@ -158,6 +160,8 @@ def inputs_of(files: Sequence[str], options: FileOptions = FileOptions()) -> Inp
             format=options.file_format or mapping.form.format,
             encoding=_checked_encoding(options.encoding) if options.encoding else mapping.form.encoding,
         )
+        if options.meter:
+            form = with_meter(form, options.meter)
         sources = sources_of(files, form)
     except (MappingError, SourceError) as error:
         raise UsageError(str(error)) from None
@@ -167,13 +171,29 @@ def inputs_of(files: Sequence[str], options: FileOptions = FileOptions()) -> Inp
         dst=options.dst or mapping.reading.dst,
         decimal_comma=options.decimal_comma or mapping.reading.decimal_comma,
     )
+    table = options.meters or mapping.meters.table
+    if table is not None and is_stream(table):
+        raise UsageError(f"--meters {table}: is a pipe, and the table is read more than once; name a file")
     return Inputs(
         sources=sources,
         reading=reading,
         signal_type=options.signal_type or mapping.signal_type,
-        rules=attrs.evolve(mapping.meters, table=options.meters or mapping.meters.table),
+        rules=attrs.evolve(mapping.meters, table=table),
         form=form,
     )
+
+
+def with_meter(form: FileForm, meter: str) -> FileForm:
+    """Return a form in which all rows of a file have this meter, instead of what its name or its first lines say.
+
+    Raises:
+        UsageError: the form names a column for the meter.
+    """
+    if "meter" in form.columns or form.several_meters_in_a_row:
+        raise UsageError("--meter says the meter of all rows, but the mapping file names columns for it; leave out one")
+    pattern = form.name_pattern if form.name_pattern and "meter" not in form.name_pattern.parts else None
+    preamble = {role: cell for role, cell in form.preamble.items() if role != "meter"}
+    return attrs.evolve(form, meter=meter, name_pattern=pattern, preamble=preamble)
 
 
 def _checked_zone(name: str | None) -> str | None:
@@ -193,7 +213,12 @@ def _checked_encoding(name: str) -> str:
 
 
 def check_combination(
-    inputs: Inputs, simulate: bool, workers: int, checkpoint: Path | None, no_checkpoint: bool
+    inputs: Inputs,
+    simulate: bool,
+    workers: int,
+    checkpoint: Path | None,
+    no_checkpoint: bool,
+    account: str | None = None,
 ) -> None:
     """Check that the options can be used together.
 
@@ -203,10 +228,19 @@ def check_combination(
     if checkpoint is not None and (simulate or no_checkpoint):
         which = "--simulate" if simulate else "--no-checkpoint"
         raise UsageError(f"--checkpoint and {which} exclude each other")
+    if account is not None and (simulate or no_checkpoint):
+        which = "--simulate" if simulate else "--no-checkpoint"
+        raise UsageError(f"--account names whose checkpoint it is; with {which} there is none")
+    if account is not None and not account.strip():
+        raise UsageError("--account is empty: give a name, such as the workspace's")
     if workers > 1 and simulate:
         raise UsageError("--workers cannot share the service of --simulate; run 'besmart simulate' and send to that")
+    if workers > 1 and inputs.form.several_meters_in_a_row:
+        raise UsageError(
+            "--workers divide the rows by meter, and these files have several meters in a row; leave it out"
+        )
     if workers > 1 and len(inputs.paths) < len(inputs.sources):
-        raise UsageError("--workers cannot share standard input; name files")
+        raise UsageError("--workers cannot share a pipe or standard input; name files")
 
 
 def check_creation(inputs: Inputs, create_sensors: bool, dry_run: bool, workers: int) -> None:
@@ -256,12 +290,13 @@ def default_path() -> Path:
     return user_state_path("besmart") / "ingest.sqlite3"
 
 
-def scope_of(*options: object, table: Path | None = None) -> str:
+def scope_of(*options: object, table: Path | None = None, identity: Sequence[str] | None = None) -> str:
     """Return a digest of the service, the account, the options and the table of meters.
 
-    Rows that were sent to another service, or with another mapping, are not done. No secret is part of the digest.
+    Rows that were sent to another service or account, or with another mapping, are not done. No secret is part of it.
 
     Args:
+        identity: what identifies the account; None for the login alone, as versions before 0.2 had it.
         options: all that decides what rows mean; different options must have different reprs.
         table: the table of meters.
 
@@ -274,7 +309,8 @@ def scope_of(*options: object, table: Path | None = None) -> str:
     except NoCredentialsError:
         account = UserAccount(base_url=os.environ.get("BESMART_BASE_URL", "").strip())
     service = account.base_url or DEFAULT_BASE_URL
-    facts = repr((service.rstrip("/"), (account.login or "").strip(), *options)).encode()
+    whose = ((account.login or "").strip(),) if identity is None else ("account", *identity)
+    facts = repr((service.rstrip("/"), *whose, *options)).encode()
     try:
         content = b"" if table is None else table.read_bytes()
     except OSError as error:

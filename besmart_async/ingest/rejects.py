@@ -10,8 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources.columns import Chunk, DaySlots
+from besmart_async.ingest.sources.columns import Chunk, Coded, DaySlots
 from besmart_async.ingest.sources.layout import DAY_ROLES, ROLES
+
+_COLUMN = "column"
+
+
+def of_column(column: Coded | None, index: int) -> tuple[tuple[str, str, str], ...]:
+    """Return a record that tells which reading of its row a reject is; empty if rows have one reading each.
+
+    `RowRecords` replaces it.
+    """
+    if column is None:
+        return ()
+    return ((_COLUMN, column.text(index), str(column.codes[index])),)
+
+
+def is_of_column(reject: Reject, code: int) -> bool:
+    """Return whether a reject is of the value column with this code."""
+    return any(role == _COLUMN and text == str(code) for role, _, text in reject.record)
 
 
 class RowRecords:
@@ -24,6 +41,9 @@ class RowRecords:
     def index_of(self, reject: Reject) -> int:
         """The index of the rejected reading; that of the first in its row if no column tells which one it is."""
         indexes = self._indexes(reject.row)
+        column = self._chunk.column
+        if column is not None:
+            return next((index for index in indexes if is_of_column(reject, int(column.codes[index]))), indexes[0])
         return next((index for index in indexes if self._chunk.title("value", index) == reject.column), indexes[0])
 
     def add_to(self, reject: Reject) -> Reject:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from besmart_async.ingest.mapping.meters import Meter, Meters
 from besmart_async.ingest.parse.parser import ParsedReadings
+from besmart_async.ingest.rejects import of_column
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.columns import Coded, Coder, distinct_codes
 from besmart_async.models.keys import SignalKey
@@ -175,6 +176,7 @@ class Target:
         number: a small number for that signal, the same for all meter and type names that mean it.
         unit: unit of its values; None if the service does not report it.
         counts_up: whether it is a register.
+        factor: what the values are multiplied by.
     """
 
     meter: str
@@ -182,6 +184,7 @@ class Target:
     number: int
     unit: str | None = None
     counts_up: bool = False
+    factor: float = 1.0
 
 
 @attrs.frozen
@@ -237,7 +240,7 @@ class Mapper:
             failing = np.isin(target, list(problems))
             rejects = [_reject(readings, row, *problems[int(target[row])]) for row in np.flatnonzero(failing).tolist()]
             resolved = resolved.take(~failing) if rejects else resolved
-        resolved, refused = in_units_of_types(_at_starts(resolved))
+        resolved, refused = in_units_of_types(_multiplied(_at_starts(resolved)))
         return resolved, [*rejects, *refused]
 
     async def _find_new(self, readings: ParsedReadings, pairs: Sequence[int]) -> None:
@@ -251,13 +254,15 @@ class Mapper:
             self._found |= await self._meters.find(sorted(names))
         for pair in new:
             signal = signals[pair & _SIGNAL_MASK]
-            found = self._target(meters[pair >> _SIGNAL_BITS], readings.options.signals.get(signal, signal))
+            name = meters[pair >> _SIGNAL_BITS]
+            factor = readings.options.factors.get(name)
+            found = self._target(name, readings.options.signals.get(signal, signal), factor)
             if isinstance(found, Target):
                 self._targets[pair] = found
             else:
                 self._targets[pair], self._problems[pair] = _NOWHERE, found
 
-    def _target(self, name: str, signal: str) -> Target | tuple[str, str]:
+    def _target(self, name: str, signal: str, factor: float | None) -> Target | tuple[str, str]:
         meter = self._found[name]
         if isinstance(meter, str):
             return "meter", meter
@@ -269,7 +274,8 @@ class Mapper:
             return "signal", moid if signal else f"({wanted}) {moid}"
         key = meter.sensor.signal(moid)
         number = self._numbers.setdefault(key, len(self._numbers))
-        return Target(name, key, number, self._types.unit(moid), self._types.counts_up(moid))
+        factor = meter.factor if factor is None else factor
+        return Target(name, key, number, self._types.unit(moid), self._types.counts_up(moid), factor)
 
 
 _NOWHERE = Target("", SignalKey(0, 0, 0), -1)
@@ -289,6 +295,15 @@ def _at_starts(resolved: Resolved) -> Resolved:
         return resolved
     moved = np.array([0 if target.counts_up else length for target in resolved.targets], np.int64)[resolved.target]
     return attrs.evolve(resolved, readings=attrs.evolve(readings, time=readings.time - moved))
+
+
+def _multiplied(resolved: Resolved) -> Resolved:
+    """Multiply the values of meters that have a factor, such as the ratio of their transformers."""
+    factors = [target.factor for target in resolved.targets]
+    if all(factor == 1 for factor in factors):
+        return resolved
+    value = resolved.readings.value * np.array(factors)[resolved.target]
+    return attrs.evolve(resolved, readings=attrs.evolve(resolved.readings, value=value))
 
 
 def in_units_of_types(resolved: Resolved) -> tuple[Resolved, list[Reject]]:
@@ -339,7 +354,8 @@ def _converted(value: NDArray[np.float64], exponents: Sequence[int], which: NDAr
 def _reject(readings: ParsedReadings, row: int, column: str, reason: str) -> Reject:
     held: Coded | None = getattr(readings, column)
     text = held.text(row) if held is not None else (readings.options.unit or "") if column == "unit" else ""
-    return Reject(readings.file, int(readings.rows[row]), readings.titles.get(column, column), text, reason)
+    title = readings.titles.get(column, column)
+    return Reject(readings.file, int(readings.rows[row]), title, text, reason, of_column(readings.column, row))
 
 
 def _plain_obis(code: str) -> str | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from besmart_async.ingest.parse.days import DayParser
 from besmart_async.ingest.parse.times import SeriesOf, TimeParser
 from besmart_async.ingest.parse.zones import DstRule, Problem
+from besmart_async.ingest.rejects import of_column
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.columns import Chunk, Coded, Column, DaySlots, as_column, as_numpy, as_texts, pa, pc
 from besmart_async.models.values import CALCULATED, CORRECTED, ESTIMATED, MEASURED, PREDICTED
@@ -140,6 +141,7 @@ class ParseOptions:
         origins: the file's own names of origins.
         signals: the file's own names of signal types, with the OBIS code, symbol or id of each.
         ignored: names of signal types whose readings are left out.
+        factors: what the values of a meter are multiplied by, by the meter's name: the ratio of its transformers.
     """
 
     time_zone: str | None = None
@@ -153,14 +155,18 @@ class ParseOptions:
     origins: Mapping[str, int] = attrs.field(factory=dict[str, int])
     signals: Mapping[str, str] = attrs.field(factory=dict[str, str])
     ignored: frozenset[str] = frozenset()
+    factors: Mapping[str, float] = attrs.field(factory=dict[str, float])
 
     def __repr__(self) -> str:
-        """The fields, with the former name of the class.
+        """The fields, with the former name of the class, and without `factors` if there are none.
 
         `besmart ingest` digests this text into the scope of its checkpoints: with another text it would not find what
         earlier versions have sent, and send it again.
         """
-        values = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(type(self)))
+        held = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        if not self.factors:
+            del held["factors"]
+        values = ", ".join(f"{name}={value!r}" for name, value in held.items())
         return f"Reading({values})"
 
 
@@ -185,6 +191,7 @@ class ParsedReadings:
         titles: the file's own column titles, by role.
         options: how the file was parsed.
         length_ms: length of the periods that end at `time`; 0 if `time` is their start.
+        column: the title of the column of each value, in files with several readings in a row; else None.
     """
 
     file: str
@@ -199,6 +206,7 @@ class ParsedReadings:
     titles: dict[str, str]
     options: ParseOptions = attrs.field(factory=ParseOptions)
     length_ms: int = 0
+    column: Coded | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -225,6 +233,7 @@ class ParsedReadings:
             origin=self.origin[rows],
             unit=self.unit.take(rows) if self.unit is not None else None,
             zone=self.zone.take(rows) if self.zone is not None else None,
+            column=self.column.take(rows) if self.column is not None else None,
         )
 
 
@@ -258,6 +267,7 @@ class Parser:
             chunk.titles,
             self._options,
             self._length_ms(chunk),
+            chunk.column,
         )
         nameless = chunk.meter.code("")
         names = ", ".join(filter(None, self._origins))
@@ -329,4 +339,11 @@ def _series(chunk: Chunk) -> SeriesOf:
 
 
 def _reject(chunk: Chunk, row: int, column: str, reason: str) -> Reject:
-    return Reject(chunk.file, int(chunk.rows[row]), chunk.title(column, row), chunk.text(column, row), reason)
+    return Reject(
+        chunk.file,
+        int(chunk.rows[row]),
+        chunk.title(column, row),
+        chunk.text(column, row),
+        reason,
+        of_column(chunk.column, row),
+    )

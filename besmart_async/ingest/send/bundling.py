@@ -69,7 +69,7 @@ def _is_thin(page: ParsedPage) -> bool:
     return signals >= MANY_SIGNALS and len(readings) < FEW_ROWS * signals
 
 
-_COLUMNS = ("rows", "meter", "time", "value", "signal", "unit", "origin", "zone")
+_COLUMNS = ("rows", "meter", "time", "value", "signal", "unit", "origin", "zone", "column")
 
 
 class _Bundle:

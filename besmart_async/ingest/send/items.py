@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.mapping.signals import Resolved, Target
+from besmart_async.ingest.rejects import of_column
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources.columns import run_starts
+from besmart_async.ingest.sources.columns import Coded, run_starts
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import from_ms
 from besmart_async.models.values import DOUBLE
@@ -27,18 +28,21 @@ class Item:
         file: the file's name.
         data: the readings by time; of equal times and origins, the last row of the file comes last.
         rows: row number of each reading, shape (n,).
+        column: the title of the column of each reading, in files with several readings in a row; else None.
     """
 
     meter: str
     file: str
     data: SignalData
     rows: NDArray[np.int64]
+    column: Coded | None = None
 
     def reject(self, index: int, reason: str) -> Reject:
         """One reading of it as a reject."""
         time = from_ms(self.data.time[index].item()).isoformat().replace("+00:00", "Z")
         value = f"{self.data.value[index].item()!r} {self.data.unit or ''}".rstrip()
-        return Reject(self.file, int(self.rows[index]), None, f"{self.meter} {self.data.key} {time} {value}", reason)
+        text = f"{self.meter} {self.data.key} {time} {value}"
+        return Reject(self.file, int(self.rows[index]), None, text, reason, of_column(self.column, index))
 
 
 @attrs.frozen(eq=False)
@@ -58,6 +62,7 @@ class Items:
         time: UTC unix milliseconds, shape (n,), read-only.
         value: doubles, shape (n,), read-only.
         origin: the origin of all readings, or one for each.
+        column: the title of the column of each reading, in files with several readings in a row; else None.
     """
 
     file: str
@@ -70,6 +75,7 @@ class Items:
     time: NDArray[Any]
     value: NDArray[np.float64]
     origin: int | NDArray[np.int64]
+    column: Coded | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -96,7 +102,8 @@ class Items:
         start, stop = int(self.starts[number]), int(self.starts[number] + self.sizes[number])
         target, unit = int(self.target[number]), int(self.unit[number])
         data = self._data(target, unit, start, stop)
-        return Item(self.targets[target].meter, self.file, data, self.rows[start:stop]), reading - start
+        column = None if self.column is None else Coded(self.column.codes[start:stop], self.column.names)
+        return Item(self.targets[target].meter, self.file, data, self.rows[start:stop], column), reading - start
 
     def _data(self, target: int, unit: int, start: int, stop: int) -> SignalData:
         origin = self.origin if isinstance(self.origin, int) else _one_or_all(self.origin[start:stop])
@@ -117,10 +124,12 @@ def items_of(resolved: Resolved) -> Items:
     if readings.unit is not None:
         units, unit = [name or None for name in readings.unit.names], readings.unit.codes[heads]
     rows, time, value, origin = readings.rows, readings.time, readings.value, _one_or_all(readings.origin)
+    column = readings.column
     if order is not None:
         rows, time, value = rows[order], time[order], value[order]
+        column = column.take(order) if column is not None else None
         origin = origin if isinstance(origin, int) else origin[order]
-    columns = rows, _read_only(time), _read_only(value), origin
+    columns = rows, _read_only(time), _read_only(value), origin, column
     return Items(readings.file, targets, units, target[heads], unit, starts, *columns)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Generator, Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Final
 
 import attrs
@@ -15,13 +17,26 @@ from besmart_async.ingest.sources.base import SourceError
 
 BLOCK_BYTES: Final = 2 << 20
 """Text parsed at a time: about 50,000 rows of a long file."""
-LONGEST_LINE: Final = 64 << 20
-"""Bytes without a line ending after which a file is not taken for text."""
+LONGEST_LINE: Final = 16 << 20
+"""Bytes without a line ending after which a file is not taken for a table: a year of minutes in one row has 5 MB."""
 LONGEST_RECORD: Final = 20
 """Lines that one quoted record may span."""
+QUOTED_BYTES: Final = 64 << 10
+"""Text of a block in which quotes are left open: its records are read one by one, and many may be rejects."""
+MOST_BLANK: Final = 64 << 20
+"""Bytes of blank lines after which a file is given up: packed, they cost nothing to send and much to unpack."""
 
-_BOM = codecs.BOM_UTF8
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like that of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LOOKED_AT = 256
+_BLANK = b"\0 \t,;|"
+_PADDING = re.compile(rb"^\0+|(?<=[,;|\t\"\n])\0+|\0+(?=[,;|\t\"\n]|\Z)")
+"""Zero bytes at the ends of fields, which loggers leave behind; within a field they are damage."""
 
 
 @attrs.frozen
@@ -31,7 +46,8 @@ class TextBlock:
     Attributes:
         first_row: number of the first line, counted from 1.
         text: the lines in UTF-8, each ended by `\n`, the last line of the file too.
-        broken: the bytes of rows that are not valid UTF-8; in `text` these rows are empty.
+        broken: the bytes of rows that are not valid UTF-8, or that have zero bytes within a field; in `text` these rows
+            are empty.
     """
 
     first_row: int
@@ -65,11 +81,15 @@ def blocks(
     """
     row = 1
     rest: list[bytes] = []
-    length = 0
+    length, enough = 0, size
+    blank = 0
     failure: SourceError | None = None
-    utf8 = encoding.casefold().replace("_", "-").removesuffix("-sig") in ("utf-8", "utf8")
-    source = iter(_decoded(pieces, encoding, name) if not utf8 else _unmarked(pieces, name))
-    while True:
+    source, encoding = _recognized(iter(pieces), encoding)
+    utf8 = _is_utf8(encoding)
+    if not utf8:
+        source = _decoded(source, encoding, name)
+    end = False
+    while not end:
         try:
             piece = next(source, None)
         except SourceError as error:
@@ -77,7 +97,7 @@ def blocks(
         if piece is not None:
             rest.append(piece)
             length += len(piece)
-            if length < size:
+            if length < enough:
                 continue
         end = piece is None
         text = b"".join(rest)
@@ -87,30 +107,69 @@ def blocks(
         if end and failure is None and text and not text.endswith(b"\n"):
             text += b"\n"
         cut = _cut(text, end=end)
-        if cut:
-            block = _block(row, text[:cut], utf8=utf8)
-            row += block.lines
-            yield block
-        elif len(text) > LONGEST_LINE:
-            raise SourceError(name, f"row {row} does not end; this is no table")
+        if cut > QUOTED_BYTES and row > 1 and not text[:cut].strip():  # blank lines only
+            row += text.count(b"\n", 0, cut)
+            blank += cut
+        elif cut:
+            row, blank = (yield from _blocks(row, text[:cut], utf8=utf8)), 0
+        elif not text.strip(b"\0"):  # a file that was made longer than what was written to it
+            blank += len(text)
+            text = b""
+        if blank > MOST_BLANK:
+            raise SourceError(name, f"has {blank >> 20} MiB of blank lines above row {row}; this is not a table")
         rest = [text[cut:] + held]
         length = len(rest[0])
-        if end:
-            break
+        if length > LONGEST_LINE:
+            raise SourceError(
+                name, f"row {row} does not end; this is no table: it is longer than {LONGEST_LINE:,} bytes"
+            )
+        # Joined again only when twice as long, so that a long line costs time in proportion to its length.
+        enough = max(size, 2 * length)
     if failure is not None:
         raise failure
 
 
-def _unmarked(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """Remove a byte-order mark; refuse that of UTF-16."""
-    source = iter(pieces)
+def _recognized(source: Iterator[bytes], encoding: str) -> tuple[Iterator[bytes], str]:
+    """Return the pieces without the mark of UTF-8, and the encoding: what the first bytes show overrides UTF-8."""
     start = b""
-    while len(start) < len(_BOM) and (piece := next(source, b"")):
-        start += piece
-    if start.startswith(_UTF16):
-        raise SourceError(name, "is UTF-16 text; say --encoding utf-16")
-    yield start.removeprefix(_BOM)
-    yield from source
+    failure: SourceError | None = None
+    try:
+        while len(start) < _LOOKED_AT and (piece := next(source, b"")):
+            start += piece
+    except SourceError as error:  # raised again after what was read
+        failure = error
+    for mark, marked in _MARKS:
+        if start.startswith(mark):
+            encoding = marked
+            break
+    else:
+        if _is_utf8(encoding) or encoding.casefold().replace("_", "-") in ("utf-16", "utf16"):
+            encoding = _unmarked_utf16(start[:_LOOKED_AT]) or encoding
+    while start.startswith(codecs.BOM_UTF8):  # files that were written one after the other have several
+        start = start.removeprefix(codecs.BOM_UTF8)
+    return chain(_pieces(start, failure), source), encoding
+
+
+def _pieces(start: bytes, failure: SourceError | None) -> Iterator[bytes]:
+    if start:
+        yield start
+    if failure is not None:
+        raise failure
+
+
+def _is_utf8(encoding: str) -> bool:
+    return encoding.casefold().replace("_", "-").removesuffix("-sig") in ("utf-8", "utf8")
+
+
+def _unmarked_utf16(start: bytes) -> str | None:
+    """Return the encoding of UTF-16 text without a mark: every second byte of most characters is 0."""
+    pairs = len(start) // 2
+    if pairs < 2:
+        return None
+    first, second = start[: 2 * pairs : 2].count(0), start[1 : 2 * pairs : 2].count(0)
+    if not first and second > pairs * 2 // 3:
+        return "utf-16-le"
+    return "utf-16-be" if not second and first > pairs * 2 // 3 else None
 
 
 def _decoded(pieces: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes]:
@@ -147,6 +206,30 @@ def _cut(text: bytes, *, end: bool) -> int:
     return int(ends[opened - 1]) + 1
 
 
+def _blocks(row: int, text: bytes, *, utf8: bool) -> Generator[TextBlock, None, int]:
+    """Yield blocks of whole lines; return the number of the row below them."""
+    for part in _parts(text):
+        block = _block(row, part, utf8=utf8)
+        row += block.lines
+        yield block
+    return row
+
+
+def _parts(text: bytes) -> Iterator[bytes]:
+    """Cut whole lines into small pieces if quotes are open in any of them, else leave them as they are."""
+    if len(text) <= QUOTED_BYTES or b'"' not in text or not len(odd_lines(text)):
+        yield text
+        return
+    start = 0
+    while len(text) - start > QUOTED_BYTES:
+        size = text.find(b"\n", start + QUOTED_BYTES) + 1 - start
+        cut = _cut(text[start : start + size], end=False)
+        yield text[start : start + cut]
+        start += cut
+    if start < len(text):
+        yield text[start:]
+
+
 def odd_lines(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return the indexes of lines with an odd number of quotes; each line ends with a line feed."""
     characters = np.frombuffer(text, np.uint8)
@@ -158,16 +241,21 @@ def odd_lines(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _block(row: int, text: bytes, *, utf8: bool) -> TextBlock:
+    broken: dict[int, bytes] = {}
+    if b"\0" in text:
+        text = _PADDING.sub(b"", text)
+        lines = text.split(b"\n")
+        broken = {row + place: line for place, line in enumerate(lines) if b"\0" in line.strip(_BLANK)}
+        text = b"\n".join(b"" if row + place in broken else line for place, line in enumerate(lines))
     if not utf8 or text.isascii():
-        return TextBlock(row, text, {})
+        return TextBlock(row, text, broken)
     try:
         text.decode()
     except UnicodeDecodeError:
         pass
     else:
-        return TextBlock(row, text, {})
+        return TextBlock(row, text, broken)
     lines = text.split(b"\n")
-    broken: dict[int, bytes] = {}
     for place, line in enumerate(lines):
         try:
             line.decode()
@@ -175,3 +263,13 @@ def _block(row: int, text: bytes, *, utf8: bool) -> TextBlock:
             broken[row + place] = line
             lines[place] = b""
     return TextBlock(row, b"\n".join(lines), broken)
+
+
+def emptied(block: TextBlock, lines: Iterable[int]) -> TextBlock:
+    """Return a block in which these lines, counted from 0, are empty, and their bytes are not broken either."""
+    texts = block.text.split(b"\n")
+    broken = dict(block.broken)
+    for line in lines:
+        texts[line] = b""
+        broken.pop(block.first_row + line, None)
+    return TextBlock(block.first_row, b"\n".join(texts), broken)

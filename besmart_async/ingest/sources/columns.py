@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.sources.layout import Layout, Slots
+from besmart_async.ingest.sources.series import ValueColumn
 
 try:
     import pyarrow  # noqa: ICN001 - the short name is the untyped one, below
@@ -216,6 +217,8 @@ class Chunk:
         origin: origins as texts; None without such a column.
         zone: time zone names; None without such a column.
         titles: the file's own column titles, by role.
+        column: the title of the column of each value, in files with several readings in a row; else None. Two columns
+            of one title have different codes.
     """
 
     file: str
@@ -228,6 +231,7 @@ class Chunk:
     origin: Coded | None = None
     zone: Coded | None = None
     titles: dict[str, str] = attrs.field(factory=dict[str, str])
+    column: Coded | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -236,6 +240,8 @@ class Chunk:
         """The file's title of the column that has this role for a reading."""
         if role in ("value", "slot") and isinstance(self.time, DaySlots):
             return self.time.slots.titles[int(self.time.slot[index])]
+        if role == "value" and self.column is not None:
+            return self.column.text(index)
         return self.titles.get(role, role)
 
     def text(self, role: str, index: int) -> str:
@@ -262,12 +268,15 @@ class ChunkBuilder:
         self._name = name
         self._layout = layout
         self._titles = dict(layout.titles)
+        self._columns = [column.title for column in layout.series]
+        own = {role for column in layout.series for role in (*column.said, *column.beside)}
+        named = {*layout.titles, *layout.said, *own}
         roles = ("meter", "signal", "unit", "origin", "zone", *(("date",) if layout.slots else ()))
-        self._coders = {role: Coder() for role in roles if role in layout.titles}
+        self._coders = {role: Coder() for role in roles if role in named}
 
     def rows_at_a_time(self, readings: int) -> int:
         """The number of rows that hold about this many readings."""
-        return max(1, readings // len(self._layout.slots)) if self._layout.slots else readings
+        return max(1, readings // (len(self._layout.slots or ()) or len(self._layout.series) or 1))
 
     def chunk(self, rows: NDArray[np.int64], columns: Mapping[int, Column]) -> Chunk:
         """Return the readings of some rows.
@@ -277,13 +286,25 @@ class ChunkBuilder:
             columns: the columns by index. A wide row may have more slots than the header.
         """
         positions = self._layout.positions
-        coded = {role: coder.encode_column(self._texts(role, columns)) for role, coder in self._coders.items()}
+        coded = {
+            role: self._said(role, len(rows)) or coder.encode_column(self._texts(role, columns))
+            for role, coder in self._coders.items()
+            if role in self._layout.said or role in self._layout.titles
+        }
+        if self._layout.series:
+            return self._gathered(rows, columns, coded)
         if self._layout.slots:
             return self._melted(rows, columns, coded)
-        time = columns[positions["time"]]
-        if "date" in positions:
-            time = pc.binary_join_element_wise(as_texts(columns[positions["date"]]), as_texts(time), " ")
+        time = _joined(columns, positions.get("date"), positions["time"])
         return self._build(rows, time, columns[positions["value"]], coded)
+
+    def _said(self, role: str, rows: int) -> Coded | None:
+        """The column of a role that all rows share."""
+        text = self._layout.said.get(role)
+        if text is None:
+            return None
+        coder = self._coders[role]
+        return Coded(np.broadcast_to(coder.encode([text]).codes, rows), coder.names)
 
     def _texts(self, role: str, columns: Mapping[int, Column]) -> Column:
         positions = self._layout.positions
@@ -292,14 +313,53 @@ class ChunkBuilder:
         client, sensor = (as_texts(columns[positions[part]]) for part in ("client_cid", "sensor_mid"))
         return pc.binary_join_element_wise(client, sensor, ".")
 
+    def _gathered(self, rows: NDArray[np.int64], columns: Mapping[int, Column], coded: Mapping[str, Coded]) -> Chunk:
+        """The readings of all value columns, one column after the other; empty cells hold no reading."""
+        parts = [self._of_column(column, rows, columns, coded) for column in self._layout.series]
+        lengths = [len(part.kept) for part in parts]
+        codes = {
+            role: Coded(np.concatenate([part.codes[role] for part in parts]), coder.names)
+            for role, coder in self._coders.items()
+        }
+        return self._build(
+            rows[np.concatenate([part.kept for part in parts])],
+            as_column(pa.chunked_array(_of_one_type([part.time for part in parts]))),
+            as_column(pa.chunked_array(_of_one_type([part.value for part in parts]))),
+            codes,
+            Coded(np.repeat(np.arange(len(parts)), lengths), self._columns),
+        )
+
+    def _of_column(
+        self, column: ValueColumn, rows: NDArray[np.int64], columns: Mapping[int, Column], coded: Mapping[str, Coded]
+    ) -> _Part:
+        value = as_column(columns[column.position])
+        present = _present(value)
+        kept = np.flatnonzero(as_numpy(present))
+        positions = {**self._layout.positions, **column.beside}
+        if "time" in column.said:
+            time = pa.repeat(pa.scalar(column.said["time"]), len(kept))
+        else:
+            day = positions.get("date") if "time" in positions else None
+            time = _joined(columns, day, positions.get("time", positions.get("date", -1)))
+            time = time if len(kept) == len(rows) else time.filter(present)
+        codes: dict[str, NDArray[np.int64]] = {}
+        for role, coder in self._coders.items():
+            if role in column.beside:
+                codes[role] = coder.encode_column(columns[column.beside[role]]).codes[kept]
+            elif role in column.said or role not in coded:
+                code = coder.encode([column.said.get(role, "")]).codes
+                codes[role] = np.broadcast_to(code, len(kept))
+            else:
+                codes[role] = coded[role].codes[kept]
+        return _Part(kept, time, value if len(kept) == len(rows) else value.filter(present), codes)
+
     def _melted(self, rows: NDArray[np.int64], columns: Mapping[int, Column], coded: dict[str, Coded]) -> Chunk:
         slots = self._layout.slots
         assert slots is not None  # noqa: S101 - the caller checked
         if max(columns) > max(self._layout.used):
             slots = slots.reaching(max(columns) + 1 - slots.positions[0])
         values = as_column(pa.chunked_array([columns[position] for position in slots.positions]))
-        texts = pa.types.is_string(values.type)
-        present = pc.cast(pc.binary_length(as_texts(values)), pa.bool_()) if texts else pc.is_valid(values)
+        present = _present(values)
         kept = np.flatnonzero(as_numpy(present))
         if len(kept) < len(values):
             values = values.filter(present)
@@ -308,6 +368,46 @@ class ChunkBuilder:
         melted = {role: column.take(row) for role, column in coded.items()}
         return self._build(rows[row], DaySlots(day, slot, slots), values, melted)
 
-    def _build(self, rows: NDArray[np.int64], time: Column, value: Column, coded: Mapping[str, Coded]) -> Chunk:
+    def _build(
+        self,
+        rows: NDArray[np.int64],
+        time: Column | DaySlots,
+        value: Column,
+        coded: Mapping[str, Coded],
+        column: Coded | None = None,
+    ) -> Chunk:
         signal, unit, origin, zone = (coded.get(role) for role in ("signal", "unit", "origin", "zone"))
-        return Chunk(self._name, rows, coded["meter"], time, value, signal, unit, origin, zone, self._titles)
+        return Chunk(self._name, rows, coded["meter"], time, value, signal, unit, origin, zone, self._titles, column)
+
+
+@attrs.frozen(eq=False)
+class _Part:
+    """The readings of one value column: the indexes of their rows, and their columns."""
+
+    kept: NDArray[np.int64]
+    time: Column
+    value: Column
+    codes: Mapping[str, NDArray[np.int64]]
+
+
+def _joined(columns: Mapping[int, Column], day: int | None, time: int) -> Column:
+    """The column of times, with the day from a column of its own in front if there is one."""
+    if day is None:
+        return as_column(columns[time])
+    return pc.binary_join_element_wise(as_texts(as_column(columns[day])), as_texts(as_column(columns[time])), " ")
+
+
+def _present(values: Column) -> Column:
+    """Which values are there: texts that are not empty, and other values that are not null."""
+    if pa.types.is_string(values.type):
+        return pc.cast(pc.binary_length(as_texts(values)), pa.bool_())
+    return pc.is_valid(values)
+
+
+def _of_one_type(columns: list[Column]) -> list[Column]:
+    """Columns of one type: those of a Parquet file may be whole numbers, doubles or texts."""
+    if len({column.type for column in columns}) == 1:
+        return columns
+    if any(pa.types.is_string(column.type) for column in columns):
+        return [as_texts(column) for column in columns]
+    return [pc.cast(column, pa.float64(), safe=False) for column in columns]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from besmart_async.ingest.sources.base import SourceError
+from besmart_async.ingest.sources.base import SourceError, is_stream
 from besmart_async.ingest.sources.columns import pa
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -36,7 +36,8 @@ def opened(path: Path | None, name: str) -> Generator[BinaryIO, None, None]:
     except IsADirectoryError:
         raise SourceError(name, "is a folder; name the files in it, such as folder/*.csv.gz") from None
     except OSError as error:
-        raise SourceError(name, f"cannot be opened: {error.strerror or error}") from None
+        advice = "; for standard input give -" if is_stream(path) else ""
+        raise SourceError(name, f"cannot be opened: {error.strerror or error}{advice}") from None
     with raw:
         yield raw
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,14 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
+from besmart_async.ingest.sources.base import CHUNK_ROWS, LONGEST_TEXT, Page, SourceError, is_stream
 from besmart_async.ingest.sources.blocks import BLOCK_BYTES, LONGEST_RECORD, TextBlock, blocks, odd_lines
-from besmart_async.ingest.sources.columns import ChunkBuilder, Column, as_column, pa, pa_csv
+from besmart_async.ingest.sources.columns import ChunkBuilder, Column, as_column, as_numpy, pa, pa_csv, pc
 from besmart_async.ingest.sources.compression import opened, pieces
-from besmart_async.ingest.sources.layout import TOLD, FileForm, Layout, form_of_rejects, per_day
+from besmart_async.ingest.sources.header import SEARCHED_ROWS, Header, NoHeaderError, cells, find_header
+from besmart_async.ingest.sources.layout import MOST_COLUMNS, FileForm, per_day, plain_cell
+from besmart_async.ingest.sources.lines import LineFilter
 
-DELIMITERS = ",;\t|"
 _HEADER_BYTES = 64 << 10
+_KEPT = 100_000
+"""Characters of a malformed line that its reject keeps."""
+_TOO_WIDE = f"has more than {MOST_COLUMNS:,} fields"
+_WIDTH_ROWS = 100
+"""Rows whose number of fields decides how many fields a row has, if the header ends with delimiters or they do."""
 
 
 @attrs.frozen(eq=False)
@@ -57,7 +65,28 @@ class BlockReader:
     def read(self, block: TextBlock) -> ParsedBlock:
         """Read a block; blocks that arrow would misread are read record by record."""
         found = None if b'"' in block.text and len(odd_lines(block.text)) else self._by_arrow(block)
-        return found if found is not None else self._by_record(block)
+        return self._short(found if found is not None else self._by_record(block), block)
+
+    def _short(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
+        """Move rows with a text that is too long to the faults: names are kept, and a packed file can hold millions."""
+        if not len(table.rows) or np.diff(block.ends, prepend=-1).max() <= LONGEST_TEXT:
+            return table
+        longest = np.max([as_numpy(pc.binary_length(column)) for column in table.columns.values()], axis=0)
+        long = longest > LONGEST_TEXT
+        if not long.any():
+            return table
+        lines = block.text.split(b"\n")
+        faults = [
+            (
+                int(row),
+                lines[row - block.first_row].decode(),
+                f"has a text of {size:,} bytes; at most {LONGEST_TEXT:,} are read",
+            )
+            for row, size in zip(table.rows[long], longest[long], strict=True)
+        ]
+        kept = pa.array(~long)
+        columns = {index: column.filter(kept) for index, column in table.columns.items()}
+        return ParsedBlock(table.rows[~long], columns, table.misfits, [*table.faults, *faults])
 
     def _by_arrow(self, block: TextBlock) -> ParsedBlock | None:
         """Read a block whose records are one line each; None if some span several."""
@@ -133,12 +162,18 @@ class BlockReader:
             line = end
 
     def _parsed(self, lines: Sequence[str]) -> list[str] | str:
+        if self.too_wide(lines[0]):
+            return _TOO_WIDE
         try:
             records = list(csv.reader([f"{line}\n" for line in lines], delimiter=self.delimiter, strict=True))
         except csv.Error as error:
             reason = "a quote is not closed" if "unexpected end" in str(error) else str(error)
             return f"is not CSV: {reason}"
         return records[0] if len(records) == 1 else "is not CSV: several records"
+
+    def too_wide(self, text: str) -> bool:
+        """Whether a line has more fields than any file has columns."""
+        return len(text) > MOST_COLUMNS and text.count(self.delimiter) >= MOST_COLUMNS
 
     def fields(self, text: str) -> list[str]:
         """The fields of a row of another width; none if it is not valid CSV."""
@@ -192,21 +227,19 @@ class CsvSource:
         return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
 
     def check(self) -> tuple[str, ...]:
-        """Check the header; see `Source`. Standard input is not checked: it can be read only once."""
-        if self.path is None:
+        """Check the header; see `Source`. Standard input and pipes are not checked: they can be read only once."""
+        if is_stream(self.path):
             return ()
         with self._blocks(min(_HEADER_BYTES, self.block_bytes)) as (_, found):
-            return self._headed(next(found, None))[0].unused
+            return self._headed(found)[0].layout.unused
 
     def pages(self) -> Generator[Page, None, None]:
         """Read the file from the start; see `Source`."""
         with self._blocks(self.block_bytes) as (raw, found):
-            block: TextBlock | None
-            layout, delimiter, block = self._headed(next(found, None))
-            builder = _PageBuilder(self.name, layout, delimiter)
-            while block is not None:
+            header, first = self._headed(found)
+            builder = _PageBuilder(self.name, header, first)
+            for block in LineFilter(self.name, header).rows(chain([first], found)):
                 yield from builder.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
-                block = next(found, None)
 
     @contextmanager
     def _blocks(self, size: int) -> Generator[tuple[BinaryIO, Generator[TextBlock, None, None]], None, None]:
@@ -214,44 +247,47 @@ class CsvSource:
             found = blocks(pieces(raw, self.path, self.name), self.encoding, self.name, size)
             yield raw, found
 
-    def _headed(self, block: TextBlock | None) -> tuple[Layout, str, TextBlock]:
-        """Return the layout and delimiter by the header, and the rest of the first block."""
-        rejects = block is not None and block.text.startswith(TOLD[0].encode())
-        header_row = 1 if rejects else self.form.header_row
-        lines = block.text.split(b"\n", max(1, header_row))[:-1] if block else []
-        if block is None or not lines or len(lines) < header_row or not lines[-1].strip():
-            if block and block.broken:
-                raise SourceError(
-                    self.name, f"is not UTF-8 text{_at(block)}; say its encoding, such as --encoding cp1250"
-                )
-            raise SourceError(self.name, "is empty; a header such as meter,obis,time,value is expected")
-        line = lines[-1].decode()
-        delimiter = self.form.delimiter or max(DELIMITERS, key=line.count)
+    def _headed(self, found: Iterator[TextBlock]) -> tuple[Header, TextBlock]:
+        """Return the header, and the rows that were read with it."""
+        block = next(found, TextBlock(1, b"", {}))
+        while block.lines < SEARCHED_ROWS and (more := next(found, None)) is not None:
+            block = TextBlock(1, block.text + more.text, block.broken | more.broken)
+        lines = [line.decode() for line in block.text.split(b"\n", SEARCHED_ROWS)[: min(block.lines, SEARCHED_ROWS)]]
         try:
-            header = next(csv.reader([line], delimiter=delimiter))
-            if not header_row:
-                header = [str(number) for number in range(1, len(header) + 1)]
-            layout = Layout.of(header, form_of_rejects(self.form, len(header)) if rejects else self.form)
-        except (ValueError, csv.Error) as error:
+            header = find_header(lines, self.form, self.name)
+        except NoHeaderError as error:
+            if any(b"\0" not in line for line in block.broken.values()):
+                problem = f"is not UTF-8 text{_at(block)}; say its encoding, such as --encoding cp1250"
+                raise SourceError(self.name, problem) from None
             raise SourceError(self.name, str(error)) from None
-        start = sum(len(line) + 1 for line in lines[:header_row])
-        broken = {row: text for row, text in block.broken.items() if row > header_row}
-        return layout, delimiter, TextBlock(header_row + 1, block.text[start:], broken)
+        except ValueError as error:
+            raise SourceError(self.name, str(error)) from None
+        start = int(block.ends[header.rows - 1]) + 1 if header.rows else 0
+        broken = {row: text for row, text in block.broken.items() if row > header.rows}
+        return header, TextBlock(header.rows + 1, block.text[start:], broken)
 
 
 class _PageBuilder:
-    """Builds pages of the blocks of one file."""
+    """Builds pages of the blocks of one file.
 
-    def __init__(self, name: str, layout: Layout, delimiter: str) -> None:
+    A row may have more delimiters at its end than the header, or fewer: these fields have no title and must be empty.
+    """
+
+    def __init__(self, name: str, header: Header, first: TextBlock) -> None:
+        layout = header.layout
         self._name = name
+        titled = (index + 1 for index, title in enumerate(header.titles) if title.strip())
+        self._titled = max(*titled, *(index + 1 for index in layout.used))
         self._layout = layout
-        self._reader = BlockReader(layout.width, delimiter, layout.used)
-        self._chunks = ChunkBuilder(name, layout)
+        width = _usual_width(first, header, self._titled)
+        self._untitled = range(layout.width, width)
+        self._reader = BlockReader(width, header.delimiter, (*layout.used, *self._untitled))
+        self._chunks = ChunkBuilder(name, self._layout)
 
     def pages(self, block: TextBlock, readings: int, position: int) -> Generator[Page, None, None]:
         """Read a block; each row and each reject is in exactly one page."""
-        table = self._reader.read(block)
-        ragged, rejects = self._sort_out(table, block)
+        table = self._without_formulas(self._with_titles(self._reader.read(block), block), block)
+        others, rejects = self._sort_out(table, block)
         size = self._chunks.rows_at_a_time(readings)
         starts = range(0, len(table.rows), size) or range(1)
         for start in starts:
@@ -262,46 +298,113 @@ class _PageBuilder:
             rejects = [reject for reject in rejects if reject.row > last]
             if len(rows) or own:
                 yield Page(self._chunks.chunk(rows, columns), own, position)
-        if ragged:
-            yield Page(self._chunks.chunk(*self._padded(ragged)), (), position)
+        if others:
+            yield Page(self._chunks.chunk(*self._padded(others)), (), position)
+
+    def _with_titles(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
+        """Move the rows that have text in a field without a title to the misfits."""
+        columns = {index: column for index, column in table.columns.items() if index not in self._untitled}
+        filled = np.zeros(len(table.rows), np.bool_)
+        for index in self._untitled:
+            texts = pc.utf8_trim_whitespace(table.columns[index])
+            filled |= as_numpy(pc.greater(pc.binary_length(texts), 0))
+        if not filled.any():
+            return attrs.evolve(table, columns=columns)
+        lines = block.text.split(b"\n")
+        misfits = [(row, lines[row - block.first_row].decode()) for row in table.rows[filled].tolist()]
+        kept = pa.array(~filled)
+        return ParsedBlock(
+            table.rows[~filled],
+            {index: column.filter(kept) for index, column in columns.items()},
+            [*table.misfits, *misfits],
+            table.faults,
+        )
+
+    def _without_formulas(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
+        """Take the text out of cells such as `="0012"`."""
+        if b'"' not in block.text or b'="' not in block.text:  # one byte is found much faster than two
+            return table
+        plain = {
+            index: pc.replace_substring_regex(column, '^="(.*)"$', "\\1") for index, column in table.columns.items()
+        }
+        return attrs.evolve(table, columns=plain)
 
     def _sort_out(self, table: ParsedBlock, block: TextBlock) -> tuple[list[tuple[int, list[str]]], list[Reject]]:
-        """Return the rows of a wide file that are an hour shorter or longer, and the malformed rows."""
-        ragged: list[tuple[int, list[str]]] = []
+        """Return the rows with another number of fields that fit all the same, and the malformed rows.
+
+        Those that fit have other delimiters at their end, or are an hour shorter or longer in a wide file.
+        """
+        others: list[tuple[int, list[str]]] = []
         rejects: list[Reject] = []
         for row, text in table.misfits:
-            fields = self._reader.fields(text)
-            if self._fits(len(fields)):
-                ragged.append((row, fields))
+            if self._reader.too_wide(text):
+                rejects.append(self._misfit(row, text, _TOO_WIDE))
+                continue
+            fields = self._fitting(self._reader.fields(text))
+            if isinstance(fields, int):
+                rejects.append(
+                    self._misfit(row, text, f"has {fields} fields where the header has {self._layout.width}")
+                )
             else:
-                reason = f"has {len(fields)} fields where the header has {self._layout.width}"
-                rejects.append(self._misfit(row, text, reason))
+                others.append((row, [plain_cell(field) for field in fields]))
         rejects += [self._misfit(row, text, reason) for row, text, reason in table.faults]
         for row, raw in block.broken.items():
-            reason = "is not UTF-8 text; if the whole file is not, say --encoding, such as cp1250"
-            rejects.append(self._misfit(row, raw.decode(errors="replace"), reason))
-        return ragged, sorted(rejects, key=lambda reject: reject.row)
+            zeros = b"\0" in raw
+            reason = "has zero bytes (NUL) within a field, so part of it may be lost" if zeros else _NOT_UTF8
+            rejects.append(self._misfit(row, raw.replace(b"\0", b"\xef\xbf\xbd").decode(errors="replace"), reason))
+        return others, sorted(rejects, key=lambda reject: reject.row)
+
+    def _fitting(self, fields: list[str]) -> list[str] | int:
+        """The fields of a row of another width if it fits, else their number."""
+        count = len(fields)
+        if self._titled <= count <= self._layout.width or self._fits(count):
+            return fields
+        while len(fields) > self._layout.width and not fields[-1].strip():
+            fields = fields[:-1]
+        return fields if len(fields) == self._layout.width or self._fits(len(fields)) else count
 
     def _misfit(self, row: int, text: str, reason: str) -> Reject:
-        return Reject(self._name, row, None, _short(text), reason, (("line", "", text),))
+        return Reject(self._name, row, None, _short(text), reason, (("line", "", _short(text, _KEPT)),))
 
     def _fits(self, fields: int) -> bool:
+        """Whether a wide row with this number of fields is an hour shorter or longer than an ordinary day."""
         slots = self._layout.slots
-        if slots is None or slots.kind != "elapsed" or slots.positions[-1] != self._layout.width - 1:
-            return False
-        consecutive = len(slots) == slots.positions[-1] - slots.positions[0] + 1
-        return consecutive and per_day(fields - slots.positions[0]) == slots.per_day
+        return slots is not None and self._elastic and per_day(fields - slots.positions[0]) == slots.per_day
 
-    def _padded(self, ragged: Iterable[tuple[int, list[str]]]) -> tuple[NDArray[np.int64], dict[int, object]]:
-        width = max(self._layout.width, *(len(fields) for _, fields in ragged))
-        rows = np.array([row for row, _ in ragged], np.int64)
-        padded = [fields + [""] * (width - len(fields)) for _, fields in ragged]
-        used = (*self._layout.used, *range(self._layout.width, width))
+    @property
+    def _elastic(self) -> bool:
+        slots = self._layout.slots
+        if slots is None or slots.kind != "elapsed" or slots.positions[-1] != self._titled - 1:
+            return False
+        return len(slots) == slots.positions[-1] - slots.positions[0] + 1
+
+    def _padded(self, others: Iterable[tuple[int, list[str]]]) -> tuple[NDArray[np.int64], dict[int, object]]:
+        width = max(self._layout.width, *(len(fields) for _, fields in others))
+        rows = np.array([row for row, _ in others], np.int64)
+        padded = [fields + [""] * (width - len(fields)) for _, fields in others]
+        used = (*self._layout.used, *(range(self._titled, width) if self._elastic else ()))
         return rows, {index: pa.array([fields[index] for fields in padded], pa.string()) for index in used}
 
 
+_NOT_UTF8 = "is not UTF-8 text; if the whole file is not, say --encoding, such as cp1250"
+
+
+def _usual_width(block: TextBlock, header: Header, titled: int) -> int:
+    """The most frequent number of fields of the first rows, if only delimiters at their end make it another one."""
+    width = header.layout.width
+    counts: Counter[int] = Counter()
+    for line in block.text.split(b"\n", _WIDTH_ROWS)[:_WIDTH_ROWS]:
+        try:
+            fields = cells(line.decode(), header.delimiter)
+        except ValueError:
+            continue
+        if len(fields) >= titled and not any(field.strip() for field in fields[width:]):
+            counts[len(fields)] += 1
+    return counts.most_common(1)[0][0] if counts else width
+
+
 def _at(block: TextBlock) -> str:
-    row, raw = next(iter(block.broken.items()))
+    row, raw = next((row, raw) for row, raw in block.broken.items() if b"\0" not in raw)
     try:
         raw.decode()
     except UnicodeDecodeError as error:

@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
+from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError, is_stream
 from besmart_async.ingest.sources.blocks import blocks
 from besmart_async.ingest.sources.columns import Chunk, Coder, pa
 from besmart_async.ingest.sources.compression import opened, pieces
@@ -80,7 +80,7 @@ class TelegramSource:
     def check(self) -> tuple[str, ...]:
         """Check that the library is installed and the file starts with a telegram; see `Source`."""
         self._lines()
-        if self.path is None:
+        if is_stream(self.path):
             return ()
         with opened(self.path, self.name) as raw:
             start = next(pieces(raw, self.path, self.name), b"")

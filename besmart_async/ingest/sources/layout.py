@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal, Self
 
 import attrs
 
+from besmart_async.ingest.sources.series import SeriesForm, TextPattern, ValueColumn, filled, same_series
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 SlotKind = Literal["clock", "elapsed"]
 """The meaning of a slot: a local time ("clock"), or the time elapsed since the day began ("elapsed")."""
+
+TitleKind = Literal["clock", "elapsed", "moments"]
+"""The meaning of the titles of a wide file: slots of a day, or whole dates and times ("moments")."""
 
 DAYS = (24, 48, 96, 144, 288, 1440)
 """Numbers of slots that a day without a clock change may have."""
@@ -23,6 +28,11 @@ _CLOCK = re.compile(
     r"([0-9]{1,2})([AB]?):([0-9]{2})(?::00)?\s*([AB*])?(?:\s*(?:-|\u2013|to)\s*[0-9]{1,2}[AB]?:[0-9]{2}.*)?"
 )
 _COUNTED = re.compile(r"([^0-9]*)([0-9]{1,4})")
+_MOMENT = re.compile(
+    r"(?:[0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}|[0-9]{1,2}[-./][0-9]{1,2}[-./][0-9]{4})[T ]+[0-9]{1,2}:[0-9]{2}.*"
+)
+_DISTANCE = re.compile(r"[+-][0-9]+")
+_FORMULA = re.compile(r'="(.*)"')
 
 
 @attrs.frozen
@@ -184,11 +194,30 @@ TOLD = tuple(f"rejected_{name}" for name in ("file", "row", "column", "value", "
 _IDS = ("client_cid", "sensor_mid")
 
 LayoutKind = Literal["long", "wide"]
+MOST_COLUMNS = 100_000
+"""Columns of a file: a year of quarters of an hour in one row has 35,040."""
 _FEWEST_TIMES, _FEWEST_COUNTED = 2, 12
 """With fewer columns titled like times, or counted, they are not slots, unless the form says so."""
 
 
 @attrs.frozen(kw_only=True)
+class PreambleCell:
+    """Where the lines above the header say something about all readings of a file.
+
+    Attributes:
+        label: text of the cell before it, or before it in the same cell: `POD`, `Meter:`; None with a place or pattern.
+        row: row of the cell, counted from 1.
+        column: column of the cell, counted from 1.
+        pattern: pattern of the text of a cell, which has the text at its only place.
+    """
+
+    label: str | None = None
+    row: int | None = None
+    column: int | None = None
+    pattern: TextPattern | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False)
 class FileForm:
     """What a file looks like, as far as the user says so; the rest is detected.
 
@@ -196,25 +225,67 @@ class FileForm:
         format: name of the format; None: by the file's name and first bytes.
         encoding: text encoding; the default is UTF-8 with or without a byte-order mark.
         delimiter: field delimiter; None: the candidate that is most frequent in the header.
-        header_row: row of the header, counted from 1; 0 for a file without a header, whose columns have numbers only.
+        header_row: row of the header, counted from 1, or several rows whose titles are joined with ` | `; 0 for a file
+            without a header, whose columns have numbers only; None: the first row that has the titles.
         kind: long or wide; None: by the header.
         columns: titles that a column may have, or its number counted from 1, by role (`COLUMN_NAMES`).
         first_slot: title or number of the first value column of a wide file; None: by the titles.
         last_slot: the same for the last one.
         slots: the meaning of the value columns; None: by the titles.
         step_ms: length of a period of a wide file; None: by the titles or their number.
+        series: value columns that say whose and what they are, in files with several readings in a row.
+        meter: the meter of all rows.
+        name_pattern: pattern of the file's name, which has the meter of all rows, or its signal type or unit.
+        preamble: where the lines above the header have the meter, signal type or unit of all rows.
+        skip: regular expressions (RE2) of lines that are left out.
+        footer: number of lines at the end that are left out, or a regular expression of the first of them.
     """
 
     format: str | None = None
     encoding: str = "utf-8-sig"
     delimiter: str | None = None
-    header_row: int = 1
+    header_row: int | tuple[int, ...] | None = None
     kind: LayoutKind | None = None
     columns: Mapping[str, tuple[str | int, ...]] = attrs.field(factory=dict[str, tuple[str | int, ...]])
     first_slot: str | int | None = None
     last_slot: str | int | None = None
-    slots: SlotKind | None = None
+    slots: TitleKind | None = None
     step_ms: int | None = None
+    series: tuple[SeriesForm, ...] = ()
+    meter: str | None = None
+    name_pattern: TextPattern | None = None
+    preamble: Mapping[str, PreambleCell] = attrs.field(factory=dict[str, PreambleCell])
+    skip: tuple[str, ...] = ()
+    footer: int | str | None = None
+
+    def __repr__(self) -> str:
+        """The fields, without the newer ones if they are not set.
+
+        `besmart ingest` digests this text into the scope of its checkpoints: with another text it would not find what
+        earlier versions have sent, and send it again.
+        """
+        shown = {
+            field.name: getattr(self, field.name)
+            for field in attrs.fields(type(self))
+            if field.name not in _NEWER or getattr(self, field.name)
+        }
+        if self.header_row is None:
+            shown["header_row"] = 1
+        return f"FileForm({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    @property
+    def several_meters_in_a_row(self) -> bool:
+        """Whether the columns of one row may belong to several meters."""
+        return any(series.names_meter for series in self.series)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether columns are given by number, so that any row looks like a header."""
+        named = [*(name for names in self.columns.values() for name in names), self.first_slot, self.last_slot]
+        return any(isinstance(name, int) for name in (*named, *(series.column for series in self.series)))
+
+
+_NEWER = {"series", "meter", "name_pattern", "preamble", "skip", "footer"}
 
 
 @attrs.frozen
@@ -227,6 +298,8 @@ class Layout:
         titles: title of the column by role.
         unused: titles of columns without a role.
         slots: the value columns of a wide file; None for a long one.
+        series: the value columns of a file with several readings in a row; empty for other files.
+        said: texts of roles that all rows share (`PARTS`): the file's name or the lines above its header say them.
     """
 
     width: int
@@ -234,44 +307,64 @@ class Layout:
     titles: Mapping[str, str]
     unused: tuple[str, ...]
     slots: Slots | None = None
+    series: tuple[ValueColumn, ...] = ()
+    said: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     @classmethod
-    def of(cls, header: Sequence[str], form: FileForm | None = None) -> Self:
+    def of(cls, header: Sequence[str], form: FileForm | None = None, said: Mapping[str, str] | None = None) -> Self:
         """Find the columns by their titles.
+
+        Args:
+            header: the titles.
+            form: what the user said.
+            said: texts of roles that all rows share.
 
         Raises:
             ValueError: a column is missing or ambiguous; the text says which titles it may have.
         """
-        form = form or FileForm()
-        positions = _positions(header, form)
+        form, said = form or FileForm(), said or {}
+        if len(header) > MOST_COLUMNS:
+            raise ValueError(f"the header has {len(header):,} columns, and at most {MOST_COLUMNS:,} are read")
+        header = [plain_cell(title) for title in header]
+        positions, series = _roles(header, form)
         if "meter" in positions or not all(role in positions for role in _IDS):
             positions = {role: index for role, index in positions.items() if role not in _IDS}
         free = [index for index in range(len(header)) if index not in positions.values()]
-        slots = _slots(header, positions, free, form)
-        needed = ("date",) if slots else ("time", "value")
+        series = series or _moments(header, positions, free, form)
+        slots = None if series else _slots(header, positions, free, form)
+        needed = _needed(slots, series, said)
         if slots and "date" not in positions and "time" in positions:
             positions["date"] = positions.pop("time")
         if not slots and "time" not in positions and "date" in positions:
             positions["time"] = positions.pop("date")
-        for role in ("meter", *needed):
+        for role in needed:
             if role not in positions and not (role == "meter" and "sensor_mid" in positions):
                 wanted = ", ".join(map(str, form.columns.get(role, COLUMN_NAMES[role])))
-                raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}")
-        used = {*positions.values(), *(slots.positions if slots else ())}
-        unused = tuple(title for index, title in enumerate(header) if index not in used)
+                hint = "; if all rows are of one meter, say --meter or file.name" if role == "meter" else ""
+                raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}{hint}")
         titles = {role: header[index].strip() for role, index in positions.items()}
-        if "meter" not in titles:
+        for role, text in said.items():
+            if role in titles or (role == "meter" and "sensor_mid" in titles):
+                title = titles.get(role) or titles["sensor_mid"]
+                raise ValueError(
+                    f"the column {title!r} has the {role}, which is {text!r} for the whole file; leave out one"
+                )
+        if "meter" not in titles and "sensor_mid" in titles:
             titles["meter"] = ".".join(titles[role] for role in _IDS)
         if slots:
             titles["time"] = titles["date"]
         elif "date" in titles:
             titles["time"] = f"{titles['date']} {titles['time']}"
-        return cls(len(header), positions, titles, unused, slots)
+        found = cls(len(header), positions, titles, (), slots, series, said)
+        used = set(found.used)
+        unused = tuple(title for index, title in enumerate(header) if index not in used and title.strip())
+        return attrs.evolve(found, unused=unused)
 
     @property
     def used(self) -> tuple[int, ...]:
         """Indexes of the columns that are read, ascending."""
-        return tuple(sorted({*self.positions.values(), *(self.slots.positions if self.slots else ())}))
+        own = (index for column in self.series for index in (column.position, *column.beside.values()))
+        return tuple(sorted({*self.positions.values(), *(self.slots.positions if self.slots else ()), *own}))
 
 
 def form_of_rejects(form: FileForm, columns: int) -> FileForm:
@@ -289,27 +382,176 @@ def form_of_rejects(form: FileForm, columns: int) -> FileForm:
         columns={role: (number,) for number, role in enumerate(roles, start=len(TOLD) + 1)},
         first_slot=len(TOLD) + len(roles) + 1 if wide else None,
         last_slot=columns if wide else None,
+        header_row=1,
+        series=(),
+        meter=None,
+        name_pattern=None,
+        preamble={},
+        skip=(),
+        footer=None,
     )
+
+
+def plain_cell(text: str) -> str:
+    """Return the text of a cell that spreadsheets wrote as a formula: `="0012"` is `0012`."""
+    found = _FORMULA.fullmatch(text)
+    return found[1] if found else text
+
+
+def titled_roles(header: Sequence[str], form: FileForm) -> int:
+    """Return how many columns a row would have by its titles, if it were the header."""
+    roles = {
+        plain_title(name)
+        for names in {**COLUMN_NAMES, **form.columns}.values()
+        for name in names
+        if isinstance(name, str)
+    }
+    return len({plain_title(plain_cell(title)) for title in header} & roles)
+
+
+def _needed(slots: Slots | None, series: Sequence[ValueColumn], said: Mapping[str, str]) -> Sequence[str]:
+    """The roles that columns of the file must have."""
+    if slots:
+        needed = ["date"]
+    elif series:
+        timed = all({"time", "date"} & {*column.said, *column.beside} for column in series)
+        needed = [] if timed else ["time"]
+    else:
+        needed = ["time", "value"]
+    named = "meter" in said or (series and all("meter" in (*column.said, *column.beside) for column in series))
+    return needed if named else ["meter", *needed]
+
+
+def _roles(header: Sequence[str], form: FileForm) -> tuple[dict[str, int], tuple[ValueColumn, ...]]:
+    """Return the index of the column by role, and the value columns that `form.series` describes."""
+    if not form.series:
+        return _positions(header, form), ()
+    found: list[ValueColumn] = []
+    taken: set[int] = set()
+    for series in form.series:
+        for column in [] if series.pattern else _named_series(header, series):
+            found.append(column)
+            taken |= {column.position, *column.beside.values()}
+    positions = _positions([("" if index in taken else title) for index, title in enumerate(header)], form)
+    if "value" not in form.columns:
+        positions.pop("value", None)
+    for series in form.series:
+        if series.pattern is None:
+            continue
+        free = set(range(len(header))) - taken - set(positions.values())
+        matching = list(_matching_series(header, series, free))
+        if not matching and not series.optional:
+            raise ValueError(f"no column fits the pattern {series.shown}; the header is {_shown(header)}")
+        for column in matching:
+            found.append(column)
+            taken |= {column.position, *column.beside.values()}
+    if not found:
+        raise ValueError(f"no column of [[series]] is there; the header is {_shown(header)}")
+    found.sort(key=lambda column: column.position)
+    twice = same_series(found)
+    if twice:
+        one, other = (f"{column.title!r} (column {column.position + 1})" for column in twice)
+        raise ValueError(f"columns {one} and {other} are the same meter and signal type; say series.signal of each")
+    return positions, tuple(found)
+
+
+def _named_series(header: Sequence[str], series: SeriesForm) -> list[ValueColumn]:
+    assert series.column is not None  # noqa: S101 - the caller checked
+    plain = [plain_title(title) for title in header]
+    if series.optional and isinstance(series.column, str) and plain_title(series.column) not in plain:
+        return []
+    position = _index(header, series.column, "series")
+    return [ValueColumn(position, header[position].strip(), dict(series.said), _beside(header, series, position, {}))]
+
+
+def _matching_series(header: Sequence[str], series: SeriesForm, free: set[int]) -> Iterator[ValueColumn]:
+    excluded = {plain_title(title) for title in series.excluded}
+    for position, title in enumerate(header):
+        if position not in free or not title.strip() or plain_title(title) in excluded:
+            continue
+        found = series.pattern.match(title.strip()) if series.pattern else None
+        if found is not None:
+            yield ValueColumn(
+                position, title.strip(), {**series.said, **found}, _beside(header, series, position, found)
+            )
+
+
+def _beside(header: Sequence[str], series: SeriesForm, position: int, found: Mapping[str, str]) -> dict[str, int]:
+    """The indexes of a series' own columns. A title may have the places of the pattern: `{meter} status`."""
+    beside: dict[str, int] = {}
+    for role, name in series.beside.items():
+        what = f"{role} of the series {header[position].strip()!r}"
+        if isinstance(name, str) and _DISTANCE.fullmatch(name):
+            index = position + int(name)
+            if not 0 <= index < len(header):
+                raise ValueError(
+                    f"no column {name} from column {position + 1} for the {what}; the file has {len(header)}"
+                )
+            beside[role] = index
+            continue
+        if isinstance(name, str):
+            beside[role] = _index(header, filled(name, found), what)
+        else:
+            beside[role] = _index(header, name, what)
+    return beside
+
+
+def _moments(
+    header: Sequence[str], positions: Mapping[str, int], free: Sequence[int], form: FileForm
+) -> tuple[ValueColumn, ...]:
+    """Return the value columns of a wide file whose titles are dates with times."""
+    told = form.slots == "moments"
+    named = "meter" in positions or "signal" in positions
+    if not told and (form.kind is not None or not named or positions.keys() & {"value", "time", "date"}):
+        return ()
+    columns = free if form.first_slot is None and form.last_slot is None else _between(header, free, form)
+    if not told or (form.first_slot is None and form.last_slot is None):
+        columns = [index for index in columns if _MOMENT.fullmatch(header[index].strip())]
+    if told and not columns:
+        raise ValueError(
+            f"no value columns titled with dates and times; say wide.first; the header is {_shown(header)}"
+        )
+    if len(columns) < (1 if told else _FEWEST_TIMES):
+        return ()
+    found = tuple(ValueColumn(index, header[index].strip(), {"time": header[index].strip()}) for index in columns)
+    twice = same_series(found)
+    if twice:
+        raise ValueError(f"columns {twice[0].position + 1} and {twice[1].position + 1} both are {twice[0].title!r}")
+    return found
+
+
+def _between(header: Sequence[str], free: Sequence[int], form: FileForm) -> list[int]:
+    first = _index(header, form.first_slot, "first slot") if form.first_slot is not None else min(free)
+    last = _index(header, form.last_slot, "last slot") if form.last_slot is not None else max(free)
+    return list(range(first, last + 1))
 
 
 def _positions(header: Sequence[str], form: FileForm) -> dict[str, int]:
     roles = {
-        _plain(name): role
+        plain_title(name): role
         for role, names in {**COLUMN_NAMES, **form.columns}.items()
         for name in names
         if isinstance(name, str)
     }
     # A title that the form names overrides the same title in COLUMN_NAMES.
-    roles |= {_plain(name): role for role, names in form.columns.items() for name in names if isinstance(name, str)}
+    roles |= {
+        plain_title(name): role for role, names in form.columns.items() for name in names if isinstance(name, str)
+    }
     positions = _numbered(header, form)
     for index, title in enumerate(header):
-        role = roles.get(_plain(title))
+        role = roles.get(plain_title(title))
         if role is None or index in positions.values():
             continue
         if role in positions and isinstance(form.columns.get(role, ("",))[0], int):
             continue
         if role in positions:
-            raise ValueError(f"columns {header[positions[role]]!r} and {title!r} both are the {role}; rename one")
+            one, other = header[positions[role]], title
+            if one == other:
+                raise ValueError(
+                    f"columns {positions[role] + 1} and {index + 1} both are titled {title!r}; give the number of"
+                    f" the one that is the {role}: columns.{role} = {positions[role] + 1}"
+                )
+            raise ValueError(f"columns {one!r} and {other!r} both are the {role}; rename one")
         positions[role] = index
     return positions
 
@@ -328,19 +570,20 @@ def _index(header: Sequence[str], name: str | int, what: str) -> int:
         if not 1 <= name <= len(header):
             raise ValueError(f"no column {name} for the {what}; the file has {len(header)}")
         return name - 1
-    plain = [_plain(title) for title in header]
-    if _plain(name) not in plain:
+    plain = [plain_title(title) for title in header]
+    if plain_title(name) not in plain:
         raise ValueError(f"no column {name!r} for the {what}; the header is {_shown(header)}")
-    return plain.index(_plain(name))
+    if plain.count(plain_title(name)) > 1:
+        numbers = " and ".join(str(index + 1) for index, title in enumerate(plain) if title == plain_title(name))
+        raise ValueError(f"columns {numbers} are all titled {name!r}; give the number of the {what}")
+    return plain.index(plain_title(name))
 
 
 def _slots(header: Sequence[str], positions: dict[str, int], free: Sequence[int], form: FileForm) -> Slots | None:
     if form.kind == "long" or (form.kind is None and "value" in positions):
         return None
     if form.first_slot is not None or form.last_slot is not None:
-        first = _index(header, form.first_slot, "first slot") if form.first_slot is not None else min(free)
-        last = _index(header, form.last_slot, "last slot") if form.last_slot is not None else max(free)
-        chosen = list(range(first, last + 1))
+        chosen = _between(header, free, form)
     else:
         chosen = _slot_columns(header, free)
         if form.kind is None and len(chosen) < (_FEWEST_TIMES if _are_times(header, chosen) else _FEWEST_COUNTED):
@@ -349,7 +592,8 @@ def _slots(header: Sequence[str], positions: dict[str, int], free: Sequence[int]
         if form.kind == "wide":
             raise ValueError("no value columns titled 00:15, 00:30, … or 1, 2, …; say wide.first")
         return None
-    return slots_of([header[index].strip() for index in chosen], chosen, form.slots, form.step_ms)
+    kind = form.slots if form.slots != "moments" else None
+    return slots_of([header[index].strip() for index in chosen], chosen, kind, form.step_ms)
 
 
 def _slot_columns(header: Sequence[str], free: Sequence[int]) -> list[int]:
@@ -358,14 +602,18 @@ def _slot_columns(header: Sequence[str], free: Sequence[int]) -> list[int]:
     if times:
         return times
     best: list[int] = []
-    for start in range(len(free)):
-        if not counted([header[free[start]]]):
-            continue
-        end = start + 1
-        while end < len(free) and counted([header[index] for index in free[start : end + 1]]):
-            end += 1
-        if end - start > len(best):
-            best = list(free[start:end])
+    run: list[int] = []
+    before: tuple[str, int] | None = None
+    for index in free:
+        found = _COUNTED.fullmatch(header[index].strip())
+        here = (found[1].casefold(), int(found[2])) if found else None
+        if here is None or before is None or here != (before[0], before[1] + 1):
+            run = []
+        if run or counted([header[index]]):
+            run.append(index)
+        before = here if run else None
+        if len(run) > len(best):
+            best = run
     return best
 
 
@@ -373,7 +621,8 @@ def _are_times(header: Sequence[str], columns: Sequence[int]) -> bool:
     return clock_times([header[index] for index in columns]) is not None
 
 
-def _plain(title: str) -> str:
+def plain_title(title: str) -> str:
+    """Return a title without what does not matter: case, outer blanks, and which of blank, hyphen and underscore."""
     return title.strip().casefold().replace(" ", "_").replace("-", "_")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from besmart_async.ingest.sources.base import Format, Source, SourceError
+from besmart_async.ingest.sources.base import Format, Source, SourceError, is_stream
 from besmart_async.ingest.sources.compression import COMPRESSIONS
 from besmart_async.ingest.sources.csv import CsvSource
 from besmart_async.ingest.sources.dsmr import TelegramSource
@@ -44,6 +44,8 @@ _BUILT_IN: Mapping[str, Format] = {
     "parquet": _BuiltIn((".parquet", ".pq"), _parquet),
     "dsmr": _BuiltIn((".p1", ".dsmr"), lambda path, _form: TelegramSource(path)),
 }
+_STREAMED = (_BUILT_IN["csv"], _BUILT_IN["dsmr"])
+"""Formats that are read once, from start to end."""
 
 
 def format_names() -> tuple[str, ...]:
@@ -55,10 +57,12 @@ def sources_of(names: Iterable[str], form: FileForm | None = None) -> list[Sourc
     """Create sources for command line arguments: files, folders, patterns such as `data/*.csv.gz`, and `-`.
 
     A folder stands for all files in it and its subfolders that have a suffix of a known format, in the order of their
-    names. A file that is named twice is read once.
+    names. A file that is named twice is read once. A pipe (`<(zcat x.gz)`, a FIFO, `/dev/stdin`) is read like standard
+    input: once, and only in the formats that can be.
 
     Raises:
-        SourceError: the file or format does not exist, or a pattern or folder matches no files.
+        SourceError: the file or format does not exist, a pattern or folder matches no files, or the format of a pipe
+            cannot be read from one.
     """
     form = form or FileForm()
     found: dict[Path | None, Source] = {}
@@ -67,8 +71,15 @@ def sources_of(names: Iterable[str], form: FileForm | None = None) -> list[Sourc
         for path in paths:
             key = path.resolve() if path is not None else None
             if key not in found:
-                found[key] = format_of(path, form).source(path, form)
+                found[key] = _source(path, form)
     return list(found.values())
+
+
+def _source(path: Path | None, form: FileForm) -> Source:
+    kind = format_of(path, form)
+    if path is not None and is_stream(path) and kind not in _STREAMED:
+        raise SourceError(str(path), "is a pipe, and files of this format are read more than once; copy it to a file")
+    return kind.source(path, form)
 
 
 def format_of(path: Path | None, form: FileForm) -> Format:
@@ -134,7 +145,15 @@ def _paths(name: str) -> list[Path]:
         if not matching:
             raise SourceError(name, "no file matches")
         return matching
-    return [path]
+    return [_behind(path)]
+
+
+def _behind(path: Path) -> Path:
+    """Return the file behind /dev/stdin or /dev/fd/N, if it is one: another process has another file there."""
+    if path.parts[:2] in {("/", "dev"), ("/", "proc")} and path.is_file():
+        real = path.resolve()
+        return real if real.is_file() else path
+    return path
 
 
 def _suffix(path: Path) -> str:

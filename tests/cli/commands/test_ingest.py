@@ -91,6 +91,18 @@ def test_meters_named_by_key_and_by_table_work_with_the_embedded_service(
     assert "verified 1 of 1" in done.out
 
 
+@pytest.mark.parametrize("how", ["--chart", "--no-chart", "--json"])
+def test_the_day_is_drawn_to_a_file_whatever_the_terminal_shows(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path, how: str
+) -> None:
+    path = csv_file(*(f"M1,A+,2024-01-01T{hour:02}:00Z,{hour},kWh" for hour in range(24)))
+    done = besmart("ingest", path, "--simulate", how, "--chart-file", tmp_path / "day.svg")
+    assert (done.code, done.err) == (Exit.OK, "")
+    assert ("│" in done.out) == (how == "--chart")
+    drawn = (tmp_path / "day.svg").read_text("utf-8")
+    assert "M1 1.8.0 [kW.h] on Monday 2024-01-01 (UTC)" in drawn
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -105,6 +117,8 @@ def test_meters_named_by_key_and_by_table_work_with_the_embedded_service(
         (["{file}", "--workers", "2"], "--workers cannot share the service of --simulate"),
         (["{file}", "--workers", "0"], "--workers"),
         (["{file}", "--verify=everything"], "--verify"),
+        (["{file}", "--chart-file", "day.gif"], "'day.gif': give a name that ends with .png, .svg or .html"),
+        (["{file}", "--chart-file", "no/day.png"], "--chart-file no/day.png: there is no folder no"),
         (["{file}", "--nonsense"], "--nonsense"),
         ([], "FILES"),
     ],
@@ -232,3 +246,48 @@ def test_an_interrupted_run_reports_and_ends_with_130(number: signal.Signals) ->
         assert "accepted" in process.stdout.read()
         told = process.stderr.read().splitlines()
         assert [line.partition(":")[0] for line in told] == ["stopping", "interrupted"]
+
+
+def test_rejects_of_a_file_with_several_readings_in_a_row_are_mended_one_by_one(besmart: Run, tmp_path: Path) -> None:
+    """A bad value, a bad time and an unknown type: each reading of a row is a reject with its own signal and value."""
+    mapping, rejects, path = tmp_path / "m.toml", tmp_path / "rejects.csv", tmp_path / "M1_2024-07-01.csv"
+    mapping.write_text(
+        'file = { name = "{meter}_{date}.csv", skip = ["^Sum"] }\nvalues.unit = "kWh"\n'
+        '[[series]]\npattern = "{signal}"\n[signals.names]\nIn = "1.8.0"\nOut = "2.8.0"\n',
+        encoding="utf-8",
+    )
+    path.write_text("time,In,Out\n2024-07-01T00:00Z,1,x\nnever,3,4\n2024-07-01T01:00Z,5,\nSum,8,4\n", encoding="utf-8")
+    command = ["--mapping", mapping, "--simulate", "--verify"]
+    done = besmart("ingest", path, *command, "--rejects", rejects)
+    assert done.code == Exit.REJECTED
+    assert "verified 2 of 2 distinct readings" in done.out
+    with rejects.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    told = [[row[name] for name in ("rejected_row", "meter", "signal", "time", "value")] for row in found]
+    assert sorted(told) == [
+        ["2", "M1", "Out", "2024-07-01T00:00Z", "x"],
+        ["3", "M1", "In", "never", "3"],
+        ["3", "M1", "Out", "never", "4"],
+    ]
+    text = rejects.read_text(encoding="utf-8").replace(",x,", ",2,").replace(",never,", ",2024-07-01T02:00Z,")
+    rejects.write_text(text, encoding="utf-8")
+    again = besmart("ingest", rejects, *command)
+    assert again.code == Exit.OK, again.err
+    assert "verified 3 of 3 distinct readings" in again.out
+
+
+def test_the_meter_of_all_rows_is_an_option(besmart: Run, tmp_path: Path) -> None:
+    path, mapping = tmp_path / "f.csv", tmp_path / "m.toml"
+    path.write_text("time,value\n2024-07-01T00:00Z,1\n", encoding="utf-8")
+    done = besmart("ingest", path, "--meter", "M1", "--signal-type", "1.8.0", "--simulate", "--json")
+    assert (done.code, json.loads(done.out.splitlines()[-1])["accepted"]) == (Exit.OK, 1)
+    without = besmart("ingest", path, "--simulate")
+    assert without.code == Exit.USAGE
+    assert "if all rows are of one meter, say --meter or file.name" in without.err
+    mapping.write_text('[[series]]\npattern = "{meter}"\n', encoding="utf-8")
+    both = besmart("ingest", path, "--meter", "M1", "--mapping", mapping, "--simulate")
+    assert both.code == Exit.USAGE
+    assert "--meter says the meter of all rows, but the mapping file names columns for it" in both.err
+    workers = besmart("ingest", path, "--mapping", mapping, "--workers", 2)
+    assert workers.code == Exit.USAGE
+    assert "several meters in a row; leave it out" in workers.err

@@ -1,0 +1,171 @@
+"""Which lines of a table are rows: not its footer, not a header again, not what the user leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from besmart_async.ingest.sources.base import SourceError
+from besmart_async.ingest.sources.blocks import TextBlock, emptied, odd_lines
+from besmart_async.ingest.sources.columns import Column, as_numpy, pa, pc
+from besmart_async.ingest.sources.header import Header, is_preamble
+from besmart_async.ingest.sources.layout import plain_title
+
+_MARKER_LENGTH = 3
+_MOST_HITS = 100
+"""A title that stands in very many rows is no sign of a header."""
+
+
+class LineFilter:
+    """Empties the lines of a table that are not rows: those that the user names, blank ones, and repeated headers.
+
+    Args:
+        name: the file's name.
+        header: the file's header, and what the user said about the file.
+    """
+
+    def __init__(self, name: str, header: Header) -> None:
+        self._name = name
+        self._header = header
+        self._form = header.form
+        self._titles = {line.strip().encode() for line in header.lines}
+        self._widths = {len(line.encode()) for line in header.lines} | {len(line.encode()) + 3 for line in header.lines}
+        self._blank = b' \t\0\x1a"' + header.delimiter.encode()  # 1A is the end of a file of DOS
+        self._may_begin_blank = np.zeros(256, np.bool_)
+        self._may_begin_blank[np.frombuffer(self._blank.replace(b'"', b""), np.uint8)] = True
+        self._footer_row: int | None = None
+        roles = [title for index in header.layout.positions.values() if (title := header.titles[index].strip())]
+        longest = max(roles, key=len, default="")
+        self._roles = set(map(plain_title, roles))
+        self._marker = longest.encode() if len(longest) >= _MARKER_LENGTH and header.lines else b""
+        self._values = {plain_title(column.title) for column in header.layout.series}
+        if len(self._roles) + len(self._values) < 2:
+            self._marker = b""
+
+    def rows(self, blocks: Iterator[TextBlock]) -> Iterator[TextBlock]:
+        """Yield the blocks with these lines empty; they keep their numbers.
+
+        Raises:
+            SourceError: the file holds several tables, so that it is not certain whose the rows are.
+        """
+        if isinstance(self._form.footer, int):
+            blocks = _without_last_lines(blocks, self._form.footer)
+        for block in blocks:
+            left_out = self._repeated(block) | self._matching(block, self._form.skip)
+            if isinstance(self._form.footer, str):
+                left_out |= self._from_footer(block)
+            yield emptied(block, left_out) if left_out else block
+
+    def _repeated(self, block: TextBlock) -> set[int]:
+        """The lines that are a header again, or have no text but delimiters."""
+        starts = np.append(0, block.ends[:-1] + 1) if block.lines else block.ends
+        candidate = self._may_begin_blank[np.frombuffer(block.text, np.uint8)[starts]]
+        lengths = block.ends - starts
+        for width in self._widths:
+            candidate |= lengths == width
+        if b'"' in block.text and len(opened := odd_lines(block.text)):  # a line within a quoted field is none of these
+            candidate &= np.searchsorted(opened, np.arange(block.lines)) % 2 == 0
+        found: set[int] = set()
+        for line in np.flatnonzero(candidate).tolist():
+            text = block.text[starts[line] : block.ends[line]]
+            if not text.strip(self._blank):
+                found.add(line)
+            elif text.removeprefix(_MARK).strip() in self._titles:
+                self._check_again(block.first_row + line)
+                found.add(line)
+        if self._form.preamble:
+            self._check_preamble(block)
+        self._check_other_header(block, found)
+        return found
+
+    def _check_other_header(self, block: TextBlock, known: set[int]) -> None:
+        """Refuse a header with other columns, or in another order: the rows below it would be taken for others."""
+        place, hits = block.text.find(self._marker), 0
+        while self._marker and place >= 0 and hits < _MOST_HITS:
+            line = int(np.searchsorted(block.ends, place))
+            start = int(block.ends[line - 1]) + 1 if line else 0
+            text = block.text[start : block.ends[line]].decode()
+            titles = set(map(plain_title, text.split(self._header.delimiter)))
+            if line not in known and self._roles <= titles and (not self._values or self._values & titles):
+                raise SourceError(
+                    self._name,
+                    f"row {block.first_row + line}, {text[:60]!r}, is a header with other columns: the file holds"
+                    " several tables; cut it into one file for each",
+                )
+            place, hits = block.text.find(self._marker, int(block.ends[line])), hits + 1
+
+    def _check_again(self, row: int) -> None:
+        if self._footer_row is not None:
+            raise SourceError(
+                self._name,
+                f"row {row} is the header again, after file.footer = {self._form.footer!r} in row {self._footer_row}:"
+                " the file holds several tables; name the lines between them with file.skip instead",
+            )
+
+    def _check_preamble(self, block: TextBlock) -> None:
+        places = self._form.preamble.values()
+        labels = [place.label or "" if place.pattern is None else place.pattern.start for place in places]
+        for label in filter(None, labels):
+            for line in sorted(self._matching(block, [rf"(?i){_escaped(label.strip())}"])):
+                text = block.text.split(b"\n", line + 1)[line].decode()
+                if is_preamble(text, self._header.delimiter, self._form):
+                    row = block.first_row + line
+                    problem = f"row {row}, {text[:60]!r}, is about the whole file like a row above the header: the file"
+                    raise SourceError(self._name, f"{problem} holds several tables; cut it into one file for each")
+
+    def _matching(self, block: TextBlock, patterns: Sequence[str]) -> set[int]:
+        """The lines that match one of the regular expressions; lines in another encoding as far as they can be read."""
+        found: set[int] = set()
+        if not patterns or not block.lines:
+            return found
+        lines = _lines(block)
+        broken = list(block.broken)
+        unread = pa.array([text.decode(errors="replace") for text in block.broken.values()], pa.string())
+        for pattern in patterns:
+            found |= set(np.flatnonzero(as_numpy(pc.match_substring_regex(lines, pattern))).tolist())
+            for place in np.flatnonzero(as_numpy(pc.match_substring_regex(unread, pattern))).tolist():
+                found.add(broken[place] - block.first_row)
+        return found
+
+    def _from_footer(self, block: TextBlock) -> set[int]:
+        if self._footer_row is None:
+            found = self._matching(block, [str(self._form.footer)])
+            if not found:
+                return set()
+            self._footer_row = block.first_row + min(found)
+            starts = np.append(0, block.ends[:-1] + 1)
+            for line in range(min(found), block.lines):
+                if block.text[starts[line] : block.ends[line]].strip() in self._titles:
+                    self._check_again(block.first_row + line)
+        return set(range(max(0, self._footer_row - block.first_row), block.lines))
+
+
+_MARK = "\ufeff".encode()
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{one}" if one in r"\.+*?()[]{}|^$" else one for one in text)
+
+
+def _lines(block: TextBlock) -> Column:
+    """The lines of a block as an arrow array of texts."""
+    offsets = np.append(0, block.ends + 1).astype(np.int32)
+    whole = pa.StringArray.from_buffers(block.lines, pa.py_buffer(offsets), pa.py_buffer(block.text))
+    return pc.ascii_rtrim(whole, "\n")
+
+
+def _without_last_lines(blocks: Iterator[TextBlock], count: int) -> Iterator[TextBlock]:
+    """Empty the last lines that are not blank. As many lines are held back until more follow."""
+    held: TextBlock | None = None
+    for block in blocks:
+        if held is not None and sum(bool(line.strip()) for line in block.text.split(b"\n")) < count:
+            held = TextBlock(held.first_row, held.text + block.text, held.broken | block.broken)
+            continue
+        if held is not None:
+            yield held
+        held = block
+    if held is not None:
+        lines = held.text.split(b"\n")
+        texts = [place for place, line in enumerate(lines) if line.strip() or held.first_row + place in held.broken]
+        yield emptied(held, texts[len(texts) - count :] if count < len(texts) else texts)
