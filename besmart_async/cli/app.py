@@ -129,17 +129,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _prepare_streams()
     atexit.register(gc.freeze)  # otherwise the interpreter collects all modules once more at its end, for 0.1 s
     _skip_unused_imports()
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        arguments = _without_dialect(sys.argv[1:] if arguments is None else arguments)
         app = build(arguments)
     except ImportError:
         sys.stderr.write("besmart: the command needs its extra: pip install 'besmart-async[cli]'\n")
         sys.exit(1)
+    except Exception as error:
+        _explain(error)
     from cyclopts import CycloptsError
 
     code: object = 0
     try:
-        arguments = _without_dialect(arguments)
         code = app([_plain(one) for one in arguments])
     except CycloptsError:
         sys.exit(2)  # cyclopts has printed what is wrong
