@@ -13,6 +13,7 @@ import attrs
 from benchmarks import (
     codec,
     crowd,
+    far,
     growth,
     imports,
     ingest,
@@ -65,6 +66,16 @@ def _ingest(smoke: bool) -> Sequence[Table]:
     return ingest.tables(readings=100_000 if smoke else 10_000_000, rounds=1 if smoke else 5)
 
 
+def _parquet(smoke: bool) -> Sequence[Table]:
+    return ingest.parquet(readings=100_000 if smoke else 10_000_000, rounds=1 if smoke else 5)
+
+
+def _far(smoke: bool) -> Sequence[Table]:
+    if smoke:
+        return far.tables(columns=40_000, singles=8_000, rows=50_000, capped=100_000, rounds=1)
+    return far.tables(columns=2_000_000, singles=200_000, rows=2_000_000, capped=6_000_000, rounds=1)
+
+
 def _growth(smoke: bool) -> Sequence[Table]:
     return growth.tables(
         readings=100_000 if smoke else 10_000_000, signals=1_000 if smoke else 100_000, rounds=1 if smoke else 5
@@ -92,6 +103,8 @@ COMPARISONS: dict[str, Callable[[bool], Sequence[Table]]] = {
     "reads": _reads,
     "codec": _codec,
     "parsing": _parsing,
+    "far": _far,
+    "parquet": _parquet,
     "ingest": _ingest,
     "growth": _growth,
     "imports": _imports,
