@@ -51,7 +51,9 @@ def _journeys(smoke: bool) -> Sequence[Table]:
 
 
 def _reads(smoke: bool) -> Sequence[Table]:
-    return reads.standings(signals=1_000 if smoke else 10_000, rounds=1 if smoke else 5)
+    if smoke:
+        return reads.standings(signals=1_000, years=20, exported=2, rounds=1)
+    return reads.standings(signals=10_000, years=1_000, exported=100, rounds=3)
 
 
 def _codec(smoke: bool) -> Sequence[Table]:
