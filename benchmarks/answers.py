@@ -1,6 +1,6 @@
 """A service that answers reads with what it prepared, in a process of its own: what is left is the client's own cost.
 
-Each signal has a year of quarter hours; their texts have fixed widths, so that any window is a slice of bytes. The first
+Each signal has a year of quarter hours; texts have fixed widths, so that any window is a slice of bytes. The first
 day is prepared as a service would send it. With `--delay 0.3` every read is answered 0.3 s late. `GET /count` tells how
 the service was used. `python -m benchmarks.answers --signals N` runs one by hand, and prints its address.
 """

@@ -1,4 +1,4 @@
-"""Writes and `besmart ingest` with a service that answers at once, late or very late, and with one that takes few calls.
+"""Writes and `besmart ingest` with a service that answers at once or late, and with one that takes few calls.
 
 Wall clock against a loop by hand with 16 calls in flight: with a far service it is the waiting that counts.
 """
