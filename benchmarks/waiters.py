@@ -39,28 +39,32 @@ def tables(*, few: int, many: int, rounds: int) -> Sequence[Table]:
 
 def _contest(work: str, contender: str, url: str, few: int, many: int) -> Contest:
     ways = [_way(contender, url, tasks, many) for tasks in (few, many)]
-    return Contest(work, "task", ways, [], pause=PAUSE)
+    without = [_way(contender, url, tasks, many, "--no-collector") for tasks in (few, many)]
+    return Contest(work, "task", ways, [], shown=without, pause=PAUSE)
 
 
-def _way(contender: str, url: str, tasks: int, total: int) -> Contender:
-    options = ["--url", url, "--tasks", f"{tasks}", "--total", f"{total}"]
-    return Contender(f"{tasks:,} at a time", ["-m", "benchmarks.clients.waiters", contender, *options])
+def _way(contender: str, url: str, tasks: int, total: int, *more: str) -> Contender:
+    options = ["--url", url, "--tasks", f"{tasks}", "--total", f"{total}", *more]
+    name = f"{tasks:,} at a time" + (", no garbage collection" if more else "")
+    return Contender(name, ["-m", "benchmarks.clients.waiters", contender, *options])
 
 
 def _growth(standings: Sequence[Standing], bare: Standing) -> Iterator[Mark]:
-    """Tell how many times as much a task takes among many: what the writer adds to a bare task, and the whole of it.
+    """Yield how many times as much CPU a task takes among many: what the writer adds to a bare task, and all of it.
 
-    A bare task takes longer among many as well, because memory is slow; no writer can do anything about that.
+    A bare task takes longer among many as well, because memory is slow. Without the garbage collector, which looks at
+    every task again while tasks become more, the figures show whether anything is searched.
     """
-    alone, among_many = _cpu_s(bare)
+    alone, among_many, *bare_without = _cpu_s(bare)
     for standing in standings:
-        few, many = _cpu_s(standing)
+        few, many, *without = _cpu_s(standing)
         added = (many - among_many) / (few - alone)
         yield Mark(f"{standing.contest.work}: what the writer adds", added, "x", _BAR, _AIM)
         yield Mark(f"{standing.contest.work}: the whole task", many / few, "x")
+        yield Mark(f"{standing.contest.work}: the whole task, no garbage collection", without[1] / without[0], "x")
     yield Mark(bare.contest.work, among_many / alone, "x")
+    yield Mark(f"{bare.contest.work}, no garbage collection", bare_without[1] / bare_without[0], "x")
 
 
-def _cpu_s(standing: Standing) -> tuple[float, float]:
-    few, many = (standing.costs[way.name].cpu_s for way in standing.contest.ours)
-    return few, many
+def _cpu_s(standing: Standing) -> list[float]:
+    return [standing.costs[way.name].cpu_s for way in [*standing.contest.ours, *standing.contest.shown]]

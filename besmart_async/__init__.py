@@ -6,6 +6,8 @@ Names are imported when first used (PEP 562): `besmart --help` and the pytest pl
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from besmart_async.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from besmart_async.batching import (
         BatchAcknowledged,
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
         SignalType,
         Token,
     )
+    from besmart_async.portal import BlockingRunner, blocking
     from besmart_async.transport import (
         Event,
         Hook,
@@ -85,8 +88,6 @@ if TYPE_CHECKING:
         TokenRenewed,
         aiohttp_transport,
     )
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "AnswerTooLargeError": "errors",
@@ -100,6 +101,7 @@ _HOMES = {
     "BesmartClient": "client",
     "BesmartConfigError": "errors",
     "BesmartError": "errors",
+    "BlockingRunner": "portal",
     "ConflictError": "errors",
     "ConnectError": "errors",
     "DecodeError": "errors",
@@ -157,6 +159,7 @@ _HOMES = {
     "WriterHook": "batching",
     "WriterTimeoutError": "errors",
     "aiohttp_transport": "transport",
+    "blocking": "portal",
 }
 """The module of every public name. `tests/test_public_names.py` holds it to the imports above and to `__all__`."""
 
@@ -172,6 +175,7 @@ __all__ = [
     "BesmartClient",
     "BesmartConfigError",
     "BesmartError",
+    "BlockingRunner",
     "ConflictError",
     "ConnectError",
     "DecodeError",
@@ -229,6 +233,7 @@ __all__ = [
     "WriterHook",
     "WriterTimeoutError",
     "aiohttp_transport",
+    "blocking",
 ]
 
 

@@ -48,6 +48,10 @@ class BesmartError(Exception):
 
     outcome: Outcome | None = None
 
+    def __str__(self) -> str:
+        """The message, with control characters written out: it may end in a terminal or a log."""
+        return visible(super().__str__())
+
     def clone(self) -> Self:
         """Return a copy, so that no two waiters share one instance and its traceback."""
         twin = cast("Self", _restore(type(self), self.args, self.__dict__.copy()))
@@ -327,19 +331,24 @@ class UndeliveredError(BesmartError):
 
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"} | {
-    code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
 }
-"""C0 and C1 controls, which a terminal obeys, and marks that change the direction of text, as they are written out."""
+"""C0 and C1 controls, which a terminal obeys, other line ends, marks that change the direction of text, and halves of
+characters, which stand for bytes of file names that are not UTF-8, as they are written out."""
+_LINE_ENDS = {ord("\n"): "\\n", ord("\t"): "\\t"}
 
 
-def visible(text: str) -> str:
+def visible(text: str, *, one_line: bool = False) -> str:
     r"""Return `text` with control characters written out (`\x1b`), so that a terminal does not interpret them.
 
-    Line ends and tabs stay.
+    Args:
+        text: a text from outside: of the service, of a file, a file's name.
+        one_line: write out line ends and tabs as well, which stay otherwise.
     """
     if text.isascii() and text.isprintable():
         return text
-    return text.replace("\r\n", "\n").translate(_CONTROLS)
+    shown = text.replace("\r\n", "\n").translate(_CONTROLS)
+    return shown.translate(_LINE_ENDS) if one_line else shown
 
 
 def _doubt(error: BesmartError) -> str:

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "besmart_async"
 
 LAYERS = (
-    {"errors"},
+    {"errors", "version"},
     {"config", "logs"},
     {"models"},
     {"wire"},
@@ -18,6 +18,7 @@ LAYERS = (
     {"cancellation"},
     {"batching"},
     {"client"},
+    {"portal"},
     {"export", "ingest", "integrations", "plots"},
     {"simulator"},
     {"testing"},

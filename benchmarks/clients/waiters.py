@@ -1,6 +1,6 @@
 """Tasks that wait for a writer and are cancelled in random order, while the service answers nothing.
 
-`python -m benchmarks.clients.waiters CONTENDER --url URL --tasks N --total N`
+`python -m benchmarks.clients.waiters CONTENDER --url URL --tasks N --total N [--no-collector]`
 """
 
 from __future__ import annotations
@@ -155,7 +155,10 @@ def main() -> None:
     parser.add_argument("--url", required=True)
     parser.add_argument("--tasks", type=int, required=True, help="that wait at a time")
     parser.add_argument("--total", type=int, required=True, help="that wait one time after the other")
+    parser.add_argument("--no-collector", action="store_true", help="switch the garbage collector off")
     given = parser.parse_args()
+    if given.no_collector:
+        gc.disable()
     asyncio.run(CONTENDERS[given.contender](given.url, given.tasks, given.total))
 
 

@@ -54,14 +54,35 @@ def verdict(error: BaseException) -> Verdict:
     return Verdict.FATAL
 
 
-def from_service(error: ApiError) -> bool:
+def from_service(error: BesmartError) -> bool:
     """Tell whether an answer is recognisably the service's: only that may refuse a reading.
 
     A proxy, a portal or a maintenance page in between answers with HTML or plain text, or redirects somewhere; the
     service refuses with a JSON body, or with none.
     """
-    content = error.response.content.strip()
-    return error.status >= 400 and (not content or content[:1] in b'{["')
+    return isinstance(error, ApiError) and error.status >= 400 and _json_or_nothing(error.response.content)
+
+
+def is_page(error: BaseException) -> bool:
+    """Tell whether something else answered in place of the service: a proxy's or portal's page, or a redirect.
+
+    A 5xx, 408, 425 or 429 is none: whoever sends it says that the service is away or busy. Of the credentials' 401 and
+    403 only HTML is a page, since a service may say these in plain text.
+    """
+    if isinstance(error, DecodeError):
+        if error.response is None:  # of a login, whose answer is not kept
+            return error.problem.startswith("not JSON but text/html")
+        return not _json_or_nothing(error.response.content)
+    if not isinstance(error, ApiError) or error.status >= 500 or error.status in _PASSING | {429}:
+        return False
+    if error.status in _CREDENTIALS:
+        return error.response.content.lstrip()[:1] == b"<"
+    return not from_service(error)
+
+
+def _json_or_nothing(content: bytes) -> bool:
+    content = content.strip()
+    return not content or content[:1] in b'{["'
 
 
 def may_have_applied(error: BaseException) -> bool:

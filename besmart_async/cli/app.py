@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+from besmart_async.version import __version__
 
 if TYPE_CHECKING:
-    from cyclopts import App
+    from types import TracebackType
+
+    from cyclopts import App, CycloptsError
 
 _HELP = "Readings and meters of the besmart.energy service."
 _EPILOGUE = (
@@ -72,11 +78,12 @@ def build(arguments: Sequence[str] = ()) -> App:
         name="besmart",
         help=_HELP,
         help_epilogue=_EPILOGUE,
-        version=_version,
+        version=f"besmart {__version__}",
         help_format="plaintext",
         result_action="return_value",
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
+        error_formatter=_refusal,
     )
     groups = {name: App(name=name, help=text) for name, text in GROUPS.items()}
     for group in groups.values():
@@ -88,6 +95,15 @@ def build(arguments: Sequence[str] = ()) -> App:
             f"besmart_async.cli.commands.{where}", name=name, help=_whole_help(where) if called else text
         )
     return app
+
+
+def _refusal(error: CycloptsError) -> object:
+    """Return the box of a usage error, with control characters of the arguments written out."""
+    from cyclopts import CycloptsPanel
+
+    from besmart_async.errors import visible
+
+    return CycloptsPanel(visible(str(error)))
 
 
 def _whole_help(where: str) -> str:
@@ -103,6 +119,7 @@ def _whole_help(where: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its code (`besmart_async.cli.exits.Exit`)."""
+    _prepare_streams()
     atexit.register(gc.freeze)  # otherwise the interpreter collects all modules once more at its end, for 0.1 s
     _skip_unused_imports()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
@@ -125,7 +142,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except Exception as error:
         _explain(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    _end(code if isinstance(code, int) else 0)
+
+
+def _prepare_streams() -> None:
+    """Make sure that there are streams to write to, and that they take every text.
+
+    A descriptor that is closed (`>&-`) would be given to the next file that is opened, such as a journal.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            with contextlib.suppress(OSError):
+                os.fstat(number)
+                continue
+            opened = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(opened, "r" if name == "stdin" else "w"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _end(code: int) -> NoReturn:
+    """Exit, after what was written has arrived: else the interpreter would fail after the exit code is decided."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _close_stdout()
+        sys.exit(1)
+    except OSError as error:
+        _close_stdout()
+        _explain(OSError(error.errno, error.strerror, "standard output"))
+    sys.exit(code)
 
 
 def _skip_unused_imports() -> None:
@@ -144,31 +191,37 @@ def _plain(argument: str) -> str:
     return "--verify-sample" if argument == "--verify=sample" else argument
 
 
-def _explain(error: Exception) -> None:
+def _explain(error: Exception) -> NoReturn:
     """Say in one line what went wrong, and exit; a bug keeps its traceback.
 
     Raises:
         Exception: `error` itself, if it is a bug.
     """
     from besmart_async.cli.exits import UsageError, exit_of, explained
-    from besmart_async.errors import BesmartError
+    from besmart_async.errors import BesmartError, visible
 
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
     extra_missing = isinstance(error, ImportError) and "pip install" in str(error)
-    if not extra_missing and not isinstance(error, BesmartError | UsageError):
+    if not extra_missing and not isinstance(error, BesmartError | UsageError | OSError | MemoryError):
+        sys.excepthook = _show_bug
         raise error
-    sys.stderr.write(f"besmart: {explained(error)}\n")
+    with contextlib.suppress(OSError):  # standard error may be full or closed as well
+        sys.stderr.write(visible(f"besmart: {explained(error)}\n"))
     sys.exit(exit_of(error))
+
+
+def _show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback, with control characters written out: its messages may hold texts from outside."""
+    import traceback
+
+    from besmart_async.errors import visible
+
+    with contextlib.suppress(OSError):
+        sys.stderr.write(visible("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _close_stdout() -> None:
     """Keep the interpreter from failing again when it flushes to a closed pipe (`besmart … | head`)."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"besmart {version('besmart-async')}"
-    except PackageNotFoundError:
-        return "besmart (not installed)"
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,7 +15,7 @@ from besmart_async.cli.credentials import UserAccount, account_in_use
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.ingest_inputs import Inputs
 from besmart_async.client import BesmartClient
-from besmart_async.errors import BesmartConfigError
+from besmart_async.errors import BesmartConfigError, visible
 from besmart_async.ingest import KnownMeters, MadeMeters, Meters
 from besmart_async.models.keys import SensorKey
 from besmart_async.transport import AnyTransport, aiohttp_transport, in_process
@@ -162,7 +162,7 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{question} There is no terminal to ask on; say --yes to go on")
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(f"{visible(question, one_line=True)} [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().casefold() not in {"y", "yes"}:
         raise UsageError("nothing was done")

@@ -28,6 +28,8 @@ ENVIRONMENT = "environment"
 
 _INSECURE = "BESMART_ALLOW_INSECURE_HTTP"
 _SWITCH = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+_KINDS = {str: "a text", bool: "true or false"}
+_MOST_BYTES = 1 << 20
 _SERVICE, _ENTRY = "besmart", "credentials"
 
 
@@ -109,7 +111,9 @@ class FileStore:
                 mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
                 if os.name == "posix" and mode & 0o077:
                     raise UsageError(f"{self.path} can be read by others (mode {mode:04o}); run: chmod 600 {self.path}")
-                return _loaded(file.read(), str(self.path))
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise UsageError(f"{self.path} is not a file; remove it, and run besmart auth login again")
+                return _loaded(file.read(_MOST_BYTES), str(self.path))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -251,7 +255,15 @@ def _dumped(account: UserAccount) -> bytes:
 
 
 def _loaded(text: str | bytes, place: str) -> UserAccount:
+    problem = f"{place} is damaged; run besmart auth login again"
     try:
-        return UserAccount(**orjson.loads(text))
-    except (orjson.JSONDecodeError, TypeError):
-        raise UsageError(f"{place} is damaged; run besmart auth login again") from None
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise UsageError(problem) from None
+    if not isinstance(found, dict):
+        raise UsageError(problem)
+    kinds = {field.name: bool if field.name == "allow_insecure_http" else str for field in attrs.fields(UserAccount)}
+    for name, value in found.items():
+        if name not in kinds or (value is not None and not isinstance(value, kinds[name])):  # the value may be secret
+            raise UsageError(f"{problem} ({name} is not {'known' if name not in kinds else _KINDS[kinds[name]]})")
+    return UserAccount(**{name: value for name, value in found.items() if value is not None})

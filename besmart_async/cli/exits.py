@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import IntEnum
 from urllib.parse import urlsplit
 
+from besmart_async.batching.verdicts import is_page
 from besmart_async.errors import (
     AuthenticationError,
     BesmartConfigError,
+    BesmartError,
     ConnectError,
     InvalidInputError,
     PermissionDeniedError,
@@ -53,6 +56,8 @@ class NoCredentialsError(UsageError):
 
 def exit_of(error: BaseException) -> Exit:
     """Return the exit code for an error."""
+    if is_page(error):
+        return Exit.UNAVAILABLE
     if isinstance(error, AuthenticationError | PermissionDeniedError | NoCredentialsError):
         return Exit.AUTHENTICATION
     if isinstance(error, TransportError | ServerError | RateLimitError):
@@ -65,6 +70,10 @@ def exit_of(error: BaseException) -> Exit:
 def explained(error: BaseException) -> str:
     """Return the text of an error, followed by advice where the command or the environment can change something."""
     text = str(error)
+    if isinstance(error, OSError) and not isinstance(error, BesmartError):
+        text = _system_text(error)
+    elif isinstance(error, MemoryError):
+        text = f"there is not enough memory{f' ({text})' if text else ''}"
     advice = ""
     if "certificate verify failed" in text.casefold().replace("_", " "):
         advice = (
@@ -73,9 +82,32 @@ def explained(error: BaseException) -> str:
         )
     elif "allow_insecure_http" in text:
         advice = "in the command: BESMART_ALLOW_INSECURE_HTTP=1, or besmart auth login --allow-insecure-http"
+    elif is_page(error):
+        advice = (
+            "something else answered in place of the service, such as a proxy or a portal: check BESMART_BASE_URL and"
+            " the way to the service, and run the same command again later"
+        )
     elif isinstance(error, ConnectError):
         advice = _proxy_advice()
     return f"{text}; {advice}" if advice else text
+
+
+_ADVICE = {
+    errno.ENOSPC: "make room, or set TMPDIR to a folder on a disk with more room",
+    errno.EDQUOT: "make room: the quota of this user is used up",
+    errno.EMFILE: "allow more open files, such as with ulimit -n 1024",
+    errno.ENFILE: "the machine has no more open files left; try again later",
+    errno.EROFS: "the disk is read-only; name another place",
+    errno.EACCES: "name another place, or get the right to use this one",
+    errno.EPERM: "name another place, or get the right to use this one",
+}
+
+
+def _system_text(error: OSError) -> str:
+    """Return what the system refused, where, and what to do."""
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    advice = _ADVICE.get(error.errno or 0, "")
+    return f"{place}{error.strerror or error}{f'; {advice}' if advice else ''}"
 
 
 def _proxy_advice() -> str:

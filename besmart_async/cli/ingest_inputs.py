@@ -27,8 +27,9 @@ from besmart_async.ingest.mapping.meters import (
 )
 from besmart_async.ingest.parse.parser import Reading
 from besmart_async.ingest.parse.zones import DstRule, UnknownZoneError, zone_of
-from besmart_async.ingest.sources import Source, SourceError, sources_of
+from besmart_async.ingest.sources import Source, SourceError, file_of, is_stream, sources_of
 from besmart_async.ingest.sources.layout import FileForm
+from besmart_async.ingest.sources.stored import StoredFile
 
 
 @Parameter(name="*")
@@ -43,8 +44,8 @@ class FileOptions:
         str | None,
         Parameter(
             name="--format",
-            help="Format of the files, if neither their names nor their first bytes show it: csv, parquet, dsmr, or one"
-            " that an installed package adds.",
+            help="Format of the files, if neither their first bytes nor their names show it: csv, parquet, excel, dsmr,"
+            " nem12, mscons, green-button, zip, or one that an installed package adds.",
         ),
     ] = None
     meters: Annotated[
@@ -100,10 +101,9 @@ class Inputs:
     form: FileForm = attrs.field(factory=FileForm)
 
     @property
-    def paths(self) -> list[Path]:
-        """The sources that are files, which standard input is not."""
-        found: list[Path | None] = [getattr(source, "path", None) for source in self.sources]
-        return [path for path in found if path is not None]
+    def paths(self) -> list[Path | StoredFile]:
+        """The sources that are files, which standard input and pipes are not."""
+        return [path for path in map(file_of, self.sources) if path is not None]
 
     @property
     def meaning(self) -> str:
@@ -172,11 +172,14 @@ def inputs_of(files: Sequence[str], options: FileOptions = FileOptions()) -> Inp
         dst=options.dst or mapping.reading.dst,
         decimal_comma=options.decimal_comma or mapping.reading.decimal_comma,
     )
+    table = options.meters or mapping.meters.table
+    if table is not None and is_stream(table):
+        raise UsageError(f"--meters {table}: is a pipe, and the table is read more than once; name a file")
     return Inputs(
         sources=sources,
         reading=reading,
         signal_type=options.signal_type or mapping.signal_type,
-        rules=attrs.evolve(mapping.meters, table=options.meters or mapping.meters.table),
+        rules=attrs.evolve(mapping.meters, table=table),
         form=form,
     )
 
@@ -211,7 +214,12 @@ def _checked_encoding(name: str) -> str:
 
 
 def check_combination(
-    inputs: Inputs, simulate: bool, workers: int, checkpoint: Path | None, no_checkpoint: bool
+    inputs: Inputs,
+    simulate: bool,
+    workers: int,
+    checkpoint: Path | None,
+    no_checkpoint: bool,
+    account: str | None = None,
 ) -> None:
     """Check that the options can be used together.
 
@@ -221,6 +229,11 @@ def check_combination(
     if checkpoint is not None and (simulate or no_checkpoint):
         which = "--simulate" if simulate else "--no-checkpoint"
         raise UsageError(f"--checkpoint and {which} exclude each other")
+    if account is not None and (simulate or no_checkpoint):
+        which = "--simulate" if simulate else "--no-checkpoint"
+        raise UsageError(f"--account names whose checkpoint it is; with {which} there is none")
+    if account is not None and not account.strip():
+        raise UsageError("--account is empty: give a name, such as the workspace's")
     if workers > 1 and simulate:
         raise UsageError("--workers cannot share the service of --simulate; run 'besmart simulate' and send to that")
     if workers > 1 and inputs.form.several_meters_in_a_row:
@@ -228,7 +241,7 @@ def check_combination(
             "--workers divide the rows by meter, and these files have several meters in a row; leave it out"
         )
     if workers > 1 and len(inputs.paths) < len(inputs.sources):
-        raise UsageError("--workers cannot share standard input; name files")
+        raise UsageError("--workers cannot share a pipe or standard input; name files")
 
 
 def check_creation(inputs: Inputs, create_sensors: bool, dry_run: bool, workers: int) -> None:
@@ -245,7 +258,7 @@ def check_creation(inputs: Inputs, create_sensors: bool, dry_run: bool, workers:
         )
 
 
-def forget(record: Checkpoint, paths: Sequence[Path]) -> None:
+def forget(record: Checkpoint, paths: Sequence[Path | StoredFile]) -> None:
     """Delete what the checkpoint has recorded about files.
 
     Raises:
@@ -278,12 +291,13 @@ def default_path() -> Path:
     return user_state_path("besmart") / "ingest.sqlite3"
 
 
-def scope_of(*options: object, table: Path | None = None) -> str:
+def scope_of(*options: object, table: Path | None = None, identity: Sequence[str] | None = None) -> str:
     """Return a digest of the service, the account, the options and the table of meters.
 
-    Rows that were sent to another service, or with another mapping, are not done. No secret is part of the digest.
+    Rows that were sent to another service or account, or with another mapping, are not done. No secret is part of it.
 
     Args:
+        identity: what identifies the account; None for the login alone, as versions before 0.2 had it.
         options: all that decides what rows mean; different options must have different reprs.
         table: the table of meters.
 
@@ -296,7 +310,8 @@ def scope_of(*options: object, table: Path | None = None) -> str:
     except NoCredentialsError:
         account = UserAccount(base_url=os.environ.get("BESMART_BASE_URL", "").strip())
     service = account.base_url or DEFAULT_BASE_URL
-    facts = repr((service.rstrip("/"), (account.login or "").strip(), *options)).encode()
+    whose = ((account.login or "").strip(),) if identity is None else ("account", *identity)
+    facts = repr((service.rstrip("/"), *whose, *options)).encode()
     try:
         content = b"" if table is None else table.read_bytes()
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 import time
@@ -21,6 +22,7 @@ from besmart_async.ingest.parse.zones import Local, Problem, parse_time
 from besmart_async.models.keys import SensorKey, SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.signal_types import SignalType
+from besmart_async.plots import ImageFormat, image_format
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 """An option without a value."""
@@ -277,3 +279,19 @@ def _lines(path: Path) -> list[str]:
         raise UsageError(f"--signals-from {path}: cannot be read: {reason}") from None
     plain = (line.partition("#")[0].strip() for line in text.splitlines())
     return [line for line in plain if line]
+
+
+def picture_format(path: Path, option: str) -> ImageFormat:
+    """Return the format of a picture's file; what can be checked before anything is read or sent is checked.
+
+    Raises:
+        InvalidInputError: the name has another ending.
+        UsageError: there is no such folder, or the extra `plot` is not installed.
+    """
+    form = image_format(path)
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}")
+    missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"pictures need an extra ({' and '.join(missing)}): pip install 'besmart-async[plot]'")
+    return form

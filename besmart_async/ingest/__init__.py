@@ -8,7 +8,7 @@ from besmart_async.ingest.check.job import CheckJob
 from besmart_async.ingest.check.report import CheckReport, Finding
 from besmart_async.ingest.checkpoint.resume import ResumePoint, Start
 from besmart_async.ingest.checkpoint.store import Checkpoint, CheckpointError
-from besmart_async.ingest.job import IngestJob
+from besmart_async.ingest.job import PAGE_TIMEOUT_S, IngestJob
 from besmart_async.ingest.mapping.file import FileMapping, MappingError, MeterRules, read_mapping
 from besmart_async.ingest.mapping.meters import (
     CreatedMeters,
@@ -48,6 +48,7 @@ from besmart_async.ingest.sources.layout import ROLES, TOLD, FileForm
 from besmart_async.ingest.workers import WorkerPool
 
 __all__ = [
+    "PAGE_TIMEOUT_S",
     "ROLES",
     "TOLD",
     "CheckJob",

@@ -43,6 +43,10 @@ from besmart_async.ingest.verify.archive import Archive
 from besmart_async.ingest.verify.readback import verify
 from besmart_async.models.keys import SignalKey
 
+PAGE_TIMEOUT_S = 4.0
+"""How long pages of a proxy or portal are waited out: such a page stays for minutes or until somebody acts, so that the
+next run is a better time to try than a minute later."""
+
 
 class IngestJob:
     """Reads files and sends their readings in bulk. It runs once.
@@ -63,6 +67,8 @@ class IngestJob:
         dry_run: do everything but send. The checkpoint is read but not written.
         rate_limit: the most readings per second that are passed to the writer; repeated requests are not counted.
         max_rejects: end when more rows are rejected.
+        page_timeout_s: end, with what was not sent left for the next run, when a proxy or portal has answered in place
+            of the service for so long. Other failures are tried again for `policy.delivery_timeout_s`.
         partition: send the readings of these meters only, because other workers send the rest.
         on_start: called for each source with what earlier runs have done of it.
         on_progress: called often with the progress.
@@ -87,6 +93,7 @@ class IngestJob:
         dry_run: bool = False,
         rate_limit: float | None = None,
         max_rejects: RejectLimit | None = None,
+        page_timeout_s: float = PAGE_TIMEOUT_S,
         partition: Partition | None = None,
         on_start: Callable[[ResumePoint], object] | None = None,
         on_progress: OnProgress = unobserved,
@@ -106,6 +113,7 @@ class IngestJob:
         self._resume_points = resume_points
         self._dry_run = dry_run
         self._rate = None if rate_limit is None else RateLimit(rate_limit, clock, sleep)
+        self._page_timeout_s = page_timeout_s
         self._partition = partition
         self._on_start = on_start
         self._state = JobState(on_progress, on_reject, max_rejects)
@@ -216,6 +224,7 @@ class IngestJob:
             on_settled=None if archive is None else archive.add,
             on_failure=self._state.fail,
             on_change=lambda: self._state.count_sent(sender),
+            page_timeout_s=self._page_timeout_s,
         )
         return sender
 

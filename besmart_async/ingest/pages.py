@@ -20,11 +20,18 @@ from besmart_async.ingest.mapping.meters import MeterTable
 from besmart_async.ingest.parse.parser import ParsedReadings, ParseOptions, Parser
 from besmart_async.ingest.rejects import RowRecords
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources import Page, Source
+from besmart_async.ingest.sources import Page, Source, SourceError
 from besmart_async.ingest.sources.columns import Chunk, Coded, DaySlots
 from besmart_async.models.keys import SensorKey
 
 T = TypeVar("T")
+
+MOST_MALFORMED = 25_000
+"""Rows that are not rows of the table at all, beyond `PER_GOOD_ROW`, after which a source is given up."""
+MOST_BAD = 1_000_000
+"""The same for rows of the table that hold no reading."""
+PER_GOOD_ROW = 10
+"""Bad rows for each good one that are named whatever their number: the work stays proportional to what is accepted."""
 
 JOIN_S = 0.5
 """How long to wait for the thread at the end: files are closed promptly, a silent standard input is not waited for."""
@@ -146,8 +153,12 @@ class PageReader:
         before = 0
         for number, (source, resume) in enumerate(zip(self._sources, self._resume_points, strict=True)):
             parser = Parser(self._options)
+            limit = _BadRows(source.name)
             for page in source.pages():
-                yield self._parse(number, resume, page, parser, before + page.position)
+                parsed = self._parse(number, resume, page, parser, before + page.position)
+                limit.add(parsed, len(page.rejects))
+                yield parsed
+                limit.check()
             before += source.size_bytes or 0
 
     def _parse(self, number: int, resume: ResumePoint, page: Page, parser: Parser, bytes_read: int) -> ParsedPage:
@@ -180,6 +191,39 @@ def not_done(rejects: Sequence[Reject], resume: ResumePoint) -> list[Reject]:
         return list(rejects)
     done = resume.done.holds(np.array([one.row for one in rejects], np.int64)).tolist()
     return [one for one, known in zip(rejects, done, strict=True) if not known]
+
+
+@attrs.define
+class _BadRows:
+    """Counts the bad rows of a source, each of which costs more than a good one."""
+
+    name: str
+    good: int = 0
+    malformed: int = 0
+    bad: int = 0
+    last: Reject | None = None
+
+    def add(self, page: ParsedPage, malformed: int) -> None:
+        """Count the rows of a page, of which so many were malformed."""
+        self.good += page.rows - len(page.rejects)
+        self.malformed += malformed
+        self.bad += len(page.rejects)
+        self.last = page.rejects[-1] if page.rejects else self.last
+
+    def check(self) -> None:
+        """Give the source up if there are too many of them.
+
+        Raises:
+            SourceError: the text names the last of them.
+        """
+        allowed = self.good * PER_GOOD_ROW
+        if self.last is not None and (self.malformed > MOST_MALFORMED + allowed or self.bad > MOST_BAD + allowed):
+            last = f"row {self.last.row:,}{f', {self.last.column}' if self.last.column else ''}"
+            raise SourceError(
+                self.name,
+                f"{self.bad:,} rows are bad and {self.good:,} good, up to {last}: {self.last.reason}; correct the"
+                " cause, or cut off this part of the file",
+            )
 
 
 class Prefetch(Generic[T]):

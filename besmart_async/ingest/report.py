@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, cast
 
 import attrs
 
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 
 Phase = Literal["checking", "sending", "draining", "verifying"]
 PHASES: tuple[Phase, ...] = ("checking", "sending", "draining", "verifying")
@@ -61,7 +61,8 @@ class Reject:
 
     def __str__(self) -> str:
         where = f" {self.column}={self.value!r}" if self.column else f" {self.value}"
-        return f"{self.file} row {self.row}:{where if self.value or self.column else ''} {self.reason}"
+        text = f"{self.file} row {self.row}:{where if self.value or self.column else ''} {self.reason}"
+        return visible(text, one_line=True)
 
 
 class TooManyRejectsError(BesmartError):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from besmart_async.errors import BesmartError
 
 RECORD = np.dtype([("series", "i4"), ("origin", "i8"), ("time", "f8"), ("value", "f8"), ("file", "i4"), ("row", "i8")])
 """A reading of a check: the number of its signal, origin, UTC unix milliseconds, value, and its file and row."""
@@ -19,6 +22,23 @@ IN_MEMORY = 1_000_000
 """Records kept in memory: 40 MB."""
 PARTS = 256
 """Parts of the temporary files: one of them is in memory at a time."""
+
+
+class SpillError(BesmartError):
+    """Temporary files cannot be created, written or read; the text says where they are and what to do."""
+
+    def __init__(self, error: OSError) -> None:
+        """Name the folder of temporary files and the system's reason."""
+        try:
+            folder = tempfile.gettempdir()
+        except OSError:  # there is none that can be written to
+            folder = "no folder"
+        if error.errno == errno.EMFILE:
+            advice = f"allow more open files, such as with ulimit -n {4 * PARTS}"
+        else:
+            advice = "make room there, or set TMPDIR to a folder on a disk with more room"
+        super().__init__(f"temporary files in {folder}: {error.strerror or error}; {advice}")
+
 
 Records = NDArray[np.void]
 
@@ -65,27 +85,38 @@ class Spill:
         """Add records; `parts` yields them in this order.
 
         Raises:
-            OSError: the temporary files cannot be written.
+            SpillError: the temporary files cannot be written.
         """
         self._held.append(records)
         self._size += len(records)
         if self._size > self._in_memory:
-            self._write()
+            with self._explained():
+                self._write()
 
     def parts(self) -> Iterator[Records]:
         """Yield all records, part by part, in the order in which they were added.
 
         Raises:
-            OSError: the temporary files cannot be read.
+            SpillError: the temporary files cannot be written or read.
         """
         if not self._files:
             if self._held:
                 yield np.concatenate(self._held)
             return
-        self._write()
+        with self._explained():
+            self._write()
         for file in self._files:
-            file.seek(0)
-            yield np.frombuffer(file.read(), self._record)
+            with self._explained():
+                file.seek(0)
+                content = file.read()
+            yield np.frombuffer(content, self._record)
+
+    @contextmanager
+    def _explained(self) -> Generator[None, None, None]:
+        try:
+            yield
+        except OSError as error:
+            raise SpillError(error) from None
 
     def _write(self) -> None:
         if not self._held:
@@ -103,4 +134,11 @@ class Spill:
         for number, file in enumerate(self._files):
             chosen = order[bounds[number] : bounds[number + 1]]
             if len(chosen):
-                file.write(records[chosen].tobytes())
+                self._append(file, records[chosen].tobytes())
+
+    @staticmethod
+    def _append(file: BinaryIO, content: bytes) -> None:
+        """Write all of it: on a disk that fills up, a file without a buffer takes a part and says so."""
+        written = file.write(content)
+        while written < len(content):
+            written += file.write(content[written:])

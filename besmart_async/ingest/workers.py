@@ -22,7 +22,7 @@ from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError
 from besmart_async.ingest.checkpoint.resume import ResumePoint
 from besmart_async.ingest.checkpoint.store import Checkpoint, look_up
-from besmart_async.ingest.job import IngestJob
+from besmart_async.ingest.job import PAGE_TIMEOUT_S, IngestJob
 from besmart_async.ingest.mapping.meters import KnownMeters
 from besmart_async.ingest.pages import Partition
 from besmart_async.ingest.parse.parser import ParseOptions
@@ -37,7 +37,7 @@ from besmart_async.ingest.report import (
     unobserved,
 )
 from besmart_async.ingest.send.sender import SignalSummary
-from besmart_async.ingest.sources import Source
+from besmart_async.ingest.sources import Source, SourceError, file_of
 from besmart_async.models.keys import SignalKey
 
 Connect = Callable[[], AbstractAsyncContextManager[BesmartClient]]
@@ -105,6 +105,7 @@ class WorkerPool:
         dry_run: bool = False,
         rate_limit: float | None = None,
         max_rejects: RejectLimit | None = None,
+        page_timeout_s: float = PAGE_TIMEOUT_S,
         on_start: Callable[[ResumePoint], object] | None = None,
         on_progress: OnProgress = unobserved,
         on_reject: Callable[[Reject], object] | None = None,
@@ -130,6 +131,7 @@ class WorkerPool:
             verify=verify,
             dry_run=dry_run,
             rate_limit=None if rate_limit is None else rate_limit / workers,
+            page_timeout_s=page_timeout_s,
         )
         self._team: list[_Worker] = []
         self._failure: Exception | None = None
@@ -177,6 +179,8 @@ class WorkerPool:
 
     def _begin(self) -> Sequence[ResumePoint]:
         for source in self._sources:
+            if hasattr(source, "path") and file_of(source) is None:
+                raise SourceError(source.name, "workers cannot share standard input or a pipe; name a file")
             source.check()
         return look_up(self._checkpoint, self._sources)
 

@@ -23,9 +23,10 @@ from besmart_async.transport.bodies import ERROR_BYTES, ERROR_MARGIN_BYTES, Body
 from besmart_async.transport.breakage import BrokenAttempt
 from besmart_async.transport.events import Event, Hooks, RequestFailed, RequestStarted, ResponseReceived
 from besmart_async.transport.secrets import CredentialHeader, Secrets
+from besmart_async.version import __version__
 from besmart_async.wire.operation import Operation
 
-USER_AGENT = "besmart-async/0.1.0"
+USER_AGENT = f"besmart-async/{__version__}"
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
 
@@ -239,7 +240,9 @@ class HttpExchange:
         except BodyTooLarge:
             return self._too_large(call)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
-            return self._typed(error, call.operation, progress, until - started)
+            typed = self._typed(error, call.operation, progress, until - started)
+            _drop_frames(error)
+            return typed
         except BaseException as error:
             raise error.with_traceback(None)  # noqa: B904 - frames of HTTP libraries hold our headers
 
@@ -328,3 +331,17 @@ class HttpExchange:
             return type(error)(*(error.args if isinstance(error, OSError) else (words,)))
         except TypeError:
             return None  # a transport's own type, made in another way
+
+
+def _drop_frames(error: BaseException) -> None:
+    """Take the tracebacks off an error and off all errors behind it.
+
+    Frames of HTTP libraries refer to the errors that they raise, and from Python 3.13 on to the frames of their callers
+    as well: else only the garbage collector would free a failed call, its error and its readings.
+    """
+    found: list[BaseException | None] = [error]
+    while found:
+        each = found.pop()
+        if each is not None and each.__traceback__ is not None:
+            each.__traceback__ = None
+            found += (each.__cause__, each.__context__)

@@ -9,6 +9,7 @@ from besmart_async.batching.verdicts import (
     congested,
     from_service,
     is_403,
+    is_page,
     may_have_applied,
     may_still_apply,
     strain,
@@ -173,3 +174,28 @@ def test_who_is_told_gets_an_error_of_its_own() -> None:
     assert own is not error
     assert (own.outcome, error.outcome) == ("rejected", "in_doubt")
     assert isinstance(own, ServerError)
+
+
+@pytest.mark.parametrize("status", [302, 400, 404, 405, 407, 409, 410, 413, 421, 451])
+def test_an_answer_of_something_else_is_a_page(status: int) -> None:
+    assert is_page(answer(status, HTML))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_of_the_credentials_only_html_is_a_page(status: int) -> None:
+    assert is_page(answer(status, HTML))
+    assert not is_page(answer(status, b"Unauthorized"))
+    assert not is_page(answer(status, JSON))
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_who_says_that_the_service_is_away_or_busy_is_no_page(status: int) -> None:
+    assert not is_page(answer(status, HTML))
+
+
+def test_a_page_with_200_is_one_and_a_broken_answer_of_the_service_is_not() -> None:
+    assert is_page(DecodeError("not JSON", response=Response(200, {}, HTML)))
+    assert not is_page(DecodeError("cut off", response=Response(200, {}, b'{"a": 1')))
+    assert is_page(DecodeError("not JSON but text/html, 33 bytes", operation="users.login"))
+    assert not is_page(DecodeError("no response"))
+    assert not is_page(ConnectError("refused"))

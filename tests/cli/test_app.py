@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from besmart_async.cli.app import COMMANDS, main
+from besmart_async.version import __version__
 
 Run = Callable[..., Any]
 
@@ -41,6 +42,11 @@ def test_help_lists_the_commands(besmart: Run) -> None:
     assert done.code == 0
     for word in ("ingest", "simulate", "sensors", "signals", "BESMART_LOGIN"):
         assert word in done.out
+
+
+def test_its_version_is_that_of_the_package(besmart: Run) -> None:
+    done = besmart("--version")
+    assert (done.code, done.out) == (0, f"besmart {__version__}\n")
 
 
 def test_an_unknown_command_is_wrong_usage(besmart: Run) -> None:

@@ -3,7 +3,15 @@
 import pytest
 
 from besmart_async.cli.exits import Exit, NoCredentialsError, UsageError, exit_of, explained
-from besmart_async.errors import BesmartConfigError, ConnectError, TransportError
+from besmart_async.errors import (
+    AuthenticationError,
+    BesmartConfigError,
+    ConnectError,
+    DecodeError,
+    NotFoundError,
+    Response,
+    TransportError,
+)
 
 ALL_PROXIES = [f"{name}_proxy" for name in ("http", "https", "all", "no")]
 
@@ -60,3 +68,18 @@ def test_what_python_calls_allow_insecure_http_has_a_name_in_the_command() -> No
     told = explained(BesmartConfigError("base_url: use https, or allow_insecure_http=True where that is intended"))
     assert "BESMART_ALLOW_INSECURE_HTTP=1" in told
     assert "--allow-insecure-http" in told
+
+
+def test_a_page_in_place_of_the_service_is_a_service_that_is_not_there() -> None:
+    answer = Response(404, {"content-type": "text/html"}, b"<html><title>Not Found</title></html>")
+    page = NotFoundError(404, "an HTML page titled 'Not Found', not an answer of the API", "signals.types", answer)
+    assert exit_of(page) == Exit.UNAVAILABLE
+    assert "proxy or a portal: check BESMART_BASE_URL" in explained(page)
+    assert exit_of(AuthenticationError(401, "log in", "users.login", answer)) == Exit.UNAVAILABLE
+    assert exit_of(DecodeError("not JSON", response=answer)) == Exit.UNAVAILABLE
+
+
+def test_what_the_service_itself_says_is_no_page() -> None:
+    answer = Response(404, {}, b'"no such sensor"')
+    assert exit_of(NotFoundError(404, "no such sensor", "sensors.get", answer)) == Exit.ERROR
+    assert exit_of(AuthenticationError(401, "no", "users.login", Response(401, {}, b"no"))) == Exit.AUTHENTICATION

@@ -3,6 +3,7 @@
 The shapes are after files that users posted in public; each test names the source. All values are made up.
 """
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -378,3 +379,77 @@ def test_equal_titles_are_told_apart_by_number_only(tmp_path: Path) -> None:
         "columns 3 and 4 both are titled 'Value'; give the number of the one that is the value: columns.value = 3"
     )
     assert read(tmp_path, text, "[columns]\nvalue = 4").by_meter == {"M1": TWO}
+
+
+@pytest.mark.parametrize(
+    ("text", "mapping", "words"),
+    [
+        (
+            "M1;2024-07-01T00:00Z;1,5\nmeter;time;value\n",
+            "",
+            "row 1 looks like readings, but stands above the header in row 2",
+        ),
+        (
+            "M1;2024-07-01T00:00Z;1.5\n",
+            "columns = { meter = 1, time = 2, value = 3 }",
+            "row 1 looks like readings, but is not",
+        ),
+        (
+            "2024-07-01T00:00Z;1;2\n",
+            '[columns]\ntime = 1\n[[series]]\npattern = "{meter}"',
+            "row 1 looks like readings",
+        ),
+    ],
+)
+def test_rows_are_not_lost_by_being_taken_for_a_header_or_text_above_it(
+    tmp_path: Path, text: str, mapping: str, words: str
+) -> None:
+    assert words in refused(tmp_path, text, mapping)
+
+
+def test_titles_may_have_line_breaks(tmp_path: Path) -> None:
+    header = 'meter;time;"value\n[kWh]"\n'
+    text = f"Export\n{header}M1;2024-07-01T00:00Z;1.5\n{header}M1;2024-07-01T01:00Z;2.5\n"
+    found = read(tmp_path, text, '[columns]\nvalue = "value [kWh]"')
+    assert (found.by_meter, found.rejects) == ({"M1": TWO}, [])
+
+
+def test_another_header_further_down_is_an_error(tmp_path: Path) -> None:
+    text = "time;In;Out\n2024-07-01T00:00Z;1;2\ntime;Out;In\n2024-07-01T01:00Z;2;1\n"
+    mapping = (
+        'file.meter = "M1"\n[[series]]\ncolumn = "In"\nsignal = "1.8.0"\n[[series]]\ncolumn = "Out"\nsignal = "2.8.0"'
+    )
+    with pytest.raises(SourceError, match="row 3, 'time;Out;In', is a header with other columns"):
+        read(tmp_path, text, mapping)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "meter"),
+    [
+        ("{meter}", "4711.csv", "4711"),
+        ("{meter}", "4711.csv.gz", "4711"),
+        ("{meter}_{date}", "M1_01.07.2024", "M1"),
+        ("{meter}.csv", "M.1.csv", "M.1"),
+    ],
+)
+def test_a_suffix_is_not_part_of_a_meter(tmp_path: Path, pattern: str, name: str, meter: str) -> None:
+    content = gzip.compress(ONE.encode()) if name.endswith(".gz") else ONE.encode()
+    assert read(tmp_path, content, f'[file]\nname = "{pattern}"', name).by_meter == {meter: TWO}
+
+
+def test_a_text_above_a_repeated_header_may_be_about_another_meter(tmp_path: Path) -> None:
+    text = "time;value\n2024-07-01T00:00Z;1.5\nPage 2\n\ntime;value\n2024-07-01T01:00Z;2.5\n"
+    with pytest.raises(SourceError, match="row 5 is the header again, below row 3, 'Page 2': if the rows below are of"):
+        read(tmp_path, text, '[file]\nmeter = "M1"')
+    assert read(tmp_path, text, 'file = { meter = "M1", skip = ["^Page "] }').by_meter == {"M1": TWO}
+
+
+def test_a_value_that_may_be_cut_at_its_decimal_comma_is_a_reject(tmp_path: Path) -> None:
+    text = "meter,time,value,\nM1,2024-07-01T00:00Z,1.5,\nM1,2024-07-01T00:30Z,1,5\nM1,2024-07-01T01:00Z,2.5,W\n"
+    found = read(tmp_path, text)
+    assert found.by_meter == {"M1": TWO}
+    [reject] = found.rejects
+    assert (reject.row, reject.reason.partition(":")[0]) == (
+        3,
+        "has a number in a field without a title, right of a value",
+    )

@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from besmart_async import (
+    ApiError,
     AuthenticationError,
     BatchPolicy,
     BesmartClient,
@@ -19,11 +20,13 @@ from besmart_async import (
     RequestTimeoutError,
     Response,
     SensorKey,
+    ServerError,
     SignalKey,
     SignalQuery,
     UnprocessableError,
 )
 from besmart_async.ingest import (
+    Checkpoint,
     CsvSource,
     IngestJob,
     IngestReport,
@@ -211,6 +214,43 @@ async def test_a_short_outage_costs_nothing(csv_file: Callable[..., Path]) -> No
     policy = attrs.evolve(ONE_BY_ONE, delivery_timeout_s=60)
     report = await IngestJob(service, service.writer, [CsvSource(csv_file(*rows("1.1", 10)))], policy=policy).run()
     assert (report.state, report.accepted, report.requests) == ("completed", 10, 7)
+
+
+def page(status: int = 404) -> ApiError:
+    content = b"<html><title>Not Found</title></html>"
+    return ApiError(status, "an HTML page", "signals.write_bulk", Response(status, {}, content), outcome="rejected")
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("status", [302, 400, 404, 405, 409, 410, 421, 451])
+async def test_pages_in_place_of_the_service_end_the_run_soon_and_refuse_nothing(
+    status: int, csv_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = csv_file(*rows("1.1", 96))
+    begun = asyncio.get_running_loop().time()
+    away, well = Service(lambda _: page(status)), Service(lambda _: None)
+    for service in (away, well):
+        with Checkpoint(tmp_path / "done") as checkpoint:
+            job = IngestJob(service, service.writer, [CsvSource(path)], checkpoint=checkpoint, page_timeout_s=3.0)
+            report = await job.run()
+        if service is away:
+            assert (report.state, report.accepted, report.rejected, report.not_sent) == ("failed", 0, 0, 96)
+            assert isinstance(report.error, ApiError)
+            assert 3.0 <= asyncio.get_running_loop().time() - begun < 10.0
+    assert (report.state, report.accepted, len(well.arrived)) == ("completed", 96, 96)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("others", [[None], [ServerError(503, "away", "signals.write_bulk", Response(503))]])
+async def test_pages_now_and_then_end_nothing(others: list[Exception | None], csv_file: Callable[..., Path]) -> None:
+    kinds = [page(), *others]
+    service = Service(lambda call: kinds[call % 2] if call < 12 else None)
+    policy = BatchPolicy(max_readings=8, max_in_flight=1, max_wait_s=2.0)
+    report = await IngestJob(
+        service, service.writer, [CsvSource(csv_file(*rows("1.1", 96)))], policy=policy, page_timeout_s=8.0
+    ).run()
+    assert report.error is None
+    assert (report.state, report.accepted, report.rejected) == ("completed", 96, 0)
 
 
 @pytest.mark.parametrize("kind", [AuthenticationError, PermissionDeniedError])

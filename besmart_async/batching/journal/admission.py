@@ -100,7 +100,7 @@ class JournaledAdmission(Admission):
                 take = partial(self._take_over, data, numbers)
                 if not take():
                     self._sender.pump()
-                    await self._stand_in_line(take, data, math.inf)
+                    await self._stand_in_line(lambda *_, take=take: take(), data, NO_REF, math.inf)
                 columns.popleft()
             self._fed = True
         except BesmartError:
@@ -175,12 +175,12 @@ class JournaledAdmission(Admission):
     async def _joined_in_turn(self, what: Reading | SignalData, deadline: float) -> Joined:
         joined: list[Joined] = []
 
-        def offered() -> bool:
+        def offered(*_: object) -> bool:
             this = self._joined(what)
             joined.extend([] if this is None else [this])
             return this is not None
 
-        await self._stand_in_line(offered, what, deadline)
+        await self._stand_in_line(offered, what, NO_REF, deadline)
         return joined[0]
 
     def _joined(self, what: Reading | SignalData) -> Joined | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from besmart_async.batching.write.core.accumulator import TURN
@@ -59,7 +58,7 @@ class Admission:
         out_of_turn = isinstance(what, SignalData) and len(self._line)
         if out_of_turn or not self._offered(what, ref):
             deadline = self._sender.time() + self._policy.admission_timeout_s
-            await self._stand_in_line(partial(self._offered, what, ref), what, deadline)
+            await self._stand_in_line(self._offered, what, ref, deadline)
         numbers = self._numbers(len(what))
         if self._accumulator.attention:
             await self.attend()
@@ -94,20 +93,27 @@ class Admission:
             accumulator.breathe = False
             await asyncio.sleep(0)
 
-    async def _stand_in_line(self, offered: Callable[[], bool], what: Reading | SignalData, deadline: float) -> None:
+    async def _stand_in_line(
+        self,
+        offered: Callable[[Reading | SignalData, int], object],
+        what: Reading | SignalData,
+        ref: int,
+        deadline: float,
+    ) -> None:
         cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * TURN
         cost = min(cost, self._policy.max_memory_bytes // 2)
-        waited = False
+        accepted, waited = False, False
         try:
-            while True:
+            while not accepted:
                 self._accumulator.crowded = True
-                await self._line.wait(cost, deadline, first=waited)
-                self._accumulator.reserve(-cost)
+                place = self._line.join(cost, deadline, first=waited)
+                try:
+                    await place
+                finally:
+                    self._line.leave(place, cost)
                 self._sender.check_open()
                 self._accumulator.crowded = False
-                if offered():
-                    return
-                waited = True
+                accepted, waited = bool(offered(what, ref)), True
         except TimeoutError:
             raise self._no_room() from None
         finally:

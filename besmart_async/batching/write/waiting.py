@@ -69,35 +69,32 @@ class Line:
     def __len__(self) -> int:
         return self._waiting
 
-    async def wait(self, cost: int, deadline: float, *, first: bool) -> None:
-        """Wait for a turn. The caller must release the reserved room, and then take what it needs.
+    def join(self, cost: int, deadline: float, *, first: bool) -> asyncio.Future[None]:
+        """Stand in line; the caller must await the result, and then call `leave` in any case.
+
+        A plain method: many callers wait, and a coroutine for each would cost more than the rest of its place.
 
         Args:
             cost: bytes of room wanted.
-            deadline: on the loop's clock.
+            deadline: on the loop's clock; then the result raises TimeoutError.
             first: the caller had its turn and found no room after all: it keeps its place.
-
-        Raises:
-            TimeoutError: the deadline came first.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        place = (cost, deadline, future)
+        place: asyncio.Future[None] = loop.create_future()
         if first:
-            self._places.appendleft(place)
+            self._places.appendleft((cost, deadline, place))
         else:
-            self._places.append(place)
+            self._places.append((cost, deadline, place))
         if self._timer is None and deadline < math.inf:
             self._timer = loop.call_at(deadline, self._expire, loop)
         self._waiting += 1
-        try:
-            await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self._reserve(-cost)  # it had its turn, and is gone
-            raise
-        finally:
-            self._waiting -= 1
+        return place
+
+    def leave(self, place: asyncio.Future[None], cost: int) -> None:
+        """Release the room that is reserved for this caller, if any: it takes what it needs, or has given up."""
+        self._waiting -= 1
+        if place.done() and not place.cancelled() and place.exception() is None:
+            self._reserve(-cost)
 
     def let_in(self) -> None:
         """Wake callers in order, while there is room."""
@@ -135,19 +132,11 @@ class Flushes:
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    async def wait(self, ticket: int, timeout_s: float | None) -> bool:
-        """Wait until every reading below this number has its outcome; False if the time is over first."""
+    def join(self, ticket: int) -> asyncio.Future[None]:
+        """Return what is done when every reading below this number has its outcome."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((ticket, future))
-        if timeout_s is None:
-            await future
-            return True
-        try:
-            async with asyncio.timeout(timeout_s):
-                await future
-        except TimeoutError:
-            return False
-        return True
+        return future
 
     def look(self, settled_below: int) -> None:
         """Wake the callers whose readings all have their outcome."""

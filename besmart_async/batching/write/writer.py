@@ -285,11 +285,17 @@ class Writer:
         if self._loop is None:
             self._home()
         loop = self._home(closing=True)
-        deadline = math.inf if timeout is None else loop.time() + timeout
-        fed = self._journaled is None or self._sender.closing or await self._journaled.recover(timeout)
+        deadline = None if timeout is None else loop.time() + timeout
+        in_time = self._journaled is None or self._sender.closing or await self._journaled.recover(timeout)
         ticket = self._core.flush()
         self._sender.pump()
-        if not fed or not await self._flushed(ticket, deadline):
+        if in_time and not self._core.flushed(ticket):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._sender.flushes.join(ticket)
+            except TimeoutError:
+                in_time = False
+        if not in_time:
             raise WriterTimeoutError(f"not everything was delivered within {timeout:g} s; the rest will still be sent")
         report = self.report
         undelivered, dropped = self._dead_letters.take()
@@ -298,12 +304,6 @@ class Writer:
         if self._core.failure is not None:
             raise self._core.failure.clone()
         return report
-
-    async def _flushed(self, ticket: int, deadline: float) -> bool:
-        if self._core.flushed(ticket):
-            return True
-        left = None if deadline == math.inf else max(0.0, deadline - self._time())
-        return await self._sender.flushes.wait(ticket, left)
 
     @property
     def report(self) -> DeliveryReport:

@@ -8,16 +8,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 from cyclopts import Parameter
 
 from besmart_async.cli.client import client_for
 from besmart_async.cli.exits import Exit, UsageError, explained
 from besmart_async.cli.ingest_inputs import FileOptions, Inputs, inputs_of
 from besmart_async.cli.options import Flag
-from besmart_async.cli.terminal.output import counted, counted_line, error_line, write
+from besmart_async.cli.terminal.output import counted, counted_line, error_line, json_text, write, write_json_text
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
+from besmart_async.errors import visible
 from besmart_async.ingest import Reject, SourceError
 from besmart_async.ingest.check import CheckJob
 from besmart_async.ingest.check.report import CheckReport, distance, iso
@@ -54,7 +54,8 @@ def check(
     Parameters
     ----------
     files
-        CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input.
+        CSV files (plain, .gz, .zst), Parquet, Excel, P1 telegrams, NEM12, MSCONS, Green Button; zip archives and
+        folders of them, patterns; - for standard input.
     online
         Ask the service for its signal types and for the meters. Rows of unknown meters, and values in a unit that
         cannot be converted, are rejected.
@@ -63,17 +64,20 @@ def check(
     """
     inputs = inputs_of(files, options)
     try:
-        with reject_file(options.rejects, inputs) as rejects:
+        with reject_file(options.rejects, inputs, [("the mapping file", options.mapping)]) as rejects:
             report = asyncio.run(_check(inputs, online, None if rejects is None else rejects.add))
     except SourceError as error:
         raise UsageError(str(error)) from None
     if json:
-        write(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2).decode())
+        write_json_text(json_text(report.as_dict(), indent=True))
     for text in () if json else _summary(report, online=online):
         write(text)
     for text in _problems(report):
         error_line(text)
-    if report.error is not None:
+    incomplete = None if rejects is None else rejects.error
+    if incomplete is not None:
+        error_line(f"failed: {incomplete}")
+    if report.error is not None or incomplete is not None:
         return Exit.ERROR
     return Exit.REJECTED if report.rejected else Exit.OK
 
@@ -100,7 +104,7 @@ async def _run(inputs: Inputs, mapper: Mapper | None, on_reject: OnReject | None
 
 
 def _summary(report: CheckReport, *, online: bool) -> Iterator[str]:
-    files = f"{len(report.files)} files" if len(report.files) != 1 else report.files[0]
+    files = f"{len(report.files)} files" if len(report.files) != 1 else visible(report.files[0], one_line=True)
     yield counted_line("rows", report.rows, f"of {files}")
     signals = f"{counted(report.signals, 'signal')} of {counted(report.meters, 'meter')}"
     yield counted_line("good", report.readings, f"for {signals}")
@@ -124,7 +128,7 @@ def _summary(report: CheckReport, *, online: bool) -> Iterator[str]:
         yield f"\n{_HEADINGS[kind]}"
         for finding in listed[:_SHOWN]:
             place = f"row {finding.row}" if len(report.files) == 1 else f"{Path(finding.file).name} row {finding.row}"
-            yield f"  {place}: {finding.meter} {finding.signal} {finding.time}"
+            yield visible(f"  {place}: {finding.meter} {finding.signal} {finding.time}", one_line=True)
             yield f"      {finding.detail}"
         if len(listed) > _SHOWN:
             yield "  …"
@@ -132,7 +136,7 @@ def _summary(report: CheckReport, *, online: bool) -> Iterator[str]:
 
 def _problems(report: CheckReport) -> Iterator[str]:
     if report.unused_columns:
-        yield f"columns not used: {', '.join(report.unused_columns)}"
+        yield visible(f"columns not used: {', '.join(report.unused_columns)}", one_line=True)
     yield from map(str, report.rejects)
     if report.rejected > len(report.rejects):
         yield f"and {report.rejected - len(report.rejects):,} more rejected rows; --rejects FILE lists all"

@@ -6,15 +6,14 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal, cast
 
-import orjson
 from cyclopts import Parameter
 
 from besmart_async.cli.client import client_for, interruptible
 from besmart_async.cli.exits import Exit, UsageError
 from besmart_async.cli.options import Chosen, Flag, Named, Period, Signals, Wanted, chosen, named, queries, window
-from besmart_async.cli.terminal.output import counted, error_line, size_text, write
+from besmart_async.cli.terminal.output import TerminalBytes, counted, error_line, json_text, size_text, write_json_text
 from besmart_async.cli.terminal.progress import ReadingBar
 from besmart_async.errors import BesmartError
 from besmart_async.export import ExportJob, ExportReport
@@ -74,8 +73,8 @@ def export(
     with ReadingBar() as bar:
         found, report = asyncio.run(run(bar))
     if json:
-        line = orjson.dumps(report.as_dict() | {"unknown_sensors": list(map(str, found.unknown))}).decode()
-        (error_line if output == _STANDARD_OUTPUT else write)(line)
+        line = json_text(report.as_dict() | {"unknown_sensors": list(map(str, found.unknown))})
+        write_json_text(line, to_stderr=output == _STANDARD_OUTPUT)
     for line in () if json else _summary(report, output, found):
         error_line(line)
     return _exit(report, found)
@@ -86,7 +85,7 @@ def _target(output: Path, kind: str | None) -> Path | BinaryIO:
     if output == _STANDARD_OUTPUT:
         if kind == "parquet" and sys.stdout.isatty():
             raise UsageError("--output -: Parquet is not for a terminal; give a file or a pipe")
-        return sys.stdout.buffer
+        return cast("BinaryIO", TerminalBytes()) if sys.stdout.isatty() else sys.stdout.buffer
     if output.is_dir() or not output.absolute().parent.is_dir():
         problem = "is a folder; name a file in it" if output.is_dir() else f"there is no folder {output.parent}"
         raise UsageError(f"--output {output}: {problem}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import attrs
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from besmart_async.cli.checkpoint_scope import identity_of
 from besmart_async.cli.client import bulk_client, interruptible, service_for
 from besmart_async.cli.exits import Exit, UsageError, exit_of
 from besmart_async.cli.ingest_inputs import (
@@ -26,15 +27,17 @@ from besmart_async.cli.ingest_inputs import (
     inputs_of,
     scope_of,
 )
-from besmart_async.cli.options import Flag
-from besmart_async.cli.terminal.day_chart import day_view
+from besmart_async.cli.options import Flag, picture_format
+from besmart_async.cli.terminal.day_chart import DayView, day_view
 from besmart_async.cli.terminal.ingest_view import JsonLines, Observer, Terminal
-from besmart_async.cli.terminal.output import printable, write
+from besmart_async.cli.terminal.output import write_drawing
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.client import BesmartClient
 from besmart_async.errors import BesmartError
+from besmart_async.export.files import complete_file
 from besmart_async.ingest import (
+    PAGE_TIMEOUT_S,
     Checkpoint,
     IngestJob,
     IngestReport,
@@ -60,9 +63,12 @@ def ingest(
     checkpoint: Path | None = None,
     no_checkpoint: Flag = False,
     restart: Flag = False,
+    account: str | None = None,
     workers: Annotated[int, Parameter(validator=Number(gte=1, lte=64))] = 1,
     rate_limit: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    page_timeout: Annotated[float, Parameter(validator=Number(gte=0))] = PAGE_TIMEOUT_S,
     chart: bool = True,
+    chart_file: Path | None = None,
     json: Flag = False,
 ) -> int:
     """Send readings from files, report, and show a day of them.
@@ -83,8 +89,8 @@ def ingest(
     Parameters
     ----------
     files
-        CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input,
-        which cannot be resumed.
+        CSV files (plain, .gz, .zst), Parquet, Excel, P1 telegrams, NEM12, MSCONS, Green Button; zip archives and
+        folders of them, patterns; - for standard input, which cannot be resumed.
     simulate
         Send to the embedded service instead, which starts empty and knows the meters of the files.
     verify
@@ -101,31 +107,43 @@ def ingest(
         Record nothing, and send everything.
     restart
         Forget what was recorded about these files, and send everything.
+    account
+        Whose checkpoint it is: a name of your choice. Needed only where BESMART_TOKEN changes between runs; otherwise
+        the login's user id and the API key tell accounts apart, or the token if there is only that.
     workers
         Number of processes that send; each reads all files and sends the readings of its own meters.
     rate_limit
         Send at most this many readings a second, all workers together.
+    page_timeout
+        End with 5 when a proxy or portal has answered in place of the service for so many seconds. Its pages reject no
+        row; the next run sends them.
     chart
         Draw a day of one meter at the end.
+    chart_file
+        Draw that day to this file, whose name ends with .png, .svg or .html. Needs the extra plot.
     json
         Print events as JSON lines and nothing else; the last one is the report.
     """
     with _observer(json) as observer:
         try:
+            form = None if chart_file is None else picture_format(chart_file, "--chart-file")
             order = _Order(
                 inputs=inputs_of(files, options),
                 rejects=options.rejects,
+                mapping=options.mapping,
                 create_sensors=create_sensors,
                 verify="sample" if verify_sample else verify,
                 dry_run=dry_run,
                 simulate=simulate,
                 rate_limit=rate_limit,
                 max_rejects=checked_limit(max_rejects),
+                page_timeout_s=page_timeout,
                 workers=workers,
                 restart=restart,
-                chart=chart and not json,
+                account=None if account is None else account.strip(),
+                chart=(chart and not json) or chart_file is not None,
             )
-            check_combination(order.inputs, simulate, workers, checkpoint, no_checkpoint)
+            check_combination(order.inputs, simulate, workers, checkpoint, no_checkpoint, account)
             check_creation(order.inputs, create_sensors, dry_run, workers)
             kept = None if simulate or no_checkpoint else checkpoint or default_path()
             report, drawing = _ingested(order, kept, observer)
@@ -136,8 +154,11 @@ def ingest(
                 raise UsageError(str(error)) from None
             raise
     observer.report(report)
-    if drawing:
-        write("\n" + printable(drawing))
+    if drawing and chart and not json:
+        write_drawing("\n" + drawing.text())
+    if drawing and chart_file is not None and form is not None:
+        with complete_file(chart_file) as stream:
+            stream.write(drawing.image(form))
     return _exit(report)
 
 
@@ -145,42 +166,54 @@ def ingest(
 class _Order:
     inputs: Inputs
     rejects: Path | None
+    mapping: Path | None
     create_sensors: bool
     verify: bool | Literal["sample"]
     dry_run: bool
     simulate: bool
     rate_limit: float | None
     max_rejects: RejectLimit | None
+    page_timeout_s: float
     workers: int
     restart: bool
+    account: str | None
     chart: bool
 
-    @property
-    def scope(self) -> str:
+    def files(self, kept: Path | None) -> list[tuple[str, Path | None]]:
+        """Files besides those that are read, and what each is."""
+        beside = () if kept is None else (kept.with_name(kept.name + end) for end in ("", "-wal", "-shm", ".lock"))
+        return [("the mapping file", self.mapping), *(("of the checkpoint", path) for path in beside)]
+
+    def scope(self, identity: Sequence[str] | None) -> str:
         """What the rows mean and where they go. A table that new sensors are added to stays the same table."""
         table = None if self.create_sensors else self.inputs.rules.table
-        return scope_of(self.inputs.meaning, self.create_sensors, table=table)
+        return scope_of(self.inputs.meaning, self.create_sensors, table=table, identity=identity)
 
 
-def _ingested(order: _Order, kept: Path | None, observer: Observer) -> tuple[IngestReport, str | None]:
+def _ingested(order: _Order, kept: Path | None, observer: Observer) -> tuple[IngestReport, DayView | None]:
     with (
-        nullcontext() if kept is None else Checkpoint(kept, order.scope) as record,
-        reject_file(order.rejects, order.inputs) as rejects,
+        nullcontext() if kept is None else Checkpoint(kept, former_scope=order.scope(None)) as record,
+        reject_file(order.rejects, order.inputs, order.files(kept)) as rejects,
     ):
-        if order.restart and record is not None:
-            forget(record, order.inputs.paths)
-        return asyncio.run(_ingest(order, record, observer, None if rejects is None else rejects.add))
+        report, drawing = asyncio.run(_ingest(order, record, observer, None if rejects is None else rejects.add))
+        if rejects is not None and rejects.error is not None and report.error is None:
+            report = attrs.evolve(report, error=rejects.error)
+        return report, drawing
 
 
 async def _ingest(
     order: _Order, record: Checkpoint | None, observer: Observer, write_reject: Callable[[Reject], object] | None
-) -> tuple[IngestReport, str | None]:
+) -> tuple[IngestReport, DayView | None]:
     def rejected(reject: Reject) -> None:
         if write_reject is not None:
             write_reject(reject)
         observer.reject(reject)
 
     async with service_for(order.inputs, simulate=order.simulate, create=order.create_sensors) as (client, meters):
+        if record is not None:
+            record.scope = order.scope(await identity_of(client, record.salt, order.account))
+            if order.restart:
+                forget(record, order.inputs.paths)
         job = _job(order, client, meters, record, observer, rejected)
         report = await _run(job, observer)
         largest = job.largest
@@ -212,6 +245,7 @@ def _job(
         dry_run=order.dry_run,
         rate_limit=order.rate_limit,
         max_rejects=order.max_rejects,
+        page_timeout_s=order.page_timeout_s,
         on_start=observer.start,
         on_progress=observer.progress,
         on_reject=on_reject,

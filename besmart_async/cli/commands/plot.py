@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -25,10 +24,11 @@ from besmart_async.cli.options import (
     Wanted,
     chosen,
     named,
+    picture_format,
     queries,
     window,
 )
-from besmart_async.cli.terminal.output import colourful, counted, error_line, printable, size_text, write
+from besmart_async.cli.terminal.output import colourful, counted, error_line, size_text, write, write_drawing
 from besmart_async.cli.terminal.progress import ReadingBar
 from besmart_async.client import BesmartClient
 from besmart_async.errors import BesmartError
@@ -39,7 +39,7 @@ from besmart_async.ingest.parse.zones import UnknownZoneError, zone_of
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
-from besmart_async.plots import KINDS, Curve, ImageFormat, Kind, Picture, image_format, render
+from besmart_async.plots import KINDS, Curve, Kind, Picture, render
 
 MAX_WIDTH = 120
 
@@ -77,7 +77,7 @@ def plot(
     """
     names = named(signals or [], named_in.signals_from)
     since, till = window(period)
-    form = _form(output)
+    form = None if output is None else picture_format(output, "--output")
     try:
         zone = zone_of(period.time_zone) if period.time_zone else UTC
     except UnknownZoneError as error:
@@ -143,23 +143,10 @@ async def _read(
     return found, refused
 
 
-def _form(output: Path | None) -> ImageFormat | None:
-    """Return the format of the file; what can be checked before anything is read is checked."""
-    if output is None:
-        return None
-    form = image_format(output)
-    if not output.absolute().parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {output.parent}")
-    missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"pictures need an extra ({' and '.join(missing)}): pip install 'besmart-async[plot]'")
-    return form
-
-
 def _show(picture: Picture) -> None:
     from besmart_async.cli.terminal.charts import terminal_picture
 
     width = min(shutil.get_terminal_size((80, 24)).columns, MAX_WIDTH) - 1
     write(f"{picture.title}\n{picture.period}")
     for chart in terminal_picture(picture, width, colour=colourful()):
-        write("\n" + printable(chart))
+        write_drawing("\n" + chart)

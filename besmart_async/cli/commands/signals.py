@@ -7,7 +7,16 @@ from collections.abc import Iterable
 from besmart_async.cli.client import call
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.options import Flag, Json, Period, Wanted, Zone, moment, queries, window
-from besmart_async.cli.terminal.output import cell, counted, error_line, stamp, write, write_json, write_records
+from besmart_async.cli.terminal.output import (
+    cell,
+    counted,
+    error_line,
+    stamp,
+    write,
+    write_json,
+    write_json_text,
+    write_records,
+)
 from besmart_async.client import BesmartClient
 from besmart_async.ingest.parse.parser import parse_numbers
 from besmart_async.ingest.sources.columns import as_column
@@ -59,7 +68,7 @@ def read(
 
     found = call(ask)
     if json:
-        write(encode_item(found).decode())
+        write_json_text(encode_item(found))
         return
     value = f"value [{found.unit}]" if found.unit else "value"
     write(f"{'time':<24} {value:>20} type origin")

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from besmart_async.cli.client import embedded
-from besmart_async.cli.exits import Exit
+from besmart_async.cli.exits import Exit, UsageError
 from besmart_async.cli.terminal.output import error_line, write
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ def simulate(
     database
         Keep the data in this file.
     """
-    simulator = embedded()(dialect=dialect, database=database or ":memory:")
+    kind = embedded()
+    try:
+        simulator = kind(dialect=dialect, database=database or ":memory:")
+    except ValueError as error:
+        raise UsageError(f"--database {error}") from None
     try:
         asyncio.run(simulator.run_server(port, host, on_started=lambda base_url: _announce(base_url, simulator)))
     except OSError as error:

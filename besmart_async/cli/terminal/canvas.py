@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 
+from besmart_async.errors import visible
+
 ROWS = 13
 """Lines of text between the upper and the lower edge of the frame."""
 _BLOCKS = np.array(list(" ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"))
@@ -77,6 +79,7 @@ def line_chart(
     paints = [trace.colour for trace in traces]
     ticks = _fitting([(_column(place, x_till, columns), label) for place, label in x_ticks], margin + 1, width)
     marks = {column for column, _, _ in ticks}
+    title = visible(title, one_line=True)
     lines = [_centred(title, width), *_legend(traces, width), f"{' ' * margin}┌{'─' * columns}┐"]
     for row in range(ROWS):
         text = "".join(_painted(chars[row].tolist(), owner[row].tolist(), paints))
@@ -180,7 +183,8 @@ def _legend(traces: Sequence[Trace], width: int) -> Iterator[str]:
     for number, trace in enumerate(traces):
         if not trace.name:
             continue
-        name = set_cell_size(trace.name, min(cell_len(trace.name), max(1, width - 5)))
+        name = visible(trace.name, one_line=True)
+        name = set_cell_size(name, min(cell_len(name), max(1, width - 5)))
         sample = "".join(_painted([trace.marker or "▞"] * 2, [number] * 2, [one.colour for one in traces]))
         size = cell_len(name) + 5
         if line and used + size > width:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -19,7 +19,11 @@ from besmart_async.ingest import SignalTally
 from besmart_async.ingest.parse.zones import UnknownZoneError, zone_of
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
+from besmart_async.models.signal_types import SignalType
 from besmart_async.models.times import from_ms, to_whole_ms
+
+if TYPE_CHECKING:
+    from besmart_async.plots import ImageFormat
 
 MAX_WIDTH = 100
 _HOUR_MS = 3_600_000
@@ -117,8 +121,41 @@ def _clock(moment_ms: float, zone: tzinfo) -> str:
     return from_ms(moment_ms).astimezone(zone).strftime("%H:%M")
 
 
-async def day_view(client: BesmartClient, tally: SignalTally, zone_name: str | None) -> str | None:
-    """Draw the day with the most readings of the last month of a signal; None, with a message, if it cannot be read."""
+@attrs.frozen
+class DayView:
+    """A day of a signal, to draw in the terminal or to a file.
+
+    Attributes:
+        data: readings of the signal, of this day and perhaps of others.
+        day: the day to draw.
+        title: names the meter, the signal, its unit and the day.
+        kind: the type of the signal; None if the service does not list it.
+    """
+
+    data: SignalData
+    day: Day
+    title: str
+    kind: SignalType | None
+
+    def text(self) -> str:
+        """Draw it for the terminal."""
+        return day_chart(self.data, self.day, self.title, colour=colourful())
+
+    def image(self, form: ImageFormat) -> bytes:
+        """Draw it as the content of a file.
+
+        Raises:
+            PlotLibraryError: the extra `plot` is not installed.
+        """
+        from besmart_async.plots import Curve, Picture, render
+
+        since, till = self.day.window
+        curve = Curve.of(self.data.between(since, till).sorted(), self.kind)
+        return render(Picture([curve], since, till, self.day.zone, ["line"], self.title), form)
+
+
+async def day_view(client: BesmartClient, tally: SignalTally, zone_name: str | None) -> DayView | None:
+    """Return the day with the most readings of the last month of a signal, or None with a message."""
     key, zone = tally.key, display_zone(zone_name)
     till = int(tally.last) + 1
     try:
@@ -128,10 +165,11 @@ async def day_view(client: BesmartClient, tally: SignalTally, zone_name: str | N
         error_line(f"no chart: {error}")
         return None
     if data.absent or not len(data):
+        error_line(f"no chart: the service returned no readings of {key}")
         return None
     day = busiest_day(data.time, data.value.astype(float), zone)
     kind = next((kind for kind in types if kind.signal_type_moid == key.signal_type_moid), None)
     symbol = (kind and (kind.obis_mapping or kind.symbol)) or str(key)
     unit = f" [{data.unit}]" if data.unit else ""
     title = f"{tally.meter} {symbol}{unit} on {day.start:%A %Y-%m-%d} ({zone})"
-    return day_chart(data, day, title, colour=colourful())
+    return DayView(data, day, title, kind)

@@ -7,17 +7,25 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
-import orjson
 
 from besmart_async.cli.exits import explained
-from besmart_async.cli.terminal.output import counted, counted_line, error_line, size_text, write
+from besmart_async.cli.terminal.output import (
+    counted,
+    counted_line,
+    error_line,
+    json_text,
+    size_text,
+    write,
+    write_json_text,
+)
 from besmart_async.cli.terminal.progress import ProgressBar
+from besmart_async.errors import visible
 from besmart_async.ingest import IngestReport, Progress, Reject, Start
 
 
 def summary(report: IngestReport) -> Iterator[str]:
     """Yield the lines of a report."""
-    files = f"{len(report.files)} files" if len(report.files) != 1 else report.files[0]
+    files = f"{len(report.files)} files" if len(report.files) != 1 else visible(report.files[0], one_line=True)
     yield counted_line("read", report.rows_read, f"rows of {files}")
     if report.skipped:
         before = f", {report.rejected_before:,} of them rejected" if report.rejected_before else ""
@@ -47,7 +55,7 @@ def summary(report: IngestReport) -> Iterator[str]:
 def problems(report: IngestReport) -> Iterator[str]:
     """Yield the problems of an ingest, one line each."""
     if report.unused_columns:
-        yield f"columns not used: {', '.join(report.unused_columns)}"
+        yield visible(f"columns not used: {', '.join(report.unused_columns)}", one_line=True)
     yield from map(str, report.rejects)
     if report.rejected > len(report.rejects):
         yield f"and {report.rejected - len(report.rejects):,} more rejected rows; --rejects FILE lists all"
@@ -76,6 +84,11 @@ class Terminal:
         """Say what an earlier run did with the file, unless it is new."""
         if start.known == "changed":
             self._bar.say(f"{start.file}: has changed since it was sent; all of it is sent")
+        elif start.known == "former":
+            self._bar.say(
+                f"{start.file}: an earlier version of besmart recorded rows of it without saying of which account;"
+                " all of it is sent, this once"
+            )
         elif start.known == "grown":
             self._bar.say(f"{start.file}: has grown; {start.rows:,} rows were sent before")
         elif start.known == "resumed":
@@ -142,7 +155,7 @@ class JsonLines:
         self._write("report", **(report.as_dict() | {"error": error}))
 
     def _write(self, event: str, **fields: Any) -> None:
-        write(orjson.dumps({"event": event} | fields).decode(), flush=True)
+        write_json_text(json_text({"event": event} | fields), flush=True)
 
 
 Observer = Terminal | JsonLines

@@ -1,33 +1,99 @@
-"""Writing to the terminal: lines, tables, JSON."""
+"""Writing to the terminal: lines, tables, drawings, JSON.
+
+Texts come from outside: from the service, from files, from file names. Here, and nowhere else, they are made safe for
+a terminal: control characters are written out. JSON keeps its exact content, since it can say each of them in ASCII.
+"""
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
+import orjson
 
+from besmart_async.errors import visible
 from besmart_async.models.times import from_ms
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _WIDE = 10_000
 _LINES, _BLOCKS, _SHADES = "┌┐└┘┤├┬┴┼─│", "█▀▄▌▐▛▜▙▟▘▝▖▗▞▚", "·░▒▓"
+_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
+_BEYOND_UTF8 = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_BEYOND_ASCII = re.compile("[^\x00-\x7e]")
 _ASCII = str.maketrans(_LINES + _BLOCKS + _SHADES, "+++++++++-|" + "#" * len(_BLOCKS) + ".:+*")
 
 
 def write(text: str, *, flush: bool = False) -> None:
-    """Write a line to standard output."""
-    sys.stdout.write(f"{text}\n")
+    """Write a line to standard output, with control characters written out."""
+    sys.stdout.write(f"{visible(text)}\n")
     if flush:
         sys.stdout.flush()
 
 
 def error_line(text: str) -> None:
-    """Write a line to standard error."""
-    sys.stderr.write(f"{text}\n")
+    """Write a line to standard error, with control characters written out."""
+    sys.stderr.write(f"{visible(text)}\n")
+
+
+def write_drawing(text: str) -> None:
+    """Write a picture made of characters to standard output; of control sequences it keeps only colours."""
+    parts = _COLOUR.split(printable(text))
+    sys.stdout.write("".join(part if number % 2 else visible(part) for number, part in enumerate(parts)) + "\n")
+
+
+def write_json_text(text: str | bytes, *, flush: bool = False, to_stderr: bool = False) -> None:
+    """Write JSON to standard output, the characters that a terminal obeys or cannot show as JSON's escapes."""
+    text = text if isinstance(text, str) else text.decode()
+    stream = sys.stderr if to_stderr else sys.stdout
+    if not text.isascii() or "\x7f" in text:
+        encoding = (stream.encoding or "ascii").replace("-", "").casefold()
+        text = (_BEYOND_UTF8 if encoding == "utf8" else _BEYOND_ASCII).sub(_escaped, text)
+    stream.write(f"{text}\n")
+    if flush:
+        stream.flush()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1].replace("\x7f", "\\u007f")
+
+
+def json_text(value: object, *, indent: bool = False) -> str:
+    """Return plain values as JSON; of a file name that is not UTF-8, each odd byte is half a surrogate pair."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
+    except TypeError:  # half a surrogate pair, which orjson refuses
+        return json.dumps(value, indent=2 if indent else None)
+
+
+class TerminalBytes(io.BufferedIOBase):
+    """Standard output for UTF-8 text on a terminal: writes it with control characters written out."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    def write(self, data: Buffer) -> int:
+        """Write bytes; the start of a character waits for its end."""
+        content = bytes(data)
+        sys.stdout.write(visible(self._decoder.decode(content)))
+        return len(content)
+
+    def flush(self) -> None:
+        """Write what standard output has buffered."""
+        sys.stdout.flush()
 
 
 def colourful() -> bool:
@@ -47,7 +113,7 @@ def printable(text: str) -> str:
 
 def write_json(value: object) -> None:
     """Write a value of the API as JSON, in the API's own names."""
-    write(json.dumps(plain(value), ensure_ascii=False, indent=2))
+    write_json_text(json.dumps(plain(value), ensure_ascii=False, indent=2))
 
 
 def plain(value: Any) -> Any:
@@ -74,13 +140,13 @@ def write_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, righ
     terminal = sys.stdout.isatty()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(header))
     for name in header:
-        table.add_column(name, justify="right" if name in right else "left")
+        table.add_column(visible(name, one_line=True), justify="right" if name in right else "left")
     for row in rows:
         table.add_row(*map(cell, row))
     console = Console(width=None if terminal else _WIDE, no_color=not colourful(), markup=False, emoji=False)
     with console.capture() as capture:
         console.print(table, soft_wrap=not terminal)
-    write("\n".join(line.rstrip() for line in capture.get().strip("\n").splitlines() if line.strip()))
+    write_drawing("\n".join(line.rstrip() for line in capture.get().strip("\n").splitlines() if line.strip()))
 
 
 def write_records(records: Sequence[Any], names: Sequence[str]) -> None:
@@ -100,8 +166,8 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping | list | tuple):
-        return json.dumps(plain(value), ensure_ascii=False)
-    return str(value)
+        return visible(json.dumps(plain(value), ensure_ascii=False))
+    return visible(str(value), one_line=True)
 
 
 def size_text(count: int) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from besmart_async.errors import visible
 from besmart_async.export.report import ExportProgress
 from besmart_async.ingest.report import Progress as Step
 from besmart_async.models.delivery import DeliveryReport
@@ -101,7 +102,7 @@ class ProgressBar(Bar):
 
     def say(self, text: str) -> None:
         """Write a line above the bar, on a terminal or not."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(visible(text), markup=False, soft_wrap=True)
 
     def show(self, step: Step) -> None:
         """Show the progress."""
@@ -140,6 +141,7 @@ def note(step: Step) -> str:
 
 
 def _plain(text: str, limit: int = 70) -> str:
+    text = visible(text, one_line=True)
     shown = text if len(text) <= limit else f"{text[: limit - 1]}…"
     return shown.replace("[", r"\[")
 

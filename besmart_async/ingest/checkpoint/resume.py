@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from besmart_async.ingest.checkpoint.rows import RowSet
 from besmart_async.ingest.mapping.signals import Resolved
 
-Known = Literal["new", "resumed", "grown", "changed"]
+Known = Literal["new", "resumed", "grown", "changed", "former"]
 
 
 @attrs.frozen
@@ -21,7 +21,8 @@ class ResumePoint:
     Attributes:
         file: the file's name.
         known: "new"; "resumed": some of it is done; "grown": some of it is done, and it is longer now; "changed":
-            another file had that name before, so this one is sent from its start.
+            another file had that name before, so this one is sent from its start; "former": some of it is done in the
+            checkpoint's former scope, which does not count: it is sent from its start.
         done: the rows that are done.
         rows: how many rows are done.
         rejected: how many rejects of them are recorded.

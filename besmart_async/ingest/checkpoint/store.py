@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import stat
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,11 +28,12 @@ import orjson
 from numpy.typing import NDArray
 
 from besmart_async.batching.journal.database import transaction
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 from besmart_async.ingest.checkpoint.resume import Known, ResumePoint
 from besmart_async.ingest.checkpoint.rows import BLOCK, NO_BITS, Bits, RowSet, by_block, flags, union, without_row
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources import Source, SourceError
+from besmart_async.ingest.sources import Source, SourceError, file_of
+from besmart_async.ingest.sources.stored import StoredFile
 
 try:
     import fcntl
@@ -52,8 +54,13 @@ CREATE TABLE IF NOT EXISTS rejects (
     file INTEGER NOT NULL, number INTEGER NOT NULL, title TEXT NOT NULL, reject BLOB NOT NULL,
     PRIMARY KEY (file, number, title)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
+_TABLES = frozenset({"files", "blocks", "rejects", "meta"})
+_APPLICATION_ID = 0x62636B70
+"""The header's bytes `bckp`; files of earlier versions have 0 there."""
+_HEADER = b"SQLite format 3\0"
 _SET = """
 INSERT INTO blocks VALUES (?, ?, ?) ON CONFLICT (file, block) DO UPDATE SET bits = union_of(bits, excluded.bits)
 """
@@ -78,7 +85,7 @@ class Digests:
     starts: dict[int, str]
 
 
-def digest(path: Path, sizes: Iterable[int] = ()) -> Digests:
+def digest(path: Path | StoredFile, sizes: Iterable[int] = ()) -> Digests:
     """Read a file once, at about 0.8 GB/s.
 
     Args:
@@ -158,28 +165,61 @@ class Checkpoint:
 
     Args:
         path: the file; created with its folder if it does not exist, readable by its owner only.
-        scope: everything else that decides what the rows of files mean and where they go.
+        scope: everything else that decides what the rows of files mean and where they go. It may be set later, before
+            the first file is looked up.
+        former_scope: what an earlier version took for the scope. What is done there does not count, but is reported.
+
+    Attributes:
+        salt: random bytes of this file, for fingerprints that become part of a scope.
 
     Raises:
-        CheckpointError: the file cannot be opened.
+        CheckpointError: the file cannot be opened, or is something else. Then it is left as it is.
     """
 
-    def __init__(self, path: Path, scope: str = "") -> None:
+    def __init__(self, path: Path, scope: str = "", *, former_scope: str | None = None) -> None:
         self.path = path
         self.scope = scope
+        self._former_scope = former_scope
         with self._explained():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._locks = FileLocks(path.with_name(f"{path.name}.lock"))
-            self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+            place = path.resolve()  # by whatever name: SQLite's own files and the locks are beside the file itself
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._check(place)
+            os.close(os.open(place, os.O_CREAT | os.O_RDWR, 0o600))
+            self._locks = FileLocks(place.with_name(f"{place.name}.lock"))
+            self._db = sqlite3.connect(place, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
             self._db.create_function("union_of", 2, union, deterministic=True)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             with transaction(self._db):
                 for statement in _SCHEMA.strip().rstrip(";").split(";"):
                     self._db.execute(statement)
+                self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                self._db.execute("INSERT OR IGNORE INTO meta VALUES ('salt', ?)", (os.urandom(16),))
+                row = self._row("SELECT value FROM meta WHERE name = 'salt'")
+            self.salt: bytes = row[0] if row else b""
 
-    def begin(self, path: Path, name: str) -> ResumePoint:
+    def _check(self, place: Path) -> None:
+        """Refuse what is not a checkpoint, before anything is changed."""
+        try:
+            found = place.stat()
+        except FileNotFoundError:
+            return
+        if not stat.S_ISREG(found.st_mode):
+            raise self._unusable("it is not a file")
+        if found.st_nlink > 1:  # SQLite's log would be beside one name only
+            raise self._unusable("it has another name, a hard link")
+        if not found.st_size:
+            return
+        with place.open("rb") as file:
+            head = file.read(len(_HEADER))
+        if head != _HEADER or not _is_checkpoint(place):
+            raise self._unusable("it is something else, and is left as it is")
+
+    def _unusable(self, problem: object) -> CheckpointError:
+        text = f"{self.path}: cannot be used as a checkpoint ({problem}); name another file with --checkpoint"
+        return CheckpointError(text)
+
+    def begin(self, path: Path | StoredFile, name: str) -> ResumePoint:
         """Look a file up, add it if it is new, and lock it for this process until `close`.
 
         Raises:
@@ -191,8 +231,8 @@ class Checkpoint:
             raise CheckpointError(f"{name}: another process is sending it; wait until it has ended")
         return found
 
-    def _look_up(self, path: Path, name: str) -> ResumePoint:
-        where = str(path.resolve())
+    def _look_up(self, path: Path | StoredFile, name: str) -> ResumePoint:
+        where = visible(str(path.resolve()))  # SQLite takes no name that is not Unicode
         with self._explained():
             before = self._row("SELECT id, digest, size FROM files WHERE scope = ? AND path = ?", self.scope, where)
         found = digest(path, [before[2]] if before else [])
@@ -208,13 +248,15 @@ class Checkpoint:
                 return self._resume_point(name, before[0], "grown")
             if before is not None:
                 self._forget(before[0])
+            former = self._row("SELECT id FROM files WHERE scope = ? AND digest = ?", self._former_scope, found.whole)
             values = (self.scope, found.whole, found.size, where)
             number = self._db.execute(
                 "INSERT INTO files (scope, digest, size, path) VALUES (?, ?, ?, ?)", values
             ).lastrowid
-            return ResumePoint(name, "new" if before is None else "changed", number=number)
+            known: Known = "former" if former is not None else "new" if before is None else "changed"
+            return ResumePoint(name, known, number=number)
 
-    def restart(self, path: Path) -> None:
+    def restart(self, path: Path | StoredFile) -> None:
         """Forget what was done of a file.
 
         Raises:
@@ -237,7 +279,13 @@ class Checkpoint:
         """
         pending.pack()
         rejects = [
-            (file, one.row, one.column or one.value, orjson.dumps(attrs.astuple(one))) for file, one in pending.rejects
+            (
+                file,
+                one.row,
+                _title(one),
+                orjson.dumps(attrs.astuple(attrs.evolve(one, file=visible(one.file)))),
+            )
+            for file, one in pending.rejects
         ]
         with self._explained(), transaction(self._db):
             self._db.executemany(_SET, [(*block, bits) for block, bits in pending.blocks.items()])
@@ -299,13 +347,22 @@ class Checkpoint:
     def _explained(self) -> Generator[None, None, None]:
         try:
             yield
-        except sqlite3.DatabaseError as error:
-            problem = f"{self.path}: cannot be used as a checkpoint ({error}); name another file with --checkpoint"
-            raise CheckpointError(problem) from None
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise self._unusable(getattr(error, "strerror", None) or error) from None
+
+
+def _is_checkpoint(place: Path) -> bool:
+    """Whether a SQLite file is a checkpoint, or empty. It is only read; nothing appears or changes beside it."""
+    alone = not place.with_name(f"{place.name}-wal").exists()
+    address = f"{place.as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+    with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_S)) as db:
+        (application_id,) = db.execute("PRAGMA application_id").fetchone()
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return application_id in (0, _APPLICATION_ID) and tables <= _TABLES
 
 
 def look_up(checkpoint: Checkpoint | None, sources: Sequence[Source]) -> list[ResumePoint]:
-    """Return what earlier runs have done of each source. Standard input has no path and therefore no checkpoint.
+    """Return what earlier runs have done of each source. Standard input and pipes have no checkpoint.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -313,7 +370,7 @@ def look_up(checkpoint: Checkpoint | None, sources: Sequence[Source]) -> list[Re
     """
     found: list[ResumePoint] = []
     for source in sources:
-        path: Path | None = getattr(source, "path", None)
+        path = file_of(source)
         try:
             if checkpoint is None or path is None:
                 found.append(ResumePoint(source.name))
@@ -322,3 +379,9 @@ def look_up(checkpoint: Checkpoint | None, sources: Sequence[Source]) -> list[Re
         except OSError as error:
             raise SourceError(source.name, f"cannot be read: {error.strerror or error}") from None
     return found
+
+
+def _title(reject: Reject) -> str:
+    """What tells the rejects of one row apart: the column, and the time in files with several readings in a row."""
+    time = next((text for role, _, text in reject.record if role == "time"), "")
+    return f"{reject.column or reject.value} {time}".strip()

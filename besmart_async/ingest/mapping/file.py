@@ -7,6 +7,7 @@ so are their keys; docs/mapping-files.md describes them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -150,8 +151,9 @@ def _time_format(written: str) -> str:
     moment = datetime(2024, 12, 31, 23, 59, 58)
     try:
         read = datetime.strptime(moment.strftime(written), written)
-    except ValueError as error:
-        raise ValueError(f"is no format of times, such as %d.%m.%Y %H:%M ({error})") from None
+    except (ValueError, re.error, IndexError, OverflowError) as error:  # re.error: a directive that stands twice
+        reason = "a directive stands twice" if isinstance(error, re.error) else error
+        raise ValueError(f"is no format of times, such as %d.%m.%Y %H:%M ({reason})") from None
     if read.date() != moment.date():
         raise ValueError("does not tell year, month and day; write it like %d.%m.%Y %H:%M")
     return written

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
-import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -13,32 +11,30 @@ from typing import Protocol
 import attrs
 
 from besmart_async.errors import BesmartError, InvalidInputError, NotFoundError
+from besmart_async.ingest.mapping.meter_table import Meter, append_meter, read_meter_table
 from besmart_async.ingest.sources.base import SourceError
 from besmart_async.models.keys import SensorKey
 from besmart_async.models.sensors import Sensor, SensorType
 
-MeterTable = Mapping[str, "Meter"]
+__all__ = [
+    "CreatedMeters",
+    "EidMeters",
+    "KnownMeters",
+    "MadeMeters",
+    "Meter",
+    "MeterTable",
+    "Meters",
+    "NewSensors",
+    "SensorService",
+    "read_meter_table",
+]
+
+MeterTable = Mapping[str, Meter]
 """Meters by the name that files call them."""
 
-_COLUMNS = ("meter", "client_cid", "sensor_mid")
 _UNKNOWN = "is no known meter; list it in --meters FILE.csv (meter,client_cid,sensor_mid), or name meters like 12.122"
 _CONCURRENT_READS = 16
 """Sensors read at a time."""
-
-
-@attrs.frozen
-class Meter:
-    """The sensor of a meter.
-
-    Attributes:
-        sensor: the sensor's key.
-        signal_type: signal type of readings whose row names none: OBIS code, symbol or id.
-        factor: what the values in files are multiplied by, such as the ratio of transformers.
-    """
-
-    sensor: SensorKey
-    signal_type: str | None = None
-    factor: float = attrs.field(default=1.0, repr=False)
 
 
 class Meters(Protocol):
@@ -189,7 +185,7 @@ class CreatedMeters:
     async def _create(self, name: str) -> SensorKey:
         if self._type_id is None:
             self._type_id = await self._find_type()
-            await asyncio.to_thread(self._append, None)
+            await asyncio.to_thread(append_meter, self._table, None)
         try:
             key = await self._sensors.create(
                 name=name, sensor_type_id=self._type_id, client_cid=self._new.client_cid, sensor_eid=name
@@ -197,7 +193,7 @@ class CreatedMeters:
         except BesmartError as error:
             error.add_note(f"while the sensor of meter {name!r} was created; look whether it exists before going on")
             raise
-        await asyncio.to_thread(self._append, (name, key.client_cid, key.sensor_mid))
+        await asyncio.to_thread(append_meter, self._table, (name, key.client_cid, key.sensor_mid))
         self.created.append(key)
         return key
 
@@ -209,19 +205,6 @@ class CreatedMeters:
                 return kind.id
         known = ", ".join(str(kind.name or kind.id) for kind in types)
         raise SourceError(str(self._table), f"no sensor type {wanted!r} for new sensors; the service has {known}")
-
-    def _append(self, row: tuple[object, ...] | None) -> None:
-        try:
-            with self._table.open("a", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                if file.tell() == 0:
-                    writer.writerow(_COLUMNS)
-                if row:
-                    writer.writerow(row)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise SourceError(str(self._table), f"cannot be written: {error.strerror or error}") from None
 
 
 @attrs.frozen
@@ -247,39 +230,3 @@ class MadeMeters:
             else:
                 found[name] = Meter(await self.create(name))
         return found
-
-
-def read_meter_table(path: Path) -> dict[str, Meter]:
-    """Read a CSV file with the columns `meter,client_cid,sensor_mid[,signal_type]`.
-
-    Raises:
-        SourceError: the text names the file, the row and the problem.
-    """
-    table: dict[str, Meter] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if missing:
-                raise SourceError(str(path), f"no column {missing[0]}; the header must be {','.join(_COLUMNS)}")
-            for number, row in enumerate(reader, start=2):
-                name = (row["meter"] or "").strip()
-                if not name or name in table:
-                    problem = f"meter {name!r} is there twice" if name else "the meter is empty"
-                    raise SourceError(str(path), f"row {number}: {problem}")
-                table[name] = _meter(row, path, number)
-    except OSError as error:
-        raise SourceError(str(path), f"cannot be opened: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise SourceError(str(path), "is not UTF-8 text") from None
-    except csv.Error as error:
-        raise SourceError(str(path), f"is not CSV: {error}") from None
-    return table
-
-
-def _meter(row: Mapping[str, str | None], path: Path, number: int) -> Meter:
-    key = f"{(row['client_cid'] or '').strip()}.{(row['sensor_mid'] or '').strip()}"
-    try:
-        return Meter(SensorKey.parse(key), (row.get("signal_type") or "").strip() or None)
-    except InvalidInputError:
-        raise SourceError(str(path), f"row {number}: client_cid and sensor_mid must be whole numbers") from None

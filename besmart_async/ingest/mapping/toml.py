@@ -9,10 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 
 T = TypeVar("T")
 
+_MOST_BYTES = 16 << 20
+"""Bytes of a mapping file: names of 100,000 meters take 4 MB."""
+_MOST_PARTS = 100
+_LONG_KEY = re.compile(rb"(?:\.[^.\n=\[\]{},]{0,100}){%d}" % _MOST_PARTS)
 _DURATION = re.compile(r"([0-9]+)\s*(ms|s|min|h|d)")
 _UNITS_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -28,7 +32,7 @@ class MappingError(BesmartError):
 
     def __init__(self, file: str, key: str | None, problem: str) -> None:
         """Name the file, the key and the problem."""
-        super().__init__(f"{file}: {key} {problem}" if key else f"{file}: {problem}")
+        super().__init__(f"{visible(file, one_line=True)}: {f'{key} ' if key else ''}{problem}")
         self.file = file
         self.key = key
         self.problem = problem
@@ -52,10 +56,21 @@ class TomlTable:
         """
         try:
             with path.open("rb") as file:
-                return cls(str(path), "", tomllib.load(file))
+                text = file.read(_MOST_BYTES + 1)
+            if len(text) > _MOST_BYTES:
+                raise MappingError(str(path), None, f"has more than {_MOST_BYTES >> 20} MiB; it is not a mapping file")
+            if _LONG_KEY.search(text):
+                raise MappingError(
+                    str(path), None, f"has a key of more than {_MOST_PARTS} parts; it is not a mapping file"
+                )
+            return cls(str(path), "", tomllib.loads(text.decode()))
         except OSError as error:
             raise MappingError(str(path), None, f"cannot be opened: {error.strerror or error}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise MappingError(str(path), None, f"is not TOML: {error}") from None
+        except RecursionError:
+            raise MappingError(str(path), None, "is nested too deeply for a mapping file") from None
+        except ValueError as error:  # a number of thousands of digits
             raise MappingError(str(path), None, f"is not TOML: {error}") from None
 
     def done(self) -> None:

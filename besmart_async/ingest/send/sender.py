@@ -24,7 +24,7 @@ from besmart_async.batching import (
     WriterEvent,
     WriterHook,
 )
-from besmart_async.batching.verdicts import Verdict, verdict
+from besmart_async.batching.verdicts import Verdict, is_page, verdict
 from besmart_async.batching.write.dead_letters import OnReject
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import ApiError, BesmartError, WriterTimeoutError
@@ -191,6 +191,8 @@ class PageSender:
         on_settled: called for every page that has its outcome.
         on_failure: called with an error that must end the job.
         on_change: called when counts have changed.
+        page_timeout_s: how long pages of a proxy or portal may come instead of the service's answers, before that is a
+            failure. What they answered stays not sent.
 
     Attributes:
         counts: the readings that each signal got.
@@ -210,6 +212,7 @@ class PageSender:
         on_settled: OnSettled | None,
         on_failure: Callable[[Exception], object],
         on_change: Callable[[], object],
+        page_timeout_s: float = math.inf,
     ) -> None:
         # If the service does not answer, `delivery_timeout_s` ends the job, not a write that waits for room.
         self._close_timeout_s = policy.close_timeout_s
@@ -223,6 +226,9 @@ class PageSender:
         self._on_settled = on_settled
         self._on_failure = on_failure
         self._on_change = on_change
+        self._page_timeout_s = page_timeout_s
+        self._page_timer: asyncio.TimerHandle | None = None
+        self._pages_due = False
         self._in_flight = InFlight()
         self._stored: list[tuple[int, int]] = []
         self.counts = SignalCounts()
@@ -283,6 +289,7 @@ class PageSender:
         If this is cancelled, what is under way is given up, and everything is recorded all the same.
         """
         self.stopped = True
+        self._forget_pages()
         try:
             self._writer.stop(BesmartError("the ingest has ended"))
             await self._writer.aclose()
@@ -304,6 +311,8 @@ class PageSender:
             if not self._stored:
                 asyncio.get_running_loop().call_soon(self._record_stored)  # once for the parts of a batch
             self._stored += event.numbers
+        if isinstance(event, BatchAcknowledged | BatchRetried):
+            self._note_pages(event.error if isinstance(event, BatchRetried) else None)
         if isinstance(event, SendingPaused):
             self.paused = str(event.error)
         elif isinstance(event, SendingResumed | BatchAcknowledged):
@@ -312,6 +321,31 @@ class PageSender:
             self._on_failure(event.error)
         if isinstance(event, BatchSent | BatchAcknowledged | BatchRetried | SendingPaused | SendingResumed):
             self._on_change()
+
+    def _note_pages(self, error: BesmartError | None) -> None:
+        """Fail when nothing but pages has come for `page_timeout_s`: they change less often than a service restarts.
+
+        Unless the writer has paused by then, because so many of its calls met a page, one more call must meet one.
+        """
+        if error is None or not is_page(error):
+            self._forget_pages()
+        elif self._page_timer is None:
+            if self._page_timeout_s < math.inf:
+                self._page_timer = asyncio.get_running_loop().call_later(
+                    self._page_timeout_s, self._page_overdue, error
+                )
+        elif self._pages_due:
+            self._on_failure(error)
+
+    def _page_overdue(self, error: BesmartError) -> None:
+        self._pages_due = True
+        if self.paused is not None:
+            self._on_failure(error)
+
+    def _forget_pages(self) -> None:
+        if self._page_timer is not None:
+            self._page_timer.cancel()
+            self._page_timer, self._pages_due = None, False
 
     def _is_locked_out(self, error: BesmartError) -> bool:
         """Whether the writer would wait forever for the service to accept the credentials again."""

@@ -4,7 +4,7 @@ A source yields chunks: columns with row numbers, not yet parsed. A package adds
 group `besmart_async.sources`; see `Format`.
 """
 
-from besmart_async.ingest.sources.base import CHUNK_ROWS, Format, Page, Source, SourceError
+from besmart_async.ingest.sources.base import CHUNK_ROWS, Format, Page, Source, SourceError, file_of, is_stream
 from besmart_async.ingest.sources.csv import CsvSource
 from besmart_async.ingest.sources.dsmr import TelegramSource
 from besmart_async.ingest.sources.parquet import ParquetSource
@@ -20,7 +20,9 @@ __all__ = [
     "Source",
     "SourceError",
     "TelegramSource",
+    "file_of",
     "format_names",
     "format_of",
+    "is_stream",
     "sources_of",
 ]

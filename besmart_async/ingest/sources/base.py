@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Generator
 from pathlib import Path
 from typing import Protocol
 
 import attrs
 
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.columns import Chunk
 from besmart_async.ingest.sources.layout import FileForm
+from besmart_async.ingest.sources.stored import StoredFile
 
 CHUNK_ROWS = 200_000
 """Readings parsed at a time: enough for numpy to pay off, few enough for a smooth progress bar."""
+
+
+LONGEST_TEXT = 1_000
+"""Bytes of a text in a column that is read: a name, a time or a number. Names are kept for the whole run."""
 
 
 class SourceError(BesmartError):
@@ -27,7 +33,7 @@ class SourceError(BesmartError):
 
     def __init__(self, file: str, problem: str) -> None:
         """Name the file and the problem."""
-        super().__init__(f"{file}: {problem}")
+        super().__init__(f"{visible(file, one_line=True)}: {problem}")
         self.file = file
         self.problem = problem
 
@@ -57,7 +63,7 @@ class Source(Protocol):
 
     A row has the same number on every read, is in one page only, and belongs to one meter: a resumed job identifies
     rows by number, and workers divide them by meter. A row may hold many readings. A source that is a file has an
-    attribute `path`; without it the checkpoint records nothing.
+    attribute `path`; without it, and for a pipe, the checkpoint records nothing. A pipe is opened once, by `pages`.
     """
 
     @property
@@ -105,3 +111,20 @@ class Format(Protocol):
             SourceError: this format cannot read it.
         """
         ...
+
+
+def is_stream(path: Path | StoredFile | None) -> bool:
+    """Tell whether a path can be read only once: standard input (None), a pipe such as `<(...)`, a device, a socket."""
+    if not isinstance(path, Path | None):
+        return False
+    try:
+        mode = 0 if path is None else path.stat().st_mode
+    except (OSError, ValueError):
+        return False  # opening it will say what is wrong
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def file_of(source: Source) -> Path | StoredFile | None:
+    """Return the file that a source is; None for standard input, a pipe, or a source without a path."""
+    path: Path | StoredFile | None = getattr(source, "path", None)
+    return None if is_stream(path) else path

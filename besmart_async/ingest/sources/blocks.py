@@ -17,10 +17,14 @@ from besmart_async.ingest.sources.base import SourceError
 
 BLOCK_BYTES: Final = 2 << 20
 """Text parsed at a time: about 50,000 rows of a long file."""
-LONGEST_LINE: Final = 64 << 20
-"""Bytes without a line ending after which a file is not taken for text."""
+LONGEST_LINE: Final = 16 << 20
+"""Bytes without a line ending after which a file is not taken for a table: a year of minutes in one row has 5 MB."""
 LONGEST_RECORD: Final = 20
 """Lines that one quoted record may span."""
+QUOTED_BYTES: Final = 32 << 10
+"""Text of a block in which quotes are left open: its records are read one by one, and many may be rejects."""
+MOST_BLANK: Final = 64 << 20
+"""Bytes of blank lines after which a file is given up: packed, they cost nothing to send and much to unpack."""
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -77,13 +81,15 @@ def blocks(
     """
     row = 1
     rest: list[bytes] = []
-    length = 0
+    length, enough = 0, size
+    blank = 0
     failure: SourceError | None = None
     source, encoding = _recognized(iter(pieces), encoding)
     utf8 = _is_utf8(encoding)
     if not utf8:
         source = _decoded(source, encoding, name)
-    while True:
+    end = False
+    while not end:
         try:
             piece = next(source, None)
         except SourceError as error:
@@ -91,7 +97,7 @@ def blocks(
         if piece is not None:
             rest.append(piece)
             length += len(piece)
-            if length < size:
+            if length < enough:
                 continue
         end = piece is None
         text = b"".join(rest)
@@ -101,18 +107,24 @@ def blocks(
         if end and failure is None and text and not text.endswith(b"\n"):
             text += b"\n"
         cut = _cut(text, end=end)
-        if cut:
-            block = _block(row, text[:cut], utf8=utf8)
-            row += block.lines
-            yield block
+        if cut > QUOTED_BYTES and row > 1 and text[:1].isspace() and text[:cut].isspace():  # blank lines only
+            row += text.count(b"\n", 0, cut)
+            blank += cut
+        elif cut:
+            row, blank = (yield from _blocks(row, text[:cut], utf8=utf8)), 0
         elif not text.strip(b"\0"):  # a file that was made longer than what was written to it
+            blank += len(text)
             text = b""
-        elif len(text) > LONGEST_LINE:
-            raise SourceError(name, f"row {row} does not end; this is no table")
+        if blank > MOST_BLANK:
+            raise SourceError(name, f"has {blank >> 20} MiB of blank lines above row {row}; this is not a table")
         rest = [text[cut:] + held]
         length = len(rest[0])
-        if end:
-            break
+        if length > LONGEST_LINE:
+            raise SourceError(
+                name, f"row {row} does not end; this is no table: it is longer than {LONGEST_LINE:,} bytes"
+            )
+        # Joined again only when twice as long, so that a long line costs time in proportion to its length.
+        enough = max(size, 2 * length)
     if failure is not None:
         raise failure
 
@@ -192,6 +204,30 @@ def _cut(text: bytes, *, end: bool) -> int:
     if len(ends) - opened > LONGEST_RECORD or opened == 0:
         return cut
     return int(ends[opened - 1]) + 1
+
+
+def _blocks(row: int, text: bytes, *, utf8: bool) -> Generator[TextBlock, None, int]:
+    """Yield blocks of whole lines; return the number of the row below them."""
+    for part in _parts(text):
+        block = _block(row, part, utf8=utf8)
+        row += block.lines
+        yield block
+    return row
+
+
+def _parts(text: bytes) -> Iterator[bytes]:
+    """Cut whole lines into small pieces if quotes are open in any of them, else leave them as they are."""
+    if len(text) <= QUOTED_BYTES or b'"' not in text or not len(odd_lines(text)):
+        yield text
+        return
+    start = 0
+    while len(text) - start > QUOTED_BYTES:
+        size = text.find(b"\n", start + QUOTED_BYTES) + 1 - start
+        cut = _cut(text[start : start + size], end=False)
+        yield text[start : start + cut]
+        start += cut
+    if start < len(text):
+        yield text[start:]
 
 
 def odd_lines(text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

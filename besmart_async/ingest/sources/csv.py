@@ -8,22 +8,26 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
+from besmart_async.ingest.sources.base import CHUNK_ROWS, LONGEST_TEXT, Page, SourceError, is_stream
 from besmart_async.ingest.sources.blocks import BLOCK_BYTES, LONGEST_RECORD, TextBlock, blocks, odd_lines
 from besmart_async.ingest.sources.columns import ChunkBuilder, Column, as_column, as_numpy, pa, pa_csv, pc
 from besmart_async.ingest.sources.compression import opened, pieces
 from besmart_async.ingest.sources.header import SEARCHED_ROWS, Header, NoHeaderError, cells, find_header
-from besmart_async.ingest.sources.layout import FileForm, per_day, plain_cell
+from besmart_async.ingest.sources.layout import MOST_COLUMNS, FileForm, per_day, plain_cell
 from besmart_async.ingest.sources.lines import LineFilter
+from besmart_async.ingest.sources.stored import StoredFile, name_of, size_of
 
 _HEADER_BYTES = 64 << 10
+_KEPT = 100_000
+"""Characters of a malformed line that its reject keeps."""
+_TOO_WIDE = f"has more than {MOST_COLUMNS:,} fields"
 _WIDTH_ROWS = 100
 """Rows whose number of fields decides how many fields a row has, if the header ends with delimiters or they do."""
 
@@ -62,7 +66,28 @@ class BlockReader:
     def read(self, block: TextBlock) -> ParsedBlock:
         """Read a block; blocks that arrow would misread are read record by record."""
         found = None if b'"' in block.text and len(odd_lines(block.text)) else self._by_arrow(block)
-        return found if found is not None else self._by_record(block)
+        return self._short(found if found is not None else self._by_record(block), block)
+
+    def _short(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
+        """Move rows with a text that is too long to the faults: names are kept, and a packed file can hold millions."""
+        if not len(table.rows) or np.diff(block.ends, prepend=-1).max() <= LONGEST_TEXT:
+            return table
+        longest = np.max([as_numpy(pc.binary_length(column)) for column in table.columns.values()], axis=0)
+        long = longest > LONGEST_TEXT
+        if not long.any():
+            return table
+        lines = block.text.split(b"\n")
+        faults = [
+            (
+                int(row),
+                lines[row - block.first_row].decode(),
+                f"has a text of {size:,} bytes; at most {LONGEST_TEXT:,} are read",
+            )
+            for row, size in zip(table.rows[long], longest[long], strict=True)
+        ]
+        kept = pa.array(~long)
+        columns = {index: column.filter(kept) for index, column in table.columns.items()}
+        return ParsedBlock(table.rows[~long], columns, table.misfits, [*table.faults, *faults])
 
     def _by_arrow(self, block: TextBlock) -> ParsedBlock | None:
         """Read a block whose records are one line each; None if some span several."""
@@ -138,12 +163,18 @@ class BlockReader:
             line = end
 
     def _parsed(self, lines: Sequence[str]) -> list[str] | str:
+        if self.too_wide(lines[0]):
+            return _TOO_WIDE
         try:
             records = list(csv.reader([f"{line}\n" for line in lines], delimiter=self.delimiter, strict=True))
         except csv.Error as error:
             reason = "a quote is not closed" if "unexpected end" in str(error) else str(error)
             return f"is not CSV: {reason}"
         return records[0] if len(records) == 1 else "is not CSV: several records"
+
+    def too_wide(self, text: str) -> bool:
+        """Whether a line has more fields than any file has columns."""
+        return len(text) > MOST_COLUMNS and text.count(self.delimiter) >= MOST_COLUMNS
 
     def fields(self, text: str) -> list[str]:
         """The fields of a row of another width; none if it is not valid CSV."""
@@ -175,7 +206,7 @@ class CsvSource:
         block_bytes: text read at a time.
     """
 
-    path: Path | None
+    path: Path | StoredFile | None
     encoding: str = "utf-8-sig"
     chunk_rows: int = CHUNK_ROWS
     form: FileForm = attrs.field(factory=FileForm)
@@ -189,16 +220,16 @@ class CsvSource:
     @property
     def name(self) -> str:
         """The path as given."""
-        return "standard input" if self.path is None else str(self.path)
+        return name_of(self.path)
 
     @property
     def size_bytes(self) -> int | None:
         """Size of the file on disk, compressed or not."""
-        return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
+        return size_of(self.path)
 
     def check(self) -> tuple[str, ...]:
-        """Check the header; see `Source`. Standard input is not checked: it can be read only once."""
-        if self.path is None:
+        """Check the header; see `Source`. Standard input and pipes are not checked: they can be read only once."""
+        if is_stream(self.path):
             return ()
         with self._blocks(min(_HEADER_BYTES, self.block_bytes)) as (_, found):
             return self._headed(found)[0].layout.unused
@@ -212,7 +243,7 @@ class CsvSource:
                 yield from builder.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
 
     @contextmanager
-    def _blocks(self, size: int) -> Generator[tuple[BinaryIO, Generator[TextBlock, None, None]], None, None]:
+    def _blocks(self, size: int) -> Generator[tuple[IO[bytes], Generator[TextBlock, None, None]], None, None]:
         with opened(self.path, self.name) as raw:
             found = blocks(pieces(raw, self.path, self.name), self.encoding, self.name, size)
             yield raw, found
@@ -251,7 +282,8 @@ class _PageBuilder:
         self._layout = layout
         width = _usual_width(first, header, self._titled)
         self._untitled = range(layout.width, width)
-        self._reader = BlockReader(width, header.delimiter, (*layout.used, *self._untitled))
+        self._rests = _rests(header)
+        self._reader = BlockReader(width, header.delimiter, (*layout.used, *self._rests, *self._untitled))
         self._chunks = ChunkBuilder(name, self._layout)
 
     def pages(self, block: TextBlock, readings: int, position: int) -> Generator[Page, None, None]:
@@ -273,6 +305,7 @@ class _PageBuilder:
 
     def _with_titles(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
         """Move the rows that have text in a field without a title to the misfits."""
+        table = self._without_rests(table, block)
         columns = {index: column for index, column in table.columns.items() if index not in self._untitled}
         filled = np.zeros(len(table.rows), np.bool_)
         for index in self._untitled:
@@ -290,9 +323,22 @@ class _PageBuilder:
             table.faults,
         )
 
+    def _without_rests(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
+        """Refuse rows whose value may be cut off at a decimal comma: 1,5 in a file with commas between fields."""
+        columns = {index: column for index, column in table.columns.items() if index not in self._rests}
+        cut = np.zeros(len(table.rows), np.bool_)
+        for index in self._rests:
+            cut |= as_numpy(pc.match_substring_regex(table.columns[index], "^[0-9]+$"))
+        if not cut.any():
+            return attrs.evolve(table, columns=columns)
+        lines, kept = block.text.split(b"\n"), pa.array(~cut)
+        faults = [(row, lines[row - block.first_row].decode(), _CUT) for row in table.rows[cut].tolist()]
+        columns = {index: column.filter(kept) for index, column in columns.items()}
+        return ParsedBlock(table.rows[~cut], columns, table.misfits, [*table.faults, *faults])
+
     def _without_formulas(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
         """Take the text out of cells such as `="0012"`."""
-        if b'="' not in block.text:
+        if b'"' not in block.text or b'="' not in block.text:  # one byte is found much faster than two
             return table
         plain = {
             index: pc.replace_substring_regex(column, '^="(.*)"$', "\\1") for index, column in table.columns.items()
@@ -307,6 +353,9 @@ class _PageBuilder:
         others: list[tuple[int, list[str]]] = []
         rejects: list[Reject] = []
         for row, text in table.misfits:
+            if self._reader.too_wide(text):
+                rejects.append(self._misfit(row, text, _TOO_WIDE))
+                continue
             fields = self._fitting(self._reader.fields(text))
             if isinstance(fields, int):
                 rejects.append(
@@ -331,7 +380,7 @@ class _PageBuilder:
         return fields if len(fields) == self._layout.width or self._fits(len(fields)) else count
 
     def _misfit(self, row: int, text: str, reason: str) -> Reject:
-        return Reject(self._name, row, None, _short(text), reason, (("line", "", text),))
+        return Reject(self._name, row, None, _short(text), reason, (("line", "", _short(text, _KEPT)),))
 
     def _fits(self, fields: int) -> bool:
         """Whether a wide row with this number of fields is an hour shorter or longer than an ordinary day."""
@@ -351,6 +400,21 @@ class _PageBuilder:
         padded = [fields + [""] * (width - len(fields)) for _, fields in others]
         used = (*self._layout.used, *(range(self._titled, width) if self._elastic else ()))
         return rows, {index: pa.array([fields[index] for fields in padded], pa.string()) for index in used}
+
+
+_CUT = (
+    "has a number in a field without a title, right of a value: is the comma a decimal point as well as the delimiter?"
+)
+
+
+def _rests(header: Header) -> tuple[int, ...]:
+    """The columns without a title that may hold what stands behind a decimal comma, in a file with commas."""
+    layout = header.layout
+    values = [column.position for column in layout.series] + list(layout.slots.positions if layout.slots else ())
+    values += [layout.positions["value"]] if "value" in layout.positions else []
+    behind = (index + 1 for index in values if index + 1 < layout.width)
+    free = (index for index in behind if not header.titles[index].strip() and index not in layout.used)
+    return tuple(free) if header.delimiter == "," else ()
 
 
 _NOT_UTF8 = "is not UTF-8 text; if the whole file is not, say --encoding, such as cp1250"

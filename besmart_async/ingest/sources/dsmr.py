@@ -16,10 +16,11 @@ import attrs
 import numpy as np
 
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
+from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError, is_stream
 from besmart_async.ingest.sources.blocks import blocks
 from besmart_async.ingest.sources.columns import Chunk, Coder, pa
 from besmart_async.ingest.sources.compression import opened, pieces
+from besmart_async.ingest.sources.stored import StoredFile, name_of, size_of
 
 if TYPE_CHECKING:
     from besmart_async.ingest.sources.dsmr_lines import TelegramLines
@@ -64,23 +65,23 @@ class TelegramSource:
         chunk_rows: approximate readings per page.
     """
 
-    path: Path | None
+    path: Path | StoredFile | None
     chunk_rows: int = CHUNK_ROWS
 
     @property
     def name(self) -> str:
         """The path as given."""
-        return "standard input" if self.path is None else str(self.path)
+        return name_of(self.path)
 
     @property
     def size_bytes(self) -> int | None:
         """Size of the file on disk, compressed or not."""
-        return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
+        return size_of(self.path)
 
     def check(self) -> tuple[str, ...]:
         """Check that the library is installed and the file starts with a telegram; see `Source`."""
         self._lines()
-        if self.path is None:
+        if is_stream(self.path):
             return ()
         with opened(self.path, self.name) as raw:
             start = next(pieces(raw, self.path, self.name), b"")

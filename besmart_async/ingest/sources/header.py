@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
@@ -23,6 +24,9 @@ SEARCHED_ROWS = 200
 """Rows among which the header is searched for."""
 
 _JOINT = " | "
+_SUFFIX = re.compile(r"(?<=.)\.(?:[A-Za-z][A-Za-z0-9]{0,7}|p1)$")
+_DIGITS = re.compile(r"[0-9].*[0-9].*[0-9].*[0-9]")
+_NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*")
 
 
 @attrs.frozen
@@ -75,14 +79,37 @@ def find_header(lines: Sequence[str], form: FileForm, name: str) -> Header:
         ValueError: the form cannot work with this file.
     """
     if lines and lines[0].startswith(TOLD[0]):
-        delimiter = form.delimiter or _by_frequency(lines[0])[0]
+        delimiter = form.delimiter or by_frequency(lines[0])[0]
         header = cells(lines[0], delimiter)
         form = form_of_rejects(form, len(header))
         return Header(Layout.of(header, form), delimiter, 1, tuple(header), (lines[0],), form)
     said = said_by_name(form, name)
     if form.header_row is not None:
         return _told_header(lines, form, said)
-    return _searched_header(lines, form, said)
+    try:
+        return _searched_header(lines, form, said)
+    except NoHeaderError:
+        whole, ends = _records(lines)
+        if whole == list(lines):
+            raise
+    found = _searched_header(whole, form, said)
+    first, last = found.rows, ends[found.rows - 1]
+    return attrs.evolve(found, rows=last, lines=tuple(lines[first - 1 : last]))
+
+
+def _records(lines: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Join lines within quotes: titles may have line breaks. Return the lines, and the row in which each one ends."""
+    whole, ends = list(lines), list(range(1, len(lines) + 1))
+    row = 0
+    while row < len(lines):
+        end = row
+        if lines[row].count('"') % 2:
+            odd = (after for after in range(row + 1, len(lines)) if lines[after].count('"') % 2)
+            end = next(odd, row)
+        whole[row : end + 1] = [" ".join(lines[row : end + 1]), *[""] * (end - row)]
+        ends[row] = end + 1
+        row = end + 1
+    return whole, ends
 
 
 def said_by_name(form: FileForm, name: str) -> dict[str, str]:
@@ -96,10 +123,10 @@ def said_by_name(form: FileForm, name: str) -> dict[str, str]:
         return said
     pattern = form.name_pattern.text
     tail = "/".join(name.replace("\\", "/").split("/")[-1 - pattern.count("/") :])
-    for suffix in (".gz", ".zst"):
-        tail = tail if pattern.casefold().endswith(suffix) else tail.removesuffix(suffix)
-    stem = tail.rpartition(".")[0]
-    found = form.name_pattern.match(tail) or (form.name_pattern.match(stem) if stem else None)
+    tail = tail if "!" in pattern else tail.partition("!")[0]  # of a workbook: book.xlsx!Sheet
+    while (suffix := _SUFFIX.search(tail)) and not pattern.casefold().endswith(suffix[0].casefold()):
+        tail = tail[: suffix.start()]
+    found = form.name_pattern.match(tail)
     if found is None:
         raise ValueError(f"the name does not fit file.name = {pattern!r}")
     return {**said, **found}
@@ -168,8 +195,8 @@ def is_preamble(line: str, delimiter: str, form: FileForm) -> bool:
     return False
 
 
-def _by_frequency(*lines: str) -> list[str]:
-    """The delimiters, the most frequent one in the lines first; those that do not occur only if none does."""
+def by_frequency(*lines: str) -> list[str]:
+    """Return the delimiters, the most frequent one in the lines first; those that do not occur only if none does."""
     counts = {delimiter: sum(line.count(delimiter) for line in lines) for delimiter in DELIMITERS}
     occurring = [delimiter for delimiter in sorted(DELIMITERS, key=lambda one: -counts[one]) if counts[delimiter]]
     return occurring or [DELIMITERS[0]]
@@ -177,27 +204,59 @@ def _by_frequency(*lines: str) -> list[str]:
 
 def _searched_header(lines: Sequence[str], form: FileForm, said: Mapping[str, str]) -> Header:
     best: tuple[int, ValueError | None] = (-1, None)
+    header: Header | None = None
     for row, line in enumerate(lines[:SEARCHED_ROWS], start=1):
         if not line.strip():
             continue
-        for delimiter in form.delimiter or _by_frequency(line):
+        for delimiter in form.delimiter or by_frequency(line):
             try:
-                return _header(lines, (row,), delimiter, form, said)
+                header = _header(lines, (row,), delimiter, form, said)
+                break
             except ValueError as error:
                 roles = titled_roles(line.split(delimiter), form)
                 if roles > best[0]:
                     best = roles, error
+        if header is not None:
+            _check_above(lines, row, header)
+            return header
         if form.has_numbers:
             break  # any row has a column 1
     raise NoHeaderError(str(best[1]) if best[1] else "is empty; a header such as meter,obis,time,value is expected")
 
 
+def _looks_like_row(fields: Sequence[str], layout: Layout) -> bool:
+    """Whether the columns of times and values hold what rows hold: such a line is not a header, nor text above one."""
+    positions = layout.positions
+    times = [positions[role] for role in ("date", "time") if role in positions]
+    times += [column.beside[role] for column in layout.series for role in ("date", "time") if role in column.beside]
+    values = [positions["value"]] if "value" in positions else []
+    values += [column.position for column in layout.series] + list(layout.slots.positions if layout.slots else ())
+    texts = {index: plain_cell(fields[index].strip()) for index in (*times, *values) if index < len(fields)}
+    timed = any(_DIGITS.search(texts.get(index, "")) for index in times)
+    return timed and any(_NUMBER.fullmatch(texts.get(index, "")) for index in values)
+
+
+def _check_above(lines: Sequence[str], row: int, header: Header) -> None:
+    """Refuse a header below lines that look like rows: they would be lost.
+
+    Raises:
+        ValueError: there is such a line, or the header itself is one.
+    """
+    for number, line in enumerate(lines[:row], start=1):
+        if _looks_like_row(_lenient(line, header.delimiter), header.layout):
+            what = "is not a header" if number == row else f"stands above the header in row {row}"
+            raise ValueError(
+                f"row {number} looks like readings, but {what}; say file.header_row, the row of the header"
+                " (0: there is none)"
+            )
+
+
 def _told_header(lines: Sequence[str], form: FileForm, said: Mapping[str, str]) -> Header:
     told = form.header_row if isinstance(form.header_row, tuple) else (form.header_row or 0,)
-    if len(lines) < max(1, *told) or not any(lines[row - 1].strip() for row in told if row):
+    if len(lines) < max(1, *told) or not any(lines[max(row, 1) - 1].strip() for row in told):
         raise NoHeaderError("is empty; a header such as meter,obis,time,value is expected")
     titled = [lines[max(row, 1) - 1] for row in told]
-    return _header(lines, told, form.delimiter or _by_frequency(*titled)[0], form, said)
+    return _header(lines, told, form.delimiter or by_frequency(*titled)[0], form, said)
 
 
 def _header(

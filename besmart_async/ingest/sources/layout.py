@@ -194,6 +194,8 @@ TOLD = tuple(f"rejected_{name}" for name in ("file", "row", "column", "value", "
 _IDS = ("client_cid", "sensor_mid")
 
 LayoutKind = Literal["long", "wide"]
+MOST_COLUMNS = 100_000
+"""Columns of a file: a year of quarters of an hour in one row has 35,040."""
 _FEWEST_TIMES, _FEWEST_COUNTED = 2, 12
 """With fewer columns titled like times, or counted, they are not slots, unless the form says so."""
 
@@ -321,6 +323,8 @@ class Layout:
             ValueError: a column is missing or ambiguous; the text says which titles it may have.
         """
         form, said = form or FileForm(), said or {}
+        if len(header) > MOST_COLUMNS:
+            raise ValueError(f"the header has {len(header):,} columns, and at most {MOST_COLUMNS:,} are read")
         header = [plain_cell(title) for title in header]
         positions, series = _roles(header, form)
         if "meter" in positions or not all(role in positions for role in _IDS):
@@ -336,7 +340,8 @@ class Layout:
         for role in needed:
             if role not in positions and not (role == "meter" and "sensor_mid" in positions):
                 wanted = ", ".join(map(str, form.columns.get(role, COLUMN_NAMES[role])))
-                raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}")
+                hint = "; if all rows are of one meter, say --meter or file.name" if role == "meter" else ""
+                raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}{hint}")
         titles = {role: header[index].strip() for role, index in positions.items()}
         for role, text in said.items():
             if role in titles or (role == "meter" and "sensor_mid" in titles):
@@ -396,9 +401,12 @@ def plain_cell(text: str) -> str:
 def titled_roles(header: Sequence[str], form: FileForm) -> int:
     """Return how many columns a row would have by its titles, if it were the header."""
     roles = {
-        _plain(name) for names in {**COLUMN_NAMES, **form.columns}.values() for name in names if isinstance(name, str)
+        plain_title(name)
+        for names in {**COLUMN_NAMES, **form.columns}.values()
+        for name in names
+        if isinstance(name, str)
     }
-    return len({_plain(plain_cell(title)) for title in header} & roles)
+    return len({plain_title(plain_cell(title)) for title in header} & roles)
 
 
 def _needed(slots: Slots | None, series: Sequence[ValueColumn], said: Mapping[str, str]) -> Sequence[str]:
@@ -449,17 +457,17 @@ def _roles(header: Sequence[str], form: FileForm) -> tuple[dict[str, int], tuple
 
 def _named_series(header: Sequence[str], series: SeriesForm) -> list[ValueColumn]:
     assert series.column is not None  # noqa: S101 - the caller checked
-    plain = [_plain(title) for title in header]
-    if series.optional and isinstance(series.column, str) and _plain(series.column) not in plain:
+    plain = [plain_title(title) for title in header]
+    if series.optional and isinstance(series.column, str) and plain_title(series.column) not in plain:
         return []
     position = _index(header, series.column, "series")
     return [ValueColumn(position, header[position].strip(), dict(series.said), _beside(header, series, position, {}))]
 
 
 def _matching_series(header: Sequence[str], series: SeriesForm, free: set[int]) -> Iterator[ValueColumn]:
-    excluded = {_plain(title) for title in series.excluded}
+    excluded = {plain_title(title) for title in series.excluded}
     for position, title in enumerate(header):
-        if position not in free or not title.strip() or _plain(title) in excluded:
+        if position not in free or not title.strip() or plain_title(title) in excluded:
             continue
         found = series.pattern.match(title.strip()) if series.pattern else None
         if found is not None:
@@ -520,16 +528,18 @@ def _between(header: Sequence[str], free: Sequence[int], form: FileForm) -> list
 
 def _positions(header: Sequence[str], form: FileForm) -> dict[str, int]:
     roles = {
-        _plain(name): role
+        plain_title(name): role
         for role, names in {**COLUMN_NAMES, **form.columns}.items()
         for name in names
         if isinstance(name, str)
     }
     # A title that the form names overrides the same title in COLUMN_NAMES.
-    roles |= {_plain(name): role for role, names in form.columns.items() for name in names if isinstance(name, str)}
+    roles |= {
+        plain_title(name): role for role, names in form.columns.items() for name in names if isinstance(name, str)
+    }
     positions = _numbered(header, form)
     for index, title in enumerate(header):
-        role = roles.get(_plain(title))
+        role = roles.get(plain_title(title))
         if role is None or index in positions.values():
             continue
         if role in positions and isinstance(form.columns.get(role, ("",))[0], int):
@@ -560,13 +570,13 @@ def _index(header: Sequence[str], name: str | int, what: str) -> int:
         if not 1 <= name <= len(header):
             raise ValueError(f"no column {name} for the {what}; the file has {len(header)}")
         return name - 1
-    plain = [_plain(title) for title in header]
-    if _plain(name) not in plain:
+    plain = [plain_title(title) for title in header]
+    if plain_title(name) not in plain:
         raise ValueError(f"no column {name!r} for the {what}; the header is {_shown(header)}")
-    if plain.count(_plain(name)) > 1:
-        numbers = " and ".join(str(index + 1) for index, title in enumerate(plain) if title == _plain(name))
+    if plain.count(plain_title(name)) > 1:
+        numbers = " and ".join(str(index + 1) for index, title in enumerate(plain) if title == plain_title(name))
         raise ValueError(f"columns {numbers} are all titled {name!r}; give the number of the {what}")
-    return plain.index(_plain(name))
+    return plain.index(plain_title(name))
 
 
 def _slots(header: Sequence[str], positions: dict[str, int], free: Sequence[int], form: FileForm) -> Slots | None:
@@ -592,14 +602,18 @@ def _slot_columns(header: Sequence[str], free: Sequence[int]) -> list[int]:
     if times:
         return times
     best: list[int] = []
-    for start in range(len(free)):
-        if not counted([header[free[start]]]):
-            continue
-        end = start + 1
-        while end < len(free) and counted([header[index] for index in free[start : end + 1]]):
-            end += 1
-        if end - start > len(best):
-            best = list(free[start:end])
+    run: list[int] = []
+    before: tuple[str, int] | None = None
+    for index in free:
+        found = _COUNTED.fullmatch(header[index].strip())
+        here = (found[1].casefold(), int(found[2])) if found else None
+        if here is None or before is None or here != (before[0], before[1] + 1):
+            run = []
+        if run or counted([header[index]]):
+            run.append(index)
+        before = here if run else None
+        if len(run) > len(best):
+            best = run
     return best
 
 
@@ -607,7 +621,8 @@ def _are_times(header: Sequence[str], columns: Sequence[int]) -> bool:
     return clock_times([header[index] for index in columns]) is not None
 
 
-def _plain(title: str) -> str:
+def plain_title(title: str) -> str:
+    """Return a title without what does not matter: case, outer blanks, and which of blank, hyphen and underscore."""
     return title.strip().casefold().replace(" ", "_").replace("-", "_")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.send.items import Items
-from besmart_async.ingest.spill import Spill
+from besmart_async.ingest.spill import Spill, SpillError
 from besmart_async.models.keys import SignalKey
 
 FILES = 64
@@ -77,6 +77,7 @@ class Archive:
         self.sample = sample
         self.readings = self.distinct = self.repeats_equal = self.repeats_conflicting = 0
         self._spill = Spill(in_memory, FILES, record=_ROW, by="signal", prefix="besmart-ingest-")
+        self._failure: SpillError | None = None
         self._keys: dict[int, SignalKey] = {}
         self._units: dict[str | None, int] = {}
         self._first: tuple[int, int] | None = None
@@ -102,10 +103,21 @@ class Archive:
         if self.sample:
             rows = rows[self._sampled(rows)]
         self.readings += len(rows)
-        self._spill.add(rows)
+        if self._failure is not None:
+            return
+        try:
+            self._spill.add(rows)
+        except SpillError as error:  # readings are delivered all the same: only comparing them has become impossible
+            self._failure = error
 
     def signals(self) -> Iterator[Delivered]:
-        """Yield what was delivered, signal by signal, in any order."""
+        """Yield what was delivered, signal by signal, in any order.
+
+        Raises:
+            SpillError: the temporary files could not hold all readings, or cannot be read.
+        """
+        if self._failure is not None:
+            raise self._failure
         units = tuple(self._units)
         for part in self._spill.parts():
             rows = part[np.lexsort((part["turn"], part["time"], part["origin"], part["signal"]))]

@@ -43,15 +43,39 @@ CREATE TABLE IF NOT EXISTS reading (
 """
 
 
+class DatabaseFileError(ValueError):
+    """The file cannot be the simulator's database; nothing in it was changed."""
+
+    def __init__(self, database: str | Path, problem: str) -> None:
+        """Name the file and the problem."""
+        super().__init__(f"{database}: {problem}; name another file, or one that does not exist yet")
+
+
 def connect(database: str | Path) -> sqlite3.Connection:
     """Open the database and create missing tables.
 
     Durability is traded for speed: a simulator that dies takes its data with it.
+
+    Raises:
+        DatabaseFileError: the file cannot be opened, or is something else than a simulator's database.
     """
-    connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = MEMORY")
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.executescript(_TABLES)
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if names and "signal_type" not in names:
+            listed = ", ".join(sorted(names)[:3])
+            raise DatabaseFileError(database, f"is a database of something else (with the tables {listed})")
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(_TABLES)
+    except (sqlite3.Error, ValueError) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, DatabaseFileError):
+            raise
+        reason = "is a folder" if Path(database).is_dir() else f"cannot be used as a database: {error}"
+        raise DatabaseFileError(database, reason) from None
     return connection
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import Context
-from typing import Any, TypeVarTuple
+from typing import TypeVarTuple
 
 import attrs
 import pytest
@@ -37,8 +37,16 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
+async def stand(line: Line, cost: int, deadline: float = math.inf, *, first: bool = False) -> None:
+    place = line.join(cost, deadline, first=first)
+    try:
+        await place
+    finally:
+        line.leave(place, cost)
+
+
 async def standing(line: Line, *costs: int, deadline: float = math.inf) -> list[asyncio.Task[None]]:
-    tasks = [asyncio.create_task(line.wait(cost, deadline, first=False)) for cost in costs]
+    tasks = [asyncio.create_task(stand(line, cost, deadline)) for cost in costs]
     await settled()
     return tasks
 
@@ -62,7 +70,7 @@ async def test_callers_are_let_in_in_their_order_and_nobody_overtakes_a_large_on
     line.let_in()
     await settled()
     assert done(tasks) == [True, False, False]
-    room.free += 60
+    room.free = 100
     line.let_in()
     await settled()
     assert done(tasks) == [True, True, False]
@@ -97,8 +105,9 @@ async def test_who_was_woken_and_is_cancelled_before_it_runs_gives_its_room_back
     assert tasks[0].cancelled()
     assert room.free == 30
     line.let_in()
-    await tasks[1]
     assert room.free == 0
+    await tasks[1]
+    assert room.free == 30  # whoever leaves the line takes what it needs
 
 
 async def test_who_gives_up_while_it_waits_holds_up_nobody_and_had_nothing_reserved() -> None:
@@ -109,8 +118,9 @@ async def test_who_gives_up_while_it_waits_holds_up_nobody_and_had_nothing_reser
     assert len(line) == 1
     room.free = 10
     line.let_in()
-    await tasks[1]
     assert room.free == 0
+    await tasks[1]
+    assert room.free == 10
 
 
 async def test_who_waits_past_its_deadline_is_told_and_those_behind_go_on() -> None:
@@ -131,12 +141,12 @@ async def test_each_deadline_is_kept() -> None:
     loop = asyncio.get_running_loop()
     ended = list[float]()
 
-    async def stand(deadline: float) -> None:
+    async def late(deadline: float) -> None:
         with pytest.raises(TimeoutError):
-            await line.wait(1, deadline, first=False)
+            await stand(line, 1, deadline)
         ended.append(loop.time())
 
-    await asyncio.gather(*(stand(1.0 + place) for place in range(5)))
+    await asyncio.gather(*(late(1.0 + place) for place in range(5)))
     assert ended == pytest.approx([1.0, 2.0, 3.0, 4.0, 5.0])
     assert len(line) == 0
 
@@ -144,13 +154,13 @@ async def test_each_deadline_is_kept() -> None:
 async def test_a_deadline_that_is_over_already_is_told_at_once() -> None:
     line, _ = line_of(free=100)
     with pytest.raises(TimeoutError):
-        await line.wait(1, asyncio.get_running_loop().time(), first=False)
+        await stand(line, 1, asyncio.get_running_loop().time())
 
 
 async def test_who_found_no_room_after_all_keeps_its_place() -> None:
     line, room = line_of()
     behind = await standing(line, 10)
-    again = asyncio.create_task(line.wait(10, math.inf, first=True))
+    again = asyncio.create_task(stand(line, 10, first=True))
     await settled()
     room.free = 10
     line.let_in()
@@ -163,9 +173,10 @@ async def test_everybody_may_be_woken_at_once_to_find_out_that_the_writer_is_gon
     line, room = line_of()
     tasks = await standing(line, 10, 1_000, 10)
     line.let_all_in()
+    assert room.free == -1_020
     await asyncio.gather(*tasks)
     assert len(line) == 0
-    assert room.free == -1_020  # each of them gives its room back as it comes
+    assert room.free == 0  # each of them has given its room back
 
 
 Args = TypeVarTuple("Args")
@@ -189,7 +200,7 @@ class CountingLoop(asyncio.SelectorEventLoop):
 
 @pytest.mark.looptime(False)
 def test_one_timer_serves_a_thousand_callers() -> None:
-    async def stand() -> int:
+    async def timers() -> int:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, CountingLoop)
         line, room = line_of()
@@ -200,48 +211,41 @@ def test_one_timer_serves_a_thousand_callers() -> None:
         return loop.timers
 
     with asyncio.Runner(loop_factory=CountingLoop) as runner:
-        assert runner.run(stand()) == 1
+        assert runner.run(timers()) == 1
 
 
 # -- flushes ---------------------------------------------------------------------------------------------------------
 
 
-def started(work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
-    return asyncio.create_task(work)
-
-
 async def test_a_flush_ends_when_everything_below_its_ticket_is_settled() -> None:
     flushes = Flushes()
-    tasks = [started(flushes.wait(ticket, None)) for ticket in (5, 5, 8)]
-    await settled()
+    waiting = [flushes.join(ticket) for ticket in (5, 5, 8)]
     flushes.look(4)
-    await settled()
-    assert [task.done() for task in tasks] == [False, False, False]
+    assert [each.done() for each in waiting] == [False, False, False]
     flushes.look(6)
-    await settled()
-    assert [task.done() for task in tasks] == [True, True, False]
+    assert [each.done() for each in waiting] == [True, True, False]
     flushes.look(8)
-    assert await asyncio.gather(*tasks) == [True, True, True]
+    assert await asyncio.gather(*waiting) == [None, None, None]
 
 
-async def test_a_flush_that_takes_too_long_says_so_and_holds_up_no_other() -> None:
+async def test_a_flush_that_takes_too_long_holds_up_no_other() -> None:
     flushes = Flushes()
-    short, long = started(flushes.wait(5, 1.0)), started(flushes.wait(5, 10.0))
-    assert await short is False
-    assert asyncio.get_running_loop().time() == pytest.approx(1.0)
+    short, long = flushes.join(5), flushes.join(5)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await short
+    assert short.cancelled()
     flushes.look(5)
-    assert await long is True
+    await long
 
 
 async def test_a_flush_that_is_cancelled_is_passed_over() -> None:
     flushes = Flushes()
-    tasks = [started(flushes.wait(ticket, None)) for ticket in (5, 6)]
-    await settled()
-    tasks[0].cancel()
-    await settled()
+    gone, waiting = flushes.join(5), flushes.join(6)
+    gone.cancel()
     flushes.look(6)
-    assert await tasks[1] is True
-    assert tasks[0].cancelled()
+    await waiting
+    assert gone.cancelled()
 
 
 # -- deliveries ------------------------------------------------------------------------------------------------------

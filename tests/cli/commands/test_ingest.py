@@ -91,6 +91,18 @@ def test_meters_named_by_key_and_by_table_work_with_the_embedded_service(
     assert "verified 1 of 1" in done.out
 
 
+@pytest.mark.parametrize("how", ["--chart", "--no-chart", "--json"])
+def test_the_day_is_drawn_to_a_file_whatever_the_terminal_shows(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path, how: str
+) -> None:
+    path = csv_file(*(f"M1,A+,2024-01-01T{hour:02}:00Z,{hour},kWh" for hour in range(24)))
+    done = besmart("ingest", path, "--simulate", how, "--chart-file", tmp_path / "day.svg")
+    assert (done.code, done.err) == (Exit.OK, "")
+    assert ("│" in done.out) == (how == "--chart")
+    drawn = (tmp_path / "day.svg").read_text("utf-8")
+    assert "M1 1.8.0 [kW.h] on Monday 2024-01-01 (UTC)" in drawn
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -105,6 +117,8 @@ def test_meters_named_by_key_and_by_table_work_with_the_embedded_service(
         (["{file}", "--workers", "2"], "--workers cannot share the service of --simulate"),
         (["{file}", "--workers", "0"], "--workers"),
         (["{file}", "--verify=everything"], "--verify"),
+        (["{file}", "--chart-file", "day.gif"], "'day.gif': give a name that ends with .png, .svg or .html"),
+        (["{file}", "--chart-file", "no/day.png"], "--chart-file no/day.png: there is no folder no"),
         (["{file}", "--nonsense"], "--nonsense"),
         ([], "FILES"),
     ],
@@ -232,3 +246,92 @@ def test_an_interrupted_run_reports_and_ends_with_130(number: signal.Signals) ->
         assert "accepted" in process.stdout.read()
         told = process.stderr.read().splitlines()
         assert [line.partition(":")[0] for line in told] == ["stopping", "interrupted"]
+
+
+def test_rejects_of_a_file_with_several_readings_in_a_row_are_mended_one_by_one(besmart: Run, tmp_path: Path) -> None:
+    """A bad value, a bad time and an unknown type: each reading of a row is a reject with its own signal and value."""
+    mapping, rejects, path = tmp_path / "m.toml", tmp_path / "rejects.csv", tmp_path / "M1_2024-07-01.csv"
+    mapping.write_text(
+        'file = { name = "{meter}_{date}.csv", skip = ["^Sum"] }\nvalues.unit = "kWh"\n'
+        '[[series]]\npattern = "{signal}"\n[signals.names]\nIn = "1.8.0"\nOut = "2.8.0"\n',
+        encoding="utf-8",
+    )
+    path.write_text("time,In,Out\n2024-07-01T00:00Z,1,x\nnever,3,4\n2024-07-01T01:00Z,5,\nSum,8,4\n", encoding="utf-8")
+    command = ["--mapping", mapping, "--simulate", "--verify"]
+    done = besmart("ingest", path, *command, "--rejects", rejects)
+    assert done.code == Exit.REJECTED
+    assert "verified 2 of 2 distinct readings" in done.out
+    with rejects.open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    told = [[row[name] for name in ("rejected_row", "meter", "signal", "time", "value")] for row in found]
+    assert sorted(told) == [
+        ["2", "M1", "Out", "2024-07-01T00:00Z", "x"],
+        ["3", "M1", "In", "never", "3"],
+        ["3", "M1", "Out", "never", "4"],
+    ]
+    text = rejects.read_text(encoding="utf-8").replace(",x,", ",2,").replace(",never,", ",2024-07-01T02:00Z,")
+    rejects.write_text(text, encoding="utf-8")
+    again = besmart("ingest", rejects, *command)
+    assert again.code == Exit.OK, again.err
+    assert "verified 3 of 3 distinct readings" in again.out
+
+
+@pytest.mark.parametrize("content", [b"SQLite format 3\0", b"[columns]\n", b"meter,obis,time,value\n1.1,A+,1,1\n"])
+def test_rejects_are_not_written_over_something_else(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "other").write_bytes(content)
+    path = csv_file("M1,A+,never,1,kWh")
+    done = besmart("ingest", path, "--simulate", "--rejects", tmp_path / "other")
+    assert (done.code, (tmp_path / "other").read_bytes()) == (Exit.USAGE, content)
+    assert "is left as it is; name another" in done.err
+
+
+@pytest.mark.usefixtures("service")
+def test_one_file_is_not_named_for_two_things(besmart: Run, csv_file: Callable[..., Path], tmp_path: Path) -> None:
+    path = csv_file("M1,A+,never,1,kWh")
+    (tmp_path / "m.toml").write_text('[signals]\ndefault = "A+"\n')
+    (tmp_path / "meters.csv").write_text("meter,client_cid,sensor_mid\nM1,1,1\n")
+    (tmp_path / "link").symlink_to("meters.csv")
+    for options, words in (
+        (("--rejects", "m.toml", "--mapping", "m.toml"), "that file is the mapping file"),
+        (("--rejects", "link", "--meters", "meters.csv"), "that file is the table of meters"),
+        (("--rejects", "new", "--checkpoint", "new"), "that file is of the checkpoint"),
+        (("--checkpoint", "m.toml"), "it is something else"),
+        (("--checkpoint", "link", "--meters", "meters.csv"), "it is something else"),
+    ):
+        names = [word if word.startswith("--") else tmp_path / word for word in options]
+        before = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix in {".csv", ".toml"}}
+        done = besmart("ingest", path, *names)
+        assert done.code in {Exit.USAGE, Exit.ERROR}
+        assert words in done.err
+        assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_rejects_that_cannot_be_written_are_told_and_the_rest_is_sent(
+    besmart: Run, csv_file: Callable[..., Path]
+) -> None:
+    path = csv_file("M1,A+,never,1,kWh", "M1,A+,2024-01-01T00:00Z,1,kWh")
+    done = besmart("ingest", path, "--simulate", "--no-chart", "--rejects", "/dev/full")
+    assert done.code == Exit.ERROR
+    assert "accepted             1" in done.out
+    assert "failed: /dev/full: 1 rejected rows are missing from this file (No space left on device)" in done.err
+    assert besmart("check", path, "--rejects", "/dev/full").code == Exit.ERROR
+
+
+def test_the_meter_of_all_rows_is_an_option(besmart: Run, tmp_path: Path) -> None:
+    path, mapping = tmp_path / "f.csv", tmp_path / "m.toml"
+    path.write_text("time,value\n2024-07-01T00:00Z,1\n", encoding="utf-8")
+    done = besmart("ingest", path, "--meter", "M1", "--signal-type", "1.8.0", "--simulate", "--json")
+    assert (done.code, json.loads(done.out.splitlines()[-1])["accepted"]) == (Exit.OK, 1)
+    without = besmart("ingest", path, "--simulate")
+    assert without.code == Exit.USAGE
+    assert "if all rows are of one meter, say --meter or file.name" in without.err
+    mapping.write_text('[[series]]\npattern = "{meter}"\n', encoding="utf-8")
+    both = besmart("ingest", path, "--meter", "M1", "--mapping", mapping, "--simulate")
+    assert both.code == Exit.USAGE
+    assert "--meter says the meter of all rows, but the mapping file names columns for it" in both.err
+    workers = besmart("ingest", path, "--mapping", mapping, "--workers", 2)
+    assert workers.code == Exit.USAGE
+    assert "several meters in a row; leave it out" in workers.err

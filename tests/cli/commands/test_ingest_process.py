@@ -298,3 +298,30 @@ def test_too_many_rejects_end_the_run(service: Service, tmp_path: Path) -> None:
     assert "30 of 1,000 rows were rejected, more than the 2 % allowed" in str(events[-1]["error"])
     code, events, _ = run(path, "--max-rejects", "30")
     assert code == Exit.REJECTED
+
+
+def test_two_accounts_with_one_checkpoint_send_each_their_own(
+    service: Service, csv_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = csv_file(f"1.1,1.8.0,{START},1,kWh")
+    accounts: list[tuple[dict[str, str], tuple[str, ...]]] = [
+        ({"API_KEY": "secret-key-one"}, ()),
+        ({"API_KEY": "secret-key-two"}, ()),
+        ({"TOKEN": "secret-one"}, ()),
+        ({"TOKEN": "secret-two"}, ()),
+        ({"TOKEN": "secret-three"}, ("--account", "plant")),
+    ]
+    options = ("--checkpoint", str(tmp_path / "done"))
+    for parts, more in accounts:
+        with monkeypatch.context() as patch:
+            for name, value in parts.items():
+                patch.setenv(f"BESMART_{name}", value)
+            assert run(path, *options, *more)[0] == Exit.OK
+    assert service.arrived == len(accounts)
+    for parts, more in [*accounts, ({"TOKEN": "secret-four"}, ("--account", "plant"))]:
+        with monkeypatch.context() as patch:
+            for name, value in parts.items():
+                patch.setenv(f"BESMART_{name}", value)
+            assert run(path, *options, *more)[1][-1]["skipped"] == 1
+    assert service.arrived == len(accounts)
+    assert not [path for path in tmp_path.glob("done*") if b"secret-" in path.read_bytes()]

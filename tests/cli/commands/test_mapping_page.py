@@ -134,3 +134,28 @@ def test_sensors_are_looked_through_by_their_eid_and_created_for_the_others(
     assert [line.split(",")[0] for line in table] == ["meter", METERS[1], "NEW-1"]
     made = [one for one in served.requests if one.method == "POST" and one.path.endswith("/sensors")]
     assert len(made) == 1
+
+
+SERIES = """time;Import T1 kWh;A+ [kWh];;Total [kWh];
+2024-07-01T00:00Z;1.5;2.5;estimated;4.0;
+2024-07-01T00:15Z;1.6;;;1.6;
+"""
+WIDE = "Meter;OBIS;01.07.2024;02.07.2024;31.07.2024\nM1;1.8.0;1;2;3\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "text", "readings"),
+    [
+        (1, "M1_2024-07-01.csv", "Einheit;kWh\n\ntime;value\n2024-07-01T00:00Z;1\n", 1),
+        (2, "series.csv", SERIES, 3),
+        (3, "wide.csv", WIDE, 3),
+    ],
+)
+def test_the_other_mapping_files_of_the_page_read_what_they_describe(
+    run: Callable[..., Told], tmp_path: Path, number: int, name: str, text: str, readings: int
+) -> None:
+    found = re.findall(r"<!-- test: mapping -->\n```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "m.toml").write_text(found[number], encoding="utf-8")
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    told = run("check", tmp_path / name, "--mapping", tmp_path / "m.toml")
+    assert (told.code, told.report["readings"], told.report["rejected"]) == (0, readings, 0), told.err

@@ -3,11 +3,13 @@
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from besmart_async.batching import Writer
 from besmart_async.ingest import Checkpoint, CheckpointError, Reject
 from besmart_async.ingest.checkpoint.resume import ResumePoint
 from besmart_async.ingest.checkpoint.store import PendingCommit
@@ -125,3 +127,112 @@ def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path: Path, file: P
     with pytest.raises(CheckpointError, match=r"readings\.csv: cannot be used as a checkpoint .*--checkpoint"):
         Checkpoint(file)
     assert file.read_text().startswith("meter")
+
+
+def unchanged(folder: Path, before: dict[str, bytes]) -> bool:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+@pytest.mark.parametrize("still_open", [False, True])
+def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path, mode: str, still_open: bool) -> None:
+    path = tmp_path / "other.sqlite3"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(f"PRAGMA journal_mode = {mode}")
+        other.execute("CREATE TABLE files (name TEXT)")
+        other.execute("CREATE TABLE mine (name TEXT)")
+        other.commit()
+        if not still_open:
+            other.close()
+        before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+        with pytest.raises(CheckpointError, match="it is something else, and is left as it is"):
+            Checkpoint(path)
+        changing = {"other.sqlite3-shm"}  # of which every reader writes the locks
+        now = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+        assert {name: now.get(name) for name in before if name not in changing} == {
+            name: content for name, content in before.items() if name not in changing
+        }
+        assert now.keys() == before.keys()
+
+
+async def test_a_journal_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+
+    async def put(body: bytes, /) -> None:
+        raise AssertionError("nothing is sent")
+
+    async with Writer(put, journal=path):
+        pass
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(CheckpointError, match="something else"):
+        Checkpoint(path)
+    assert unchanged(tmp_path, before)
+
+
+@pytest.mark.parametrize(
+    "content", [b"meter,time,value\n", b"[columns]\n", b"PAR1", b"S", b"SQLite format 3", b"\0" * 200]
+)
+def test_any_other_file_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="something else"):
+        Checkpoint(path)
+    assert unchanged(tmp_path, {"file": content})
+
+
+def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(CheckpointError, match="it is not a file"):
+            Checkpoint(path)
+    (tmp_path / "text").touch()
+    with pytest.raises(CheckpointError, match="cannot be used as a checkpoint"):
+        Checkpoint(tmp_path / "text" / "c")
+
+
+def test_by_a_symbolic_link_it_is_the_same_checkpoint_with_the_same_locks(tmp_path: Path, file: Path) -> None:
+    with Checkpoint(tmp_path / "c.sqlite3") as checkpoint:
+        mark(checkpoint, checkpoint.begin(file, "readings.csv"), 2)
+    (tmp_path / "other").mkdir()
+    link = tmp_path / "other" / "link"
+    link.symlink_to(tmp_path / "c.sqlite3")
+    with Checkpoint(link) as checkpoint:
+        assert done(checkpoint.begin(file, "readings.csv")) == [2]
+        assert [path.name for path in (tmp_path / "other").iterdir()] == ["link"]
+
+
+def test_a_hard_link_is_refused(tmp_path: Path) -> None:
+    Checkpoint(tmp_path / "c.sqlite3").close()
+    os.link(tmp_path / "c.sqlite3", tmp_path / "link")
+    with pytest.raises(CheckpointError, match="a hard link"):
+        Checkpoint(tmp_path / "link")
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path: Path, file: Path) -> None:
+    with Checkpoint(tmp_path / "c", "production") as checkpoint:
+        mark(checkpoint, checkpoint.begin(file, "readings.csv"), 2)
+    with closing(sqlite3.connect(tmp_path / "c")) as raw:
+        raw.execute("DROP TABLE meta")
+        raw.execute("PRAGMA application_id = 0")
+        raw.commit()
+    with Checkpoint(tmp_path / "c", "production") as checkpoint:
+        assert done(checkpoint.begin(file, "readings.csv")) == [2]
+        assert len(checkpoint.salt) == 16
+
+
+def test_what_is_done_in_the_former_scope_does_not_count_and_is_told_once(tmp_path: Path, file: Path) -> None:
+    with Checkpoint(tmp_path / "c", "login") as checkpoint:
+        mark(checkpoint, checkpoint.begin(file, "readings.csv"), 2)
+    with Checkpoint(tmp_path / "c", "account", former_scope="login") as checkpoint:
+        start = checkpoint.begin(file, "readings.csv")
+        assert (start.known, start.rows) == ("former", 0)
+        mark(checkpoint, start, 2)
+        assert checkpoint.begin(file, "readings.csv").known == "resumed"
+
+
+def test_each_checkpoint_has_a_salt_of_its_own_that_stays(tmp_path: Path) -> None:
+    salts: list[bytes] = []
+    for name in ("one", "one", "two"):
+        with Checkpoint(tmp_path / name) as checkpoint:
+            salts.append(checkpoint.salt)
+    assert salts[0] == salts[1] != salts[2]

@@ -150,3 +150,18 @@ async def test_the_files_own_names_of_signal_types_are_translated(csv_file: Call
     resolved, rejects = await resolved_of(path, ParseOptions(signals={"Pobór": "1.29.0", "x": "nothing"}))
     assert [str(resolved.targets[place].key) for place in resolved.target] == ["1.1.34"]
     assert [(reject.value, reject.reason[:31]) for reject in rejects] == [("x", "is no signal type of the servic")]
+
+
+async def test_values_are_multiplied_by_the_factor_of_their_meter(csv_file: Callable[..., Path]) -> None:
+    meters = KnownMeters({"A": Meter(SensorKey(1, 1), factor=40.0), "B": Meter(SensorKey(1, 2), factor=2.0)})
+    path = csv_file(
+        "A,A+,1704067200000,1.5,kWh", "B,A+,1704067200000,2,Wh", "1.3,A+,1704067200000,3,kWh", "B,A+,1704067200000,1,V"
+    )
+    [page] = CsvSource(path).pages()
+    readings, _ = Parser(ParseOptions(factors={"B": 2000.0})).parse(page.chunk)
+    resolved, rejects = await Mapper(meters, TYPES).resolve(readings)
+    values = dict(
+        zip((str(resolved.targets[place].key) for place in resolved.target), resolved.readings.value, strict=True)
+    )
+    assert values == {"1.1.32": 60.0, "1.2.32": 4.0, "1.3.32": 3.0}
+    assert [(reject.column, reject.value) for reject in rejects] == [("unit", "V")]

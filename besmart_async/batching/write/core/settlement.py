@@ -22,6 +22,7 @@ from collections.abc import Callable
 from besmart_async.batching.verdicts import (
     Verdict,
     congested,
+    from_service,
     is_403,
     may_have_applied,
     may_still_apply,
@@ -40,6 +41,8 @@ from besmart_async.transport.retry import FailedAttempt, RetrySchedule, decide
 
 _SMALL_BODY = 16 * 1024
 """No service has a lower limit: a reset with a smaller body has another reason."""
+_TINY_BODY = 1_000
+"""A page with status 413 for a smaller body is not about its size: no `max_bytes` is below that."""
 
 
 class Settlement:
@@ -100,6 +103,8 @@ class Settlement:
         meaning = verdict(error)
         if meaning is Verdict.FORBIDDEN and self._concerns_content(batch, error):
             meaning = Verdict.REFUSED
+        if meaning is Verdict.TOO_LARGE and len(batch.body) < _TINY_BODY and not from_service(error):
+            meaning = Verdict.UNAVAILABLE  # this page would come for anything
         if self.stopped_by is not None:
             self.hand_back(batch, now, refused=meaning is Verdict.REFUSED)
         elif meaning is Verdict.REFUSED:

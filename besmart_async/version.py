@@ -1,0 +1,6 @@
+"""The version of the package, and the only place that has it.
+
+`pyproject.toml`, `besmart --version`, the User-Agent and the documentation read it here.
+"""
+
+__version__ = "0.1.0"
