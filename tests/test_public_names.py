@@ -21,6 +21,7 @@ NAMES = {
     "BesmartClient",
     "BesmartConfigError",
     "BesmartError",
+    "BlockingRunner",
     "ConflictError",
     "ConnectError",
     "DecodeError",
@@ -79,6 +80,7 @@ NAMES = {
     "WriterHook",
     "WriterTimeoutError",
     "aiohttp_transport",
+    "blocking",
 }
 
 METHODS = {

@@ -29,6 +29,7 @@ from besmart_async.ingest.parse.parser import Reading
 from besmart_async.ingest.parse.zones import DstRule, UnknownZoneError, zone_of
 from besmart_async.ingest.sources import Source, SourceError, file_of, is_stream, sources_of
 from besmart_async.ingest.sources.layout import FileForm
+from besmart_async.ingest.sources.stored import StoredFile
 
 
 @Parameter(name="*")
@@ -43,8 +44,8 @@ class FileOptions:
         str | None,
         Parameter(
             name="--format",
-            help="Format of the files, if neither their names nor their first bytes show it: csv, parquet, dsmr, or one"
-            " that an installed package adds.",
+            help="Format of the files, if neither their first bytes nor their names show it: csv, parquet, excel, dsmr,"
+            " nem12, mscons, green-button, zip, or one that an installed package adds.",
         ),
     ] = None
     meters: Annotated[
@@ -100,7 +101,7 @@ class Inputs:
     form: FileForm = attrs.field(factory=FileForm)
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[Path | StoredFile]:
         """The sources that are files, which standard input and pipes are not."""
         return [path for path in map(file_of, self.sources) if path is not None]
 
@@ -257,7 +258,7 @@ def check_creation(inputs: Inputs, create_sensors: bool, dry_run: bool, workers:
         )
 
 
-def forget(record: Checkpoint, paths: Sequence[Path]) -> None:
+def forget(record: Checkpoint, paths: Sequence[Path | StoredFile]) -> None:
     """Delete what the checkpoint has recorded about files.
 
     Raises:

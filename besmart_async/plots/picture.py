@@ -13,7 +13,9 @@ from besmart_async.plots.curves import Curve
 from besmart_async.plots.days import LocalDays
 
 Kind = Literal["line", "heatmap", "completeness"]
+"""What a chart shows: the values over time, the mean of each hour by day, or the share of the expected readings."""
 KINDS: tuple[Kind, ...] = ("line", "heatmap", "completeness")
+"""Every kind of chart, in the order in which a picture has them."""
 
 MAX_LINES = 14
 """Lines that can be distinguished: seven colours, solid and dashed."""

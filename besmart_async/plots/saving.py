@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 ImageFormat = Literal["png", "svg", "html"]
+"""The format of a picture's file."""
 FORMATS: dict[str, ImageFormat] = {".png": "png", ".svg": "svg", ".html": "html", ".htm": "html"}
 _SCALE = 2.0
 """Pixels of a PNG per unit of the chart: about 1,800 wide, sharp in print and on high-resolution screens."""

@@ -32,6 +32,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         made.close()
 
 
+@pytest.mark.timeout(600)  # a page starts a dozen processes
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_of_a_page_runs(page: Path, stage: Stage) -> None:
     for block in blocks_of(page):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 
 import besmart_async
 from besmart_async.cli.exits import Exit
+from besmart_async.simulator import Simulator
 from tests.docs.blocks import DOCS, ROOT, pages
 
 README = ROOT / "README.md"
@@ -48,8 +50,31 @@ def described() -> set[str]:
     return {name for text in texts for name in re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE)}
 
 
-def test_every_public_name_is_described_once() -> None:
-    assert {f"besmart_async.{name}" for name in besmart_async.__all__} <= described()
+@pytest.mark.parametrize("package", ["", ".ingest", ".export", ".plots", ".simulator"])
+def test_every_public_name_is_described(package: str) -> None:
+    module = import_module(f"besmart_async{package}")
+    whole = module.__name__ in described()  # with all names of its `__all__`
+    assert whole or {f"{module.__name__}.{name}" for name in module.__all__} <= described()
+
+
+def test_every_integration_is_described() -> None:
+    modules = {path.stem for path in (ROOT / "besmart_async" / "integrations").glob("[a-z]*.py")}
+    inner = {"labels", "long_frames"}
+    assert {f"besmart_async.integrations.{name}" for name in modules - inner} <= described()
+
+
+def test_every_error_is_in_the_table_of_errors() -> None:
+    text = (DOCS / "errors.md").read_text("utf-8")
+    assert [name for name in besmart_async.__all__ if name.endswith("Error") and f"`{name}`" not in text] == []
+
+
+def test_the_table_of_operations_has_all_26_with_their_requests() -> None:
+    rows = re.findall(
+        r"^\| `([\w.]+)\(.*?\)` \| `([A-Z]+) (\S+)` \|", (DOCS / "operations.md").read_text("utf-8"), re.MULTILINE
+    )
+    published = {(method.upper(), path) for path, methods in Simulator().openapi["paths"].items() for method in methods}
+    assert {(method, path) for _, method, path in rows} == published
+    assert len({name for name, _, _ in rows}) == len(rows) == 26
 
 
 @pytest.mark.parametrize("page", ["command.md", "how-to/ingest-files.md", "how-to/operating.md"])

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 
 from besmart_async.batching.verdicts import is_page
 from besmart_async.cli.checkpoint_scope import identity_of
-from besmart_async.ingest import Checkpoint, CsvSource, IngestJob, IngestReport
+from besmart_async.cli.exits import UsageError
+from besmart_async.cli.ingest_inputs import inputs_of
+from besmart_async.cli.terminal.reject_file import reject_file
+from besmart_async.ingest import Checkpoint, CheckpointError, CsvSource, FileForm, IngestJob, IngestReport, Reject
 from besmart_async.simulator import Fault
 from tests.faults.stage import BULK_WRITE, QUICK, Stage, stage_of
 
@@ -25,7 +30,13 @@ def made(folder: Path) -> Path:
     return path
 
 
-async def ingested(stage: Stage, folder: Path, scope: str = "", page_timeout_s: float = 60.0) -> IngestReport:
+async def ingested(
+    stage: Stage,
+    folder: Path,
+    scope: str = "",
+    page_timeout_s: float = 60.0,
+    on_reject: Callable[[Reject], object] | None = None,
+) -> IngestReport:
     with Checkpoint(folder / "done", scope) as record:
         job = IngestJob(
             stage.client.signals,
@@ -35,6 +46,7 @@ async def ingested(stage: Stage, folder: Path, scope: str = "", page_timeout_s: 
             policy=QUICK,
             checkpoint=record,
             page_timeout_s=page_timeout_s,
+            on_reject=on_reject,
         )
         return await job.run()
 
@@ -87,3 +99,29 @@ async def test_a_pipe_named_as_a_file_arrives_whole(seed: int, tmp_path: Path) -
         report = await ingested(stage, tmp_path)
         await writing
         assert (report.state, report.accepted, stage.simulator.stored_count()) == ("completed", ROWS, ROWS)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+async def test_rejects_on_a_full_disk_or_in_a_poor_encoding_end_no_ingest(seed: int, tmp_path: Path) -> None:
+    path = made(tmp_path)
+    path.write_text(path.read_text() + "9.1,never,1," + "x" * 100 + "\n")
+    inputs = attrs.evolve(inputs_of([str(path)]), form=FileForm(encoding="ascii"))
+    async with stage_of(seed) as stage:
+        for number, target in enumerate((Path("/dev/full"), tmp_path / "rejects.csv")):
+            with reject_file(target, inputs) as rejects:
+                assert rejects is not None
+                report = await ingested(stage, tmp_path, str(number), on_reject=rejects.add)
+            assert (report.state, report.accepted, report.rejected) == ("completed", ROWS, 1)
+            assert rejects.lost == (1 if target == Path("/dev/full") else 0)
+    assert r"\u2026" in (tmp_path / "rejects.csv").read_text("ascii")
+
+
+@pytest.mark.parametrize("content", [b"SQLite format 3\0", b"[columns]\n", b"meter,client_cid,sensor_mid\n"])
+def test_no_output_of_an_ingest_takes_the_place_of_another_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "other").write_bytes(content)
+    inputs = inputs_of([str(made(tmp_path))])
+    with pytest.raises(UsageError, match="left as it is"), reject_file(tmp_path / "other", inputs):
+        raise AssertionError("it was opened")
+    with pytest.raises(CheckpointError, match="cannot be used as a checkpoint"):
+        Checkpoint(tmp_path / "other")
+    assert (tmp_path / "other").read_bytes() == content

@@ -435,3 +435,21 @@ def test_another_header_further_down_is_an_error(tmp_path: Path) -> None:
 def test_a_suffix_is_not_part_of_a_meter(tmp_path: Path, pattern: str, name: str, meter: str) -> None:
     content = gzip.compress(ONE.encode()) if name.endswith(".gz") else ONE.encode()
     assert read(tmp_path, content, f'[file]\nname = "{pattern}"', name).by_meter == {meter: TWO}
+
+
+def test_a_text_above_a_repeated_header_may_be_about_another_meter(tmp_path: Path) -> None:
+    text = "time;value\n2024-07-01T00:00Z;1.5\nPage 2\n\ntime;value\n2024-07-01T01:00Z;2.5\n"
+    with pytest.raises(SourceError, match="row 5 is the header again, below row 3, 'Page 2': if the rows below are of"):
+        read(tmp_path, text, '[file]\nmeter = "M1"')
+    assert read(tmp_path, text, 'file = { meter = "M1", skip = ["^Page "] }').by_meter == {"M1": TWO}
+
+
+def test_a_value_that_may_be_cut_at_its_decimal_comma_is_a_reject(tmp_path: Path) -> None:
+    text = "meter,time,value,\nM1,2024-07-01T00:00Z,1.5,\nM1,2024-07-01T00:30Z,1,5\nM1,2024-07-01T01:00Z,2.5,W\n"
+    found = read(tmp_path, text)
+    assert found.by_meter == {"M1": TWO}
+    [reject] = found.rejects
+    assert (reject.row, reject.reason.partition(":")[0]) == (
+        3,
+        "has a number in a field without a title, right of a value",
+    )

@@ -54,7 +54,8 @@ def check(
     Parameters
     ----------
     files
-        CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input.
+        CSV files (plain, .gz, .zst), Parquet, Excel, P1 telegrams, NEM12, MSCONS, Green Button; zip archives and
+        folders of them, patterns; - for standard input.
     online
         Ask the service for its signal types and for the meters. Rows of unknown meters, and values in a unit that
         cannot be converted, are rejected.
@@ -63,7 +64,7 @@ def check(
     """
     inputs = inputs_of(files, options)
     try:
-        with reject_file(options.rejects, inputs) as rejects:
+        with reject_file(options.rejects, inputs, [("the mapping file", options.mapping)]) as rejects:
             report = asyncio.run(_check(inputs, online, None if rejects is None else rejects.add))
     except SourceError as error:
         raise UsageError(str(error)) from None
@@ -73,7 +74,10 @@ def check(
         write(text)
     for text in _problems(report):
         error_line(text)
-    if report.error is not None:
+    incomplete = None if rejects is None else rejects.error
+    if incomplete is not None:
+        error_line(f"failed: {incomplete}")
+    if report.error is not None or incomplete is not None:
         return Exit.ERROR
     return Exit.REJECTED if report.rejected else Exit.OK
 

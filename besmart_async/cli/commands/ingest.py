@@ -89,8 +89,8 @@ def ingest(
     Parameters
     ----------
     files
-        CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input,
-        which cannot be resumed.
+        CSV files (plain, .gz, .zst), Parquet, Excel, P1 telegrams, NEM12, MSCONS, Green Button; zip archives and
+        folders of them, patterns; - for standard input, which cannot be resumed.
     simulate
         Send to the embedded service instead, which starts empty and knows the meters of the files.
     verify
@@ -130,6 +130,7 @@ def ingest(
             order = _Order(
                 inputs=inputs_of(files, options),
                 rejects=options.rejects,
+                mapping=options.mapping,
                 create_sensors=create_sensors,
                 verify="sample" if verify_sample else verify,
                 dry_run=dry_run,
@@ -165,6 +166,7 @@ def ingest(
 class _Order:
     inputs: Inputs
     rejects: Path | None
+    mapping: Path | None
     create_sensors: bool
     verify: bool | Literal["sample"]
     dry_run: bool
@@ -177,6 +179,11 @@ class _Order:
     account: str | None
     chart: bool
 
+    def files(self, kept: Path | None) -> list[tuple[str, Path | None]]:
+        """Files besides those that are read, and what each is."""
+        beside = () if kept is None else (kept.with_name(kept.name + end) for end in ("", "-wal", "-shm", ".lock"))
+        return [("the mapping file", self.mapping), *(("of the checkpoint", path) for path in beside)]
+
     def scope(self, identity: Sequence[str] | None) -> str:
         """What the rows mean and where they go. A table that new sensors are added to stays the same table."""
         table = None if self.create_sensors else self.inputs.rules.table
@@ -186,9 +193,12 @@ class _Order:
 def _ingested(order: _Order, kept: Path | None, observer: Observer) -> tuple[IngestReport, DayView | None]:
     with (
         nullcontext() if kept is None else Checkpoint(kept, former_scope=order.scope(None)) as record,
-        reject_file(order.rejects, order.inputs) as rejects,
+        reject_file(order.rejects, order.inputs, order.files(kept)) as rejects,
     ):
-        return asyncio.run(_ingest(order, record, observer, None if rejects is None else rejects.add))
+        report, drawing = asyncio.run(_ingest(order, record, observer, None if rejects is None else rejects.add))
+        if rejects is not None and rejects.error is not None and report.error is None:
+            report = attrs.evolve(report, error=rejects.error)
+        return report, drawing
 
 
 async def _ingest(

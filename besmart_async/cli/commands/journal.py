@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from besmart_async.batching.write.writer import Writer
 from besmart_async.cli.client import client_for, interruptible
 from besmart_async.cli.exits import Exit, UsageError, exit_of, explained
 from besmart_async.cli.options import Flag
+from besmart_async.cli.outputs import check_unused, opened_anew
 from besmart_async.cli.terminal.output import (
     cell,
     counted_line,
@@ -215,7 +217,7 @@ def drain(
     """
     waiting = _inspected(path).readings
     begun = monotonic()
-    with _rejected_to(rejects) as on_reject:
+    with _rejected_to(rejects, path) as on_reject:
         drained = asyncio.run(_drain(path, timeout, waiting, on_reject))
     if json:
         write_json({**plain(drained.report), "left": drained.left})
@@ -264,15 +266,15 @@ async def _drain(path: Path, timeout: float | None, waiting: int, on_reject: Cal
 
 
 @contextmanager
-def _rejected_to(path: Path | None) -> Generator[Callable[[Rejection], object], None, None]:
+def _rejected_to(path: Path | None, journal: Path) -> Generator[Callable[[Rejection], object], None, None]:
     """Yield a function that writes rejected readings to a file, or to standard error."""
     if path is None:
         yield _show
         return
-    try:
-        file = path.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    beside = [journal.with_name(journal.name + end) for end in ("", "-wal", "-shm")]
+    check_unused("--rejects", path, [("of the journal", one) for one in beside])
+    raw = opened_anew("--rejects", path, [b"signal,time,value,type,origin,unit,reason"])
+    file = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("signal", "time", "value", "type", "origin", "unit", "reason"))
 

@@ -7,35 +7,75 @@ with a bad one are sent again. Further bad values of the same row are listed in 
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import csv
-from collections.abc import Generator
+import io
+import os
+import stat
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.ingest_inputs import Inputs
+from besmart_async.cli.outputs import check_unused, opened_anew
+from besmart_async.errors import BesmartError
 from besmart_async.ingest import ROLES, TOLD, Reject
+
+_NOT_TEXT = (".gz", ".zst", ".parquet", ".pq", ".xlsx", ".xls")
+"""Names of files that are read as something else than text."""
+
+
+class RejectFileError(BesmartError):
+    """Rejected rows are missing from the file of rejects; the text says how many, and what to do."""
 
 
 class RejectFile:
-    """Writes rejected rows to a text file as CSV."""
+    r"""Writes rejected rows to a file as CSV. A row that cannot be written is counted, and ends nothing.
 
-    def __init__(self, file: IO[str], delimiter: str = ",") -> None:
+    Characters that the encoding lacks are written as escapes such as `\u2026`; only texts of the service or of this
+    package can have such.
+
+    Args:
+        file: the file, unbuffered.
+        name: its name in messages.
+        delimiter: of fields.
+        encoding: of the text.
+
+    Attributes:
+        lost: rows that could not be written.
+    """
+
+    def __init__(self, file: io.FileIO, name: str, delimiter: str = ",", encoding: str = "utf-8") -> None:
         self._file = file
-        self._writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        self._name = name
+        self._encoder = codecs.getincrementalencoder(encoding)("backslashreplace")
+        self._text = io.StringIO()
+        self._writer = csv.writer(self._text, delimiter=delimiter, lineterminator="\n")
         self._roles: list[str] = []
         self._slots: list[str] = []
+        self._begun = False
+        self._size = 0
+        self._plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        self._problem = ""
+        self.lost = 0
+
+    @property
+    def error(self) -> RejectFileError | None:
+        """What is missing from the file; None if nothing is."""
+        if not self.lost:
+            return None
+        return RejectFileError(
+            f"{self._name}: {self.lost:,} rejected rows are missing from this file ({self._problem}); name one that can"
+            " be written, and run the same command again: it lists all rejected rows once more"
+        )
 
     def add(self, reject: Reject) -> None:
-        """Write one reject, and flush: it is in the file even if the process is killed.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
+        """Write one reject: it is in the file even if the process is killed."""
         texts = {role: text for role, _, text in reject.record}
         slots = [(title, text) for role, title, text in reject.record if role == "slot"]
-        if not self._roles:
+        if not self._begun and not self._roles:
             self._begin(reject, [title for title, _ in slots])
         facts = [reject.file, reject.row, reject.column, reject.value, reject.reason, texts.get("line", "")]
         alike = all(title == known for (title, _), known in zip(slots, self._slots, strict=False))
@@ -45,30 +85,63 @@ class RejectFile:
         else:  # a row with other columns, or another value of the same wide row
             held = [""] * (len(self._roles) + len(self._slots))
         self._writer.writerow([*facts, *held])
-        self._file.flush()
+        self._write()
 
     def _begin(self, reject: Reject, slots: list[str]) -> None:
         titles = {role: title for role, title, _ in reject.record}
         self._slots = slots
         self._roles = [role for role in ROLES if not (slots and role == "value")]
-        self._writer.writerow([*TOLD, *(titles.get(role) or role for role in self._roles), *slots])
+        self._header = [*TOLD, *(titles.get(role) or role for role in self._roles), *slots]
+        self._writer.writerow(self._header)
+
+    def _write(self) -> None:
+        """Write what was formed, with the header if that has not been written; all of it or nothing."""
+        text = self._text.getvalue()
+        self._text.seek(0)
+        self._text.truncate()
+        before = self._encoder.getstate()
+        content = self._encoder.encode(text)
+        try:
+            written = 0
+            while written < len(content):
+                written += self._file.write(content[written:]) or 0
+        except OSError as error:
+            self._problem = error.strerror or str(error)
+            self.lost += 1
+            self._encoder.setstate(before)
+            if not self._begun:
+                self._writer.writerow(self._header)
+            if self._plain:
+                with contextlib.suppress(OSError):  # no half row stays before the next one
+                    self._file.truncate(self._size)
+                    self._file.seek(self._size)
+            return
+        self._begun = True
+        self._size += len(content)
 
 
 @contextmanager
-def reject_file(path: Path | None, inputs: Inputs) -> Generator[RejectFile | None, None, None]:
+def reject_file(
+    path: Path | None, inputs: Inputs, others: Iterable[tuple[str, Path | None]] = ()
+) -> Generator[RejectFile | None, None, None]:
     """Open a file for rejects, with the encoding and delimiter of the files that are read, if those are set.
 
+    Args:
+        path: the file; None for none.
+        inputs: what is read.
+        others: further files that the command uses, and what each is.
+
     Raises:
-        UsageError: the file cannot be written, or is one of the files that are read.
+        UsageError: the file cannot be written, is used otherwise, or holds something else than rejects.
     """
     if path is None:
         yield None
         return
-    if any(path.resolve() == source.resolve() for source in inputs.paths):
-        raise UsageError(f"--rejects {path}: that file is being read; name another")
-    try:
-        file = path.open("w", encoding=inputs.form.encoding.removesuffix("-sig"), newline="")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    read = [("being read", source) for source in inputs.paths]
+    check_unused("--rejects", path, [*read, ("the table of meters", inputs.rules.table), *others])
+    if path.suffix.casefold() in _NOT_TEXT:
+        raise UsageError(f"--rejects {path}: rejects are plain CSV; give a name such as {path.stem}.csv")
+    encoding = inputs.form.encoding.removesuffix("-sig")
+    file = opened_anew("--rejects", path, {TOLD[0].encode(encoding), TOLD[0].encode()})
     with file:
-        yield RejectFile(file, inputs.form.delimiter or ",")
+        yield RejectFile(file, str(path), inputs.form.delimiter or ",", encoding)

@@ -243,6 +243,7 @@ class Parser:
     def __init__(self, options: ParseOptions) -> None:
         self._options = options
         self._times = TimeParser(options.time_zone, options.dst, options.time_format)
+        self._standard_times = TimeParser(options.time_zone, options.dst)
         self._origins = ORIGINS | {name.casefold(): origin for name, origin in options.origins.items()}
 
     def parse(self, chunk: Chunk) -> tuple[ParsedReadings, list[Reject]]:
@@ -265,7 +266,7 @@ class Parser:
             chunk.unit,
             chunk.zone,
             chunk.titles,
-            self._options,
+            self._options_of(chunk),
             self._length_ms(chunk),
             chunk.column,
         )
@@ -290,14 +291,21 @@ class Parser:
     def _days(self) -> DayParser:
         return DayParser(self._times, self._options.time_format)
 
+    def _options_of(self, chunk: Chunk) -> ParseOptions:
+        """The options, with the signal types of the file's standard for the names that the user does not explain."""
+        if chunk.standard is None or not chunk.standard.signals:
+            return self._options
+        return attrs.evolve(self._options, signals={**chunk.standard.signals, **self._options.signals})
+
     def _parse_times(self, chunk: Chunk, absent: NDArray[np.bool_]) -> tuple[NDArray[Any], dict[int, Problem]]:
         series = _series(chunk)
         if isinstance(chunk.time, DaySlots):
             return self._days.parse(chunk.rows, chunk.time, absent, chunk.zone, series)
-        return self._times.parse(chunk.time, chunk.zone, series)
+        times = self._times if chunk.standard is None else self._standard_times
+        return times.parse(chunk.time, chunk.zone, series)
 
     def _length_ms(self, chunk: Chunk) -> int:
-        if self._options.interval == "start":
+        if self._options.interval == "start" or chunk.standard is not None:
             return 0
         if not isinstance(chunk.time, DaySlots):
             return self._options.resolution_ms or 0
@@ -306,7 +314,7 @@ class Parser:
         return self._options.resolution_ms or chunk.time.slots.step_ms
 
     def _left_out(self, chunk: Chunk, absent: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        if isinstance(chunk.time, DaySlots):
+        if isinstance(chunk.time, DaySlots) or chunk.standard is not None:
             left_out = absent.copy()
         else:
             left_out = np.zeros(len(chunk), np.bool_)

@@ -13,6 +13,7 @@ from besmart_async.errors import BesmartError, visible
 from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.columns import Chunk
 from besmart_async.ingest.sources.layout import FileForm
+from besmart_async.ingest.sources.stored import StoredFile
 
 CHUNK_ROWS = 200_000
 """Readings parsed at a time: enough for numpy to pay off, few enough for a smooth progress bar."""
@@ -112,8 +113,10 @@ class Format(Protocol):
         ...
 
 
-def is_stream(path: Path | None) -> bool:
+def is_stream(path: Path | StoredFile | None) -> bool:
     """Tell whether a path can be read only once: standard input (None), a pipe such as `<(...)`, a device, a socket."""
+    if not isinstance(path, Path | None):
+        return False
     try:
         mode = 0 if path is None else path.stat().st_mode
     except (OSError, ValueError):
@@ -121,7 +124,7 @@ def is_stream(path: Path | None) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def file_of(source: Source) -> Path | None:
+def file_of(source: Source) -> Path | StoredFile | None:
     """Return the file that a source is; None for standard input, a pipe, or a source without a path."""
-    path: Path | None = getattr(source, "path", None)
+    path: Path | StoredFile | None = getattr(source, "path", None)
     return None if is_stream(path) else path

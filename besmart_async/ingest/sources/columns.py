@@ -201,6 +201,19 @@ class DaySlots:
         return len(self.slot)
 
 
+@attrs.frozen
+class Standard:
+    """What the standard of a format fixes for its readings, whatever the options say about times and columns.
+
+    Times are moments, or local times of a plain calendar, at the start of their period. A null is a missing value.
+
+    Attributes:
+        signals: signal types by the standard's names of registers, where the user names none.
+    """
+
+    signals: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+
 @attrs.frozen(eq=False)
 class Chunk:
     """Some readings of a file, not yet parsed: columns of equal length.
@@ -219,6 +232,7 @@ class Chunk:
         titles: the file's own column titles, by role.
         column: the title of the column of each value, in files with several readings in a row; else None. Two columns
             of one title have different codes.
+        standard: what the file's format fixes; None for a table, which options describe.
     """
 
     file: str
@@ -232,6 +246,7 @@ class Chunk:
     zone: Coded | None = None
     titles: dict[str, str] = attrs.field(factory=dict[str, str])
     column: Coded | None = None
+    standard: Standard | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

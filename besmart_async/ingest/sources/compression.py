@@ -6,10 +6,11 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from besmart_async.ingest.sources.base import SourceError, is_stream
 from besmart_async.ingest.sources.columns import pa
+from besmart_async.ingest.sources.stored import StoredFile
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 """Compression by file name suffix."""
@@ -22,7 +23,7 @@ _READ_BYTES = 256 << 10
 
 
 @contextmanager
-def opened(path: Path | None, name: str) -> Generator[BinaryIO, None, None]:
+def opened(path: Path | StoredFile | None, name: str) -> Generator[IO[bytes], None, None]:
     """Open a file without decompressing it; None means standard input.
 
     Raises:
@@ -47,7 +48,7 @@ def packing(start: bytes) -> str | None:
     return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
 
 
-def pieces(raw: BinaryIO, path: Path | None, name: str) -> Generator[bytes, None, None]:
+def pieces(raw: IO[bytes], path: Path | StoredFile | None, name: str) -> Generator[bytes, None, None]:
     """Yield the bytes of an open file, decompressed, piece by piece.
 
     Raises:
@@ -73,7 +74,7 @@ class _Unclosed:
 
     closed = False
 
-    def __init__(self, raw: BinaryIO) -> None:
+    def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
 
     def read(self, size: int) -> bytes:

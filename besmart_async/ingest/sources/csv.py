@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import attrs
 import numpy as np
@@ -22,6 +22,7 @@ from besmart_async.ingest.sources.compression import opened, pieces
 from besmart_async.ingest.sources.header import SEARCHED_ROWS, Header, NoHeaderError, cells, find_header
 from besmart_async.ingest.sources.layout import MOST_COLUMNS, FileForm, per_day, plain_cell
 from besmart_async.ingest.sources.lines import LineFilter
+from besmart_async.ingest.sources.stored import StoredFile, name_of, size_of
 
 _HEADER_BYTES = 64 << 10
 _KEPT = 100_000
@@ -205,7 +206,7 @@ class CsvSource:
         block_bytes: text read at a time.
     """
 
-    path: Path | None
+    path: Path | StoredFile | None
     encoding: str = "utf-8-sig"
     chunk_rows: int = CHUNK_ROWS
     form: FileForm = attrs.field(factory=FileForm)
@@ -219,12 +220,12 @@ class CsvSource:
     @property
     def name(self) -> str:
         """The path as given."""
-        return "standard input" if self.path is None else str(self.path)
+        return name_of(self.path)
 
     @property
     def size_bytes(self) -> int | None:
         """Size of the file on disk, compressed or not."""
-        return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
+        return size_of(self.path)
 
     def check(self) -> tuple[str, ...]:
         """Check the header; see `Source`. Standard input and pipes are not checked: they can be read only once."""
@@ -242,7 +243,7 @@ class CsvSource:
                 yield from builder.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
 
     @contextmanager
-    def _blocks(self, size: int) -> Generator[tuple[BinaryIO, Generator[TextBlock, None, None]], None, None]:
+    def _blocks(self, size: int) -> Generator[tuple[IO[bytes], Generator[TextBlock, None, None]], None, None]:
         with opened(self.path, self.name) as raw:
             found = blocks(pieces(raw, self.path, self.name), self.encoding, self.name, size)
             yield raw, found
@@ -281,7 +282,8 @@ class _PageBuilder:
         self._layout = layout
         width = _usual_width(first, header, self._titled)
         self._untitled = range(layout.width, width)
-        self._reader = BlockReader(width, header.delimiter, (*layout.used, *self._untitled))
+        self._rests = _rests(header)
+        self._reader = BlockReader(width, header.delimiter, (*layout.used, *self._rests, *self._untitled))
         self._chunks = ChunkBuilder(name, self._layout)
 
     def pages(self, block: TextBlock, readings: int, position: int) -> Generator[Page, None, None]:
@@ -303,6 +305,7 @@ class _PageBuilder:
 
     def _with_titles(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
         """Move the rows that have text in a field without a title to the misfits."""
+        table = self._without_rests(table, block)
         columns = {index: column for index, column in table.columns.items() if index not in self._untitled}
         filled = np.zeros(len(table.rows), np.bool_)
         for index in self._untitled:
@@ -319,6 +322,19 @@ class _PageBuilder:
             [*table.misfits, *misfits],
             table.faults,
         )
+
+    def _without_rests(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
+        """Refuse rows whose value may be cut off at a decimal comma: 1,5 in a file with commas between fields."""
+        columns = {index: column for index, column in table.columns.items() if index not in self._rests}
+        cut = np.zeros(len(table.rows), np.bool_)
+        for index in self._rests:
+            cut |= as_numpy(pc.match_substring_regex(table.columns[index], "^[0-9]+$"))
+        if not cut.any():
+            return attrs.evolve(table, columns=columns)
+        lines, kept = block.text.split(b"\n"), pa.array(~cut)
+        faults = [(row, lines[row - block.first_row].decode(), _CUT) for row in table.rows[cut].tolist()]
+        columns = {index: column.filter(kept) for index, column in columns.items()}
+        return ParsedBlock(table.rows[~cut], columns, table.misfits, [*table.faults, *faults])
 
     def _without_formulas(self, table: ParsedBlock, block: TextBlock) -> ParsedBlock:
         """Take the text out of cells such as `="0012"`."""
@@ -384,6 +400,21 @@ class _PageBuilder:
         padded = [fields + [""] * (width - len(fields)) for _, fields in others]
         used = (*self._layout.used, *(range(self._titled, width) if self._elastic else ()))
         return rows, {index: pa.array([fields[index] for fields in padded], pa.string()) for index in used}
+
+
+_CUT = (
+    "has a number in a field without a title, right of a value: is the comma a decimal point as well as the delimiter?"
+)
+
+
+def _rests(header: Header) -> tuple[int, ...]:
+    """The columns without a title that may hold what stands behind a decimal comma, in a file with commas."""
+    layout = header.layout
+    values = [column.position for column in layout.series] + list(layout.slots.positions if layout.slots else ())
+    values += [layout.positions["value"]] if "value" in layout.positions else []
+    behind = (index + 1 for index in values if index + 1 < layout.width)
+    free = (index for index in behind if not header.titles[index].strip() and index not in layout.used)
+    return tuple(free) if header.delimiter == "," else ()
 
 
 _NOT_UTF8 = "is not UTF-8 text; if the whole file is not, say --encoding, such as cp1250"

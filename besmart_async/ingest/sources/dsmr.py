@@ -20,6 +20,7 @@ from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError, is_
 from besmart_async.ingest.sources.blocks import blocks
 from besmart_async.ingest.sources.columns import Chunk, Coder, pa
 from besmart_async.ingest.sources.compression import opened, pieces
+from besmart_async.ingest.sources.stored import StoredFile, name_of, size_of
 
 if TYPE_CHECKING:
     from besmart_async.ingest.sources.dsmr_lines import TelegramLines
@@ -64,18 +65,18 @@ class TelegramSource:
         chunk_rows: approximate readings per page.
     """
 
-    path: Path | None
+    path: Path | StoredFile | None
     chunk_rows: int = CHUNK_ROWS
 
     @property
     def name(self) -> str:
         """The path as given."""
-        return "standard input" if self.path is None else str(self.path)
+        return name_of(self.path)
 
     @property
     def size_bytes(self) -> int | None:
         """Size of the file on disk, compressed or not."""
-        return self.path.stat().st_size if self.path is not None and self.path.is_file() else None
+        return size_of(self.path)
 
     def check(self) -> tuple[str, ...]:
         """Check that the library is installed and the file starts with a telegram; see `Source`."""

@@ -92,9 +92,9 @@ def find_header(lines: Sequence[str], form: FileForm, name: str) -> Header:
         whole, ends = _records(lines)
         if whole == list(lines):
             raise
-    header = _searched_header(whole, form, said)
-    first, last = header.rows, ends[header.rows - 1]
-    return attrs.evolve(header, rows=last, lines=tuple(lines[first - 1 : last]))
+    found = _searched_header(whole, form, said)
+    first, last = found.rows, ends[found.rows - 1]
+    return attrs.evolve(found, rows=last, lines=tuple(lines[first - 1 : last]))
 
 
 def _records(lines: Sequence[str]) -> tuple[list[str], list[int]]:

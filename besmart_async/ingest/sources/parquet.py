@@ -14,6 +14,7 @@ from besmart_async.ingest.sources.base import CHUNK_ROWS, LONGEST_TEXT, Page, So
 from besmart_async.ingest.sources.columns import ChunkBuilder, as_column, pa, pc
 from besmart_async.ingest.sources.header import said_by_name
 from besmart_async.ingest.sources.layout import CODED, FileForm, Layout
+from besmart_async.ingest.sources.stored import StoredFile, seekable, size_of
 
 _BUFFER_BYTES = 128 << 10
 _DICTIONARIES = {"PLAIN_DICTIONARY", "RLE_DICTIONARY"}
@@ -33,7 +34,7 @@ class ParquetSource:
         form: roles of columns that their names do not show.
     """
 
-    path: Path
+    path: Path | StoredFile
     chunk_rows: int = CHUNK_ROWS
     form: FileForm = attrs.field(factory=FileForm)
 
@@ -45,7 +46,7 @@ class ParquetSource:
     @property
     def size_bytes(self) -> int | None:
         """Size of the file."""
-        return self.path.stat().st_size if self.path.is_file() else None
+        return size_of(self.path)
 
     def check(self) -> tuple[str, ...]:
         """Check the schema, and the sizes that the file declares; see `Source`."""
@@ -169,8 +170,10 @@ class ParquetSource:
             raise SourceError(self.name, f"cannot be read as Parquet: {reason}") from None
 
 
-def _openable(path: Path) -> AbstractContextManager[Any]:
-    """Give a path, or the open file if its name is not UTF-8, which pyarrow cannot pass on."""
+def _openable(path: Path | StoredFile) -> AbstractContextManager[Any]:
+    """Give a path, or the open file if it is inside another or its name is not UTF-8, which pyarrow cannot pass on."""
+    if not isinstance(path, Path):
+        return nullcontext(seekable(path))
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -195,11 +198,11 @@ def _stored(kind: Any) -> Any:
 def _is_text(kind: Any) -> bool:
     types = pa.types
     strings = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    return strings or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    return bool(strings or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 
 def _is_number(kind: Any) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _fits_name(kind: Any) -> bool:

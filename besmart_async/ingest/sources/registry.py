@@ -6,36 +6,79 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from glob import glob, has_magic
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import attrs
 
+from besmart_async.ingest.sources.archive import DEEPEST, members_of, parts_of
 from besmart_async.ingest.sources.base import Format, Source, SourceError, is_stream
-from besmart_async.ingest.sources.compression import COMPRESSIONS
+from besmart_async.ingest.sources.compression import COMPRESSIONS, opened, pieces
 from besmart_async.ingest.sources.csv import CsvSource
 from besmart_async.ingest.sources.dsmr import TelegramSource
+from besmart_async.ingest.sources.header import said_by_name
 from besmart_async.ingest.sources.layout import FileForm
 from besmart_async.ingest.sources.parquet import ParquetSource
+from besmart_async.ingest.sources.recognition import LOOKED_AT, TEXT, Recognized, recognized
+from besmart_async.ingest.sources.standards import GreenButtonSource, MsconsSource, Nem12Source
+from besmart_async.ingest.sources.stored import StoredFile, name_of
+from besmart_async.ingest.sources.workbook import is_workbook, require_calamine, sheets_of
 
 GROUP = "besmart_async.sources"
 """Entry points of this group are formats: a `Format`, or a class or function without parameters that returns one."""
 
 STANDARD_INPUT = "-"
-_PARQUET = b"PAR1"
 
 
 @attrs.frozen
 class _BuiltIn:
     suffixes: tuple[str, ...]
-    create: Callable[[Path | None, FileForm], Source]
+    create: Callable[[Path | StoredFile | None, FileForm], Source]
 
-    def source(self, path: Path | None, form: FileForm) -> Source:
+    def source(self, path: Path | StoredFile | None, form: FileForm) -> Source:
         return self.create(path, form)
 
 
-def _parquet(path: Path | None, form: FileForm) -> Source:
+def _not_standard_input(what: str) -> SourceError:
+    return SourceError("standard input", f"cannot be {what}, which is not read from front to back; name a file")
+
+
+def _zip(path: Path | StoredFile | None, form: FileForm) -> Source:
     if path is None:
-        raise SourceError("standard input", "cannot be Parquet, which is read from its end; name a file")
+        raise _not_standard_input("a zip archive")
+    raise SourceError(str(path), "is not a zip archive")
+
+
+def _excel(path: Path | StoredFile | None, form: FileForm) -> Source:
+    if path is None:
+        raise _not_standard_input("a workbook")
+    raise SourceError(str(path), "is not a workbook")
+
+
+def _green_button(path: Path | StoredFile | None, form: FileForm) -> Source:
+    if path is None:
+        raise _not_standard_input("Green Button XML")
+    try:
+        said = said_by_name(form, str(path))
+    except ValueError as error:
+        raise SourceError(str(path), str(error)) from None
+    return GreenButtonSource(path, meter=said.get("meter"))
+
+
+def _nem12(path: Path | StoredFile | None, form: FileForm) -> Source:
+    return Nem12Source(path) if form.meter is None else _named_twice(path, "NEM12")
+
+
+def _mscons(path: Path | StoredFile | None, form: FileForm) -> Source:
+    return MsconsSource(path) if form.meter is None else _named_twice(path, "MSCONS")
+
+
+def _named_twice(path: Path | StoredFile | None, what: str) -> Source:
+    raise SourceError(name_of(path), f"is {what}, which names its meters itself; leave out file.meter")
+
+
+def _parquet(path: Path | StoredFile | None, form: FileForm) -> Source:
+    if path is None:
+        raise _not_standard_input("Parquet")
     return ParquetSource(path, form=form)
 
 
@@ -43,8 +86,13 @@ _BUILT_IN: Mapping[str, Format] = {
     "csv": _BuiltIn((".csv", ".txt", ".tsv"), lambda path, form: CsvSource(path, form.encoding, form=form)),
     "parquet": _BuiltIn((".parquet", ".pq"), _parquet),
     "dsmr": _BuiltIn((".p1", ".dsmr"), lambda path, _form: TelegramSource(path)),
+    "excel": _BuiltIn((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), _excel),
+    "zip": _BuiltIn((".zip",), _zip),
+    "nem12": _BuiltIn((".nem12",), _nem12),
+    "mscons": _BuiltIn((".mscons", ".edi"), _mscons),
+    "green-button": _BuiltIn((".espi",), _green_button),
 }
-_STREAMED = (_BUILT_IN["csv"], _BUILT_IN["dsmr"])
+_STREAMED = tuple(_BUILT_IN[name] for name in ("csv", "dsmr", "nem12", "mscons"))
 """Formats that are read once, from start to end."""
 
 
@@ -57,50 +105,103 @@ def sources_of(names: Iterable[str], form: FileForm | None = None) -> list[Sourc
     """Create sources for command line arguments: files, folders, patterns such as `data/*.csv.gz`, and `-`.
 
     A folder stands for all files in it and its subfolders that have a suffix of a known format, in the order of their
-    names. A file that is named twice is read once. A pipe (`<(zcat x.gz)`, a FIFO, `/dev/stdin`) is read like standard
-    input: once, and only in the formats that can be.
+    names. A file that is named twice is read once. A zip archive stands for the files in it, and a workbook for its
+    sheets. A pipe (`<(zcat x.gz)`, a FIFO, `/dev/stdin`) is read like standard input: once, and only in the formats
+    that can be.
 
     Raises:
-        SourceError: the file or format does not exist, a pattern or folder matches no files, or the format of a pipe
-            cannot be read from one.
+        SourceError: the file or format does not exist, or cannot be read, a pattern or folder matches no files, or the
+            format of a pipe cannot be read from one.
     """
     form = form or FileForm()
-    found: dict[Path | None, Source] = {}
+    found: dict[Path | None, list[Source]] = {}
     for name in names:
         paths = [None] if name == STANDARD_INPUT else _paths(name)
         for path in paths:
             key = path.resolve() if path is not None else None
             if key not in found:
-                found[key] = _source(path, form)
-    return list(found.values())
+                found[key] = _sources(path, form)
+    return [source for sources in found.values() for source in sources]
 
 
-def _source(path: Path | None, form: FileForm) -> Source:
-    kind = format_of(path, form)
-    if path is not None and is_stream(path) and kind not in _STREAMED:
+def _sources(path: Path | StoredFile | None, form: FileForm, depth: int = 0) -> list[Source]:
+    """The sources of a file: those of each member of an archive, or of each sheet of a workbook."""
+    kind = what_it_is(path)
+    if path is not None and kind.format == "zip" and form.format in (None, "zip"):
+        return _in_archive(path, form, depth)
+    made = format_of(path, form)
+    if path is not None and is_stream(path) and made not in _STREAMED:
         raise SourceError(str(path), "is a pipe, and files of this format are read more than once; copy it to a file")
-    return kind.source(path, form)
+    if path is not None and made is _BUILT_IN["excel"]:
+        require_calamine(path)
+        return [*sheets_of(path, form)]
+    return [made.source(path, form)]  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def format_of(path: Path | None, form: FileForm) -> Format:
-    """Find the format of a file: as given, else by its suffix, else by its first bytes; by default CSV.
+def _in_archive(path: Path | StoredFile, form: FileForm, depth: int) -> list[Source]:
+    if depth == DEEPEST:
+        raise SourceError(str(path), f"is an archive in an archive, {DEEPEST} deep; unpack it first")
+    form = attrs.evolve(form, format=None) if form.format == "zip" else form
+    known = _known_suffixes()
+    found: list[Source] = []
+    others: list[str] = []
+    for member in members_of(path):
+        kind = what_it_is(member)
+        if kind.format is not None or _suffix(member) in known:
+            found += _sources(member, form, depth + 1)
+        else:
+            others.append(f"{member.member} {kind.problem or 'has no suffix of a known format'}")
+    if not found:
+        raise SourceError(str(path), f"is a zip archive without readings: {'; '.join(others[:5])}")
+    return found
+
+
+def what_it_is(path: Path | StoredFile | None) -> Recognized:
+    """Return what a file is by its first bytes; a table in text if they cannot be read, which its source explains."""
+    if path is None or not path.is_file():
+        return TEXT
+    try:
+        with opened(path, str(path)) as raw:
+            start = b""
+            for piece in pieces(raw, path, str(path)):
+                start += piece
+                if len(start) >= LOOKED_AT:
+                    break
+    except SourceError:
+        return TEXT
+    found = recognized(start[:LOOKED_AT])
+    if found.format != "zip":
+        return found
+    parts = parts_of(path)
+    if is_workbook(parts):
+        return Recognized("excel")
+    if "word/document.xml" in parts or "ppt/presentation.xml" in parts:
+        return Recognized(problem="is a Word or PowerPoint document; ask for the data as CSV or Excel")
+    return found
+
+
+def format_of(path: Path | StoredFile | None, form: FileForm) -> Format:
+    """Find the format of a file: as given, else by its first bytes, else by its suffix; by default CSV.
+
+    A suffix of a format of another package counts before the first bytes.
 
     Raises:
-        SourceError: the given format is unknown, or its package fails.
+        SourceError: the given format is unknown, its package fails, or the file is of a kind that cannot be read.
     """
     if form.format is not None:
         return _named(form.format)
     suffix = _suffix(path) if path is not None else ""
-    for found in _BUILT_IN.values():
-        if suffix in found.suffixes:
-            return found
     for name in _installed() if suffix else ():
         if suffix in _named(name).suffixes:
             return _named(name)
-    if path is not None and path.is_file():
-        with path.open("rb") as file:
-            if file.read(4) == _PARQUET:
-                return _BUILT_IN["parquet"]
+    kind = what_it_is(path)
+    if kind.problem:
+        raise SourceError(str(path), kind.problem)
+    if kind.format is not None:
+        return _BUILT_IN[kind.format]
+    for found in _BUILT_IN.values():
+        if suffix in found.suffixes:
+            return found
     return _BUILT_IN["csv"]
 
 
@@ -133,9 +234,11 @@ def _installed() -> dict[str, EntryPoint]:
 def _paths(name: str) -> list[Path]:
     path = Path(name)
     if path.is_dir():
-        known = {suffix for kind in format_names() for suffix in _named(kind).suffixes}
+        known = _known_suffixes()
         found = sorted(
-            file for file in path.rglob("*") if file.is_file() and _suffix(file) in known and _shown(file, path)
+            file
+            for file in path.rglob("*")
+            if file.is_file() and _shown(file, path) and (_suffix(file) in known or _green_button_xml(file))
         )
         if not found:
             raise SourceError(name, f"is a folder without files of a known format ({', '.join(sorted(known))})")
@@ -156,9 +259,17 @@ def _behind(path: Path) -> Path:
     return path
 
 
-def _suffix(path: Path) -> str:
-    plain = path.with_suffix("") if path.suffix.casefold() in COMPRESSIONS else path
-    return plain.suffix.casefold()
+def _known_suffixes() -> set[str]:
+    return {suffix for kind in format_names() for suffix in _named(kind).suffixes}
+
+
+def _green_button_xml(file: Path) -> bool:
+    return file.suffix.casefold() == ".xml" and what_it_is(file).format == "green-button"
+
+
+def _suffix(path: Path | StoredFile) -> str:
+    own = path.suffix.casefold()
+    return PurePosixPath(path.name[: -len(own)]).suffix.casefold() if own in COMPRESSIONS else own
 
 
 def _shown(file: Path, folder: Path) -> bool:

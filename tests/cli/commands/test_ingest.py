@@ -276,6 +276,50 @@ def test_rejects_of_a_file_with_several_readings_in_a_row_are_mended_one_by_one(
     assert "verified 3 of 3 distinct readings" in again.out
 
 
+@pytest.mark.parametrize("content", [b"SQLite format 3\0", b"[columns]\n", b"meter,obis,time,value\n1.1,A+,1,1\n"])
+def test_rejects_are_not_written_over_something_else(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "other").write_bytes(content)
+    path = csv_file("M1,A+,never,1,kWh")
+    done = besmart("ingest", path, "--simulate", "--rejects", tmp_path / "other")
+    assert (done.code, (tmp_path / "other").read_bytes()) == (Exit.USAGE, content)
+    assert "is left as it is; name another" in done.err
+
+
+@pytest.mark.usefixtures("service")
+def test_one_file_is_not_named_for_two_things(besmart: Run, csv_file: Callable[..., Path], tmp_path: Path) -> None:
+    path = csv_file("M1,A+,never,1,kWh")
+    (tmp_path / "m.toml").write_text('[signals]\ndefault = "A+"\n')
+    (tmp_path / "meters.csv").write_text("meter,client_cid,sensor_mid\nM1,1,1\n")
+    (tmp_path / "link").symlink_to("meters.csv")
+    for options, words in (
+        (("--rejects", "m.toml", "--mapping", "m.toml"), "that file is the mapping file"),
+        (("--rejects", "link", "--meters", "meters.csv"), "that file is the table of meters"),
+        (("--rejects", "new", "--checkpoint", "new"), "that file is of the checkpoint"),
+        (("--checkpoint", "m.toml"), "it is something else"),
+        (("--checkpoint", "link", "--meters", "meters.csv"), "it is something else"),
+    ):
+        names = [word if word.startswith("--") else tmp_path / word for word in options]
+        before = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix in {".csv", ".toml"}}
+        done = besmart("ingest", path, *names)
+        assert done.code in {Exit.USAGE, Exit.ERROR}
+        assert words in done.err
+        assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_rejects_that_cannot_be_written_are_told_and_the_rest_is_sent(
+    besmart: Run, csv_file: Callable[..., Path]
+) -> None:
+    path = csv_file("M1,A+,never,1,kWh", "M1,A+,2024-01-01T00:00Z,1,kWh")
+    done = besmart("ingest", path, "--simulate", "--no-chart", "--rejects", "/dev/full")
+    assert done.code == Exit.ERROR
+    assert "accepted             1" in done.out
+    assert "failed: /dev/full: 1 rejected rows are missing from this file (No space left on device)" in done.err
+    assert besmart("check", path, "--rejects", "/dev/full").code == Exit.ERROR
+
+
 def test_the_meter_of_all_rows_is_an_option(besmart: Run, tmp_path: Path) -> None:
     path, mapping = tmp_path / "f.csv", tmp_path / "m.toml"
     path.write_text("time,value\n2024-07-01T00:00Z,1\n", encoding="utf-8")

@@ -1,13 +1,15 @@
 """The file of rejects."""
 
 import csv
+from io import FileIO
 from pathlib import Path
 
 import pytest
+from typing_extensions import Buffer
 
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.ingest_inputs import Inputs
-from besmart_async.cli.terminal.reject_file import reject_file
+from besmart_async.cli.terminal.reject_file import RejectFile, reject_file
 from besmart_async.ingest import CsvSource, FileForm, MeterRules, Reading, Reject
 
 RECORD = (("meter", "Zähler", "M1"), ("time", "Zeit", "nie"), ("value", "kWh", "1,5"))
@@ -45,3 +47,60 @@ def test_a_file_that_is_read_is_not_overwritten(tmp_path: Path) -> None:
 def test_without_a_path_there_is_none() -> None:
     with reject_file(None, inputs()) as file:
         assert file is None
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1250", "iso8859-2", "utf-16"])
+def test_what_the_encoding_lacks_is_escaped(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "r.csv"
+    with reject_file(path, inputs("a.csv", encoding=encoding)) as file:
+        assert file is not None
+        for row in (2, 3):
+            file.add(Reject("a.csv", row, "value", "x…", "refused: \U0001f600 Ω", (("meter", "meter", "M"),)))
+        assert file.error is None
+    lines = path.read_text(encoding).splitlines()
+    assert [line.split(",")[:2] for line in lines] == [
+        ["rejected_file", "rejected_row"],
+        ["a.csv", "2"],
+        ["a.csv", "3"],
+    ]
+    if encoding == "ascii":
+        assert lines[1].split(",")[3:5] == [r"x\u2026", r"refused: \U0001f600 \u03a9"]
+    with reject_file(path, inputs("a.csv", encoding=encoding)):
+        pass  # of an earlier run
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_on_a_full_disk_the_rows_that_are_missing_are_counted() -> None:
+    with reject_file(Path("/dev/full"), inputs("a.csv")) as file:
+        assert file is not None
+        for row in range(3):
+            file.add(Reject("a.csv", row, "value", "x", "no", ()))
+        assert file.lost == 3
+        assert "/dev/full: 3 rejected rows are missing from this file (No space left on device)" in str(file.error)
+
+
+def test_no_half_row_stays_and_writing_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
+    class Failing(FileIO):
+        full = False
+
+        def write(self, content: Buffer, /) -> int:
+            super().write(bytes(content)[:3])
+            if not self.full:
+                return super().write(bytes(content)[3:]) + 3
+            raise OSError(28, "No space left on device")
+
+    with Failing(tmp_path / "r.csv", "wb") as raw:
+        file = RejectFile(raw, "r.csv")
+        for row, full in enumerate([True, False, True, False]):
+            raw.full = full
+            file.add(Reject("a.csv", row, "value", "x", "no", ()))
+    rows = [line.split(",")[1] for line in (tmp_path / "r.csv").read_text().splitlines()]
+    assert (rows, file.lost) == (["rejected_row", "1", "3"], 2)
+
+
+@pytest.mark.parametrize("name", ["r.csv.gz", "r.zst", "r.parquet", "r.xlsx"])
+def test_a_name_that_is_read_as_something_else_than_text_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="rejects are plain CSV"), reject_file(tmp_path / name, inputs("a.csv")):
+        pass
+    assert not (tmp_path / name).exists()
