@@ -142,13 +142,23 @@ class SheetSource:
             yield attrs.evolve(page, chunk=_typed(page, epoch), rejects=tuple(map(_untyped_reject, page.rejects)))
 
     @property
+    def text(self) -> str:
+        """The rows as CSV, as far as a person sees them."""
+        return _text(self.path.workbook, self.path.sheet).decode().replace(_TYPED, "")
+
+    @property
     def _csv(self) -> CsvSource:
         form = attrs.evolve(self.form, delimiter=",", encoding="utf-8")
         return CsvSource(self.path, "utf-8", self.chunk_rows, form)
 
 
-def sheets_of(path: Path | StoredFile, form: FileForm) -> list[SheetSource]:
+def sheets_of(path: Path | StoredFile, form: FileForm, *, fitting: bool = True) -> list[SheetSource]:
     """Return the sheets of a workbook that hold a table; hidden and empty ones do not count.
+
+    Args:
+        path: the workbook.
+        form: what the user said about it.
+        fitting: leave out sheets whose table does not fit the form.
 
     Raises:
         SourceError: it cannot be read, python-calamine is not installed, or no sheet holds a table.
@@ -158,6 +168,8 @@ def sheets_of(path: Path | StoredFile, form: FileForm) -> list[SheetSource]:
         raise SourceError(str(path), "is a workbook whose visible sheets are empty")
     if len(with_text) == 1:
         return [SheetSource(Sheet(path, with_text[0], alone=True), form)]
+    if not fitting:
+        return [SheetSource(Sheet(path, name), form) for name in with_text]
     found: list[SheetSource] = []
     problems: dict[str, str] = {}
     for name in with_text:
