@@ -311,6 +311,11 @@ class Writer:
         report = self._core.report(self._time())
         return attrs.evolve(report, memory_bytes=report.memory_bytes + self._dead_letters.bytes)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it was used, and is not closed."""
+        return self._loop is not None and not self._sender.closing
+
     # -- closing -----------------------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
