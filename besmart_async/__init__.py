@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         SignalType,
         Token,
     )
+    from besmart_async.portal import BlockingRunner, blocking
     from besmart_async.transport import (
         Event,
         Hook,
@@ -100,6 +101,7 @@ _HOMES = {
     "BesmartClient": "client",
     "BesmartConfigError": "errors",
     "BesmartError": "errors",
+    "BlockingRunner": "portal",
     "ConflictError": "errors",
     "ConnectError": "errors",
     "DecodeError": "errors",
@@ -157,6 +159,7 @@ _HOMES = {
     "WriterHook": "batching",
     "WriterTimeoutError": "errors",
     "aiohttp_transport": "transport",
+    "blocking": "portal",
 }
 """The module of every public name. `tests/test_public_names.py` holds it to the imports above and to `__all__`."""
 
@@ -172,6 +175,7 @@ __all__ = [
     "BesmartClient",
     "BesmartConfigError",
     "BesmartError",
+    "BlockingRunner",
     "ConflictError",
     "ConnectError",
     "DecodeError",
@@ -229,6 +233,7 @@ __all__ = [
     "WriterHook",
     "WriterTimeoutError",
     "aiohttp_transport",
+    "blocking",
 ]
 
 

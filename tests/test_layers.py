@@ -18,6 +18,7 @@ LAYERS = (
     {"cancellation"},
     {"batching"},
     {"client"},
+    {"portal"},
     {"export", "ingest", "integrations", "plots"},
     {"simulator"},
     {"testing"},

@@ -21,6 +21,7 @@ NAMES = {
     "BesmartClient",
     "BesmartConfigError",
     "BesmartError",
+    "BlockingRunner",
     "ConflictError",
     "ConnectError",
     "DecodeError",
@@ -78,6 +79,7 @@ NAMES = {
     "WriterHook",
     "WriterTimeoutError",
     "aiohttp_transport",
+    "blocking",
 }
 
 METHODS = {

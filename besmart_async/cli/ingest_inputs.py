@@ -44,8 +44,8 @@ class FileOptions:
         str | None,
         Parameter(
             name="--format",
-            help="Format of the files, if neither their names nor their first bytes show it: csv, parquet, dsmr, or one"
-            " that an installed package adds.",
+            help="Format of the files, if neither their first bytes nor their names show it: csv, parquet, excel, dsmr,"
+            " nem12, mscons, green-button, zip, or one that an installed package adds.",
         ),
     ] = None
     meters: Annotated[

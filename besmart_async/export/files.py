@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import io
@@ -34,6 +35,8 @@ FORMATS: dict[str, Format] = {
 }
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".zstd": "zst"}
 _GZIP_LEVEL = 6
+_OTHERS = (b"SQLite format 3\0", b"[", b"meter", b"rejected_")
+"""How files begin that are read or kept elsewhere: databases, mapping files, tables with meters, rejects."""
 
 
 class ExportError(BesmartError):
@@ -87,10 +90,11 @@ def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
     """Open a file for writing. It appears when the block ends without an error; otherwise nothing is left.
 
     It is written beside its place, as `.NAME.…part`, and renamed after it is on the disk. What is no plain file (a
-    pipe, a device) is written straight away.
+    pipe, a device) is written straight away. An existing file is replaced, but not a database, a mapping file, a
+    table that begins with a column of meters, or a file of rejects.
 
     Raises:
-        ExportError: it cannot be written.
+        ExportError: it cannot be written, or is something else.
     """
     with _explained(path):
         if path.is_dir():
@@ -100,6 +104,7 @@ def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
                 yield stream
             return
         place = path.resolve()  # a link stays one: what it points to is replaced
+        _check_replaceable(path, place)
         beside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
         try:
             with beside.open("xb") as stream:
@@ -110,6 +115,17 @@ def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
         finally:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
+
+
+def _check_replaceable(path: Path, place: Path) -> None:
+    if not place.exists():
+        return
+    with place.open("rb") as file:
+        begun = file.read(64)
+    if begun.removeprefix(codecs.BOM_UTF8).startswith(_OTHERS):
+        raise ExportError(
+            f"{path}: that file is something else, not an earlier export, and is left as it is; name another"
+        )
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from besmart_async.models.keys import SensorKey
 
 T = TypeVar("T")
 
-MOST_MALFORMED = 100_000
+MOST_MALFORMED = 25_000
 """Rows that are not rows of the table at all, beyond `PER_GOOD_ROW`, after which a source is given up."""
 MOST_BAD = 1_000_000
 """The same for rows of the table that hold no reading."""

@@ -101,3 +101,29 @@ def test_a_shut_valve_lets_nothing_pass() -> None:
     valve.flush()
     valve.close()
     assert (stream.getvalue(), valve.count, stream.closed) == (b"before", 6, False)
+
+
+@pytest.mark.parametrize(
+    "content", [b"SQLite format 3\0", b"[columns]\n", b"meter,client_cid,sensor_mid\n", b"rejected_file,"]
+)
+def test_a_file_that_is_something_else_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "out.csv"
+    path.write_bytes(content)
+    (tmp_path / "link.csv").symlink_to("out.csv")
+    for name in (path, tmp_path / "link.csv"):
+        with pytest.raises(ExportError, match="something else, not an earlier export"), complete_file(name):
+            raise AssertionError("it was opened")
+    assert path.read_bytes() == content
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link.csv", "out.csv"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"client_cid,sensor_mid,signal_type_moid,time\n", b'{"client_cid":1}\n', b"PAR1", b"<html>"],
+)
+def test_an_earlier_export_is_replaced(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "out"
+    path.write_bytes(content)
+    with complete_file(path) as stream:
+        stream.write(b"new")
+    assert path.read_bytes() == b"new"

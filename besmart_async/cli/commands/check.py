@@ -54,7 +54,8 @@ def check(
     Parameters
     ----------
     files
-        CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input.
+        CSV files (plain, .gz, .zst), Parquet, Excel, P1 telegrams, NEM12, MSCONS, Green Button; zip archives and
+        folders of them, patterns; - for standard input.
     online
         Ask the service for its signal types and for the meters. Rows of unknown meters, and values in a unit that
         cannot be converted, are rejected.

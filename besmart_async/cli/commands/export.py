@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal, cast
 
 from cyclopts import Parameter
 
@@ -85,7 +85,7 @@ def _target(output: Path, kind: str | None) -> Path | BinaryIO:
     if output == _STANDARD_OUTPUT:
         if kind == "parquet" and sys.stdout.isatty():
             raise UsageError("--output -: Parquet is not for a terminal; give a file or a pipe")
-        return TerminalBytes() if sys.stdout.isatty() else sys.stdout.buffer
+        return cast("BinaryIO", TerminalBytes()) if sys.stdout.isatty() else sys.stdout.buffer
     if output.is_dir() or not output.absolute().parent.is_dir():
         problem = "is a folder; name a file in it" if output.is_dir() else f"there is no folder {output.parent}"
         raise UsageError(f"--output {output}: {problem}")

@@ -89,8 +89,8 @@ def ingest(
     Parameters
     ----------
     files
-        CSV files (plain, .gz, .zst), Parquet files, P1 telegrams; folders of them, patterns; - for standard input,
-        which cannot be resumed.
+        CSV files (plain, .gz, .zst), Parquet, Excel, P1 telegrams, NEM12, MSCONS, Green Button; zip archives and
+        folders of them, patterns; - for standard input, which cannot be resumed.
     simulate
         Send to the embedded service instead, which starts empty and knows the meters of the files.
     verify

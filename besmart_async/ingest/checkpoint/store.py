@@ -282,7 +282,7 @@ class Checkpoint:
             (
                 file,
                 one.row,
-                one.column or one.value,
+                _title(one),
                 orjson.dumps(attrs.astuple(attrs.evolve(one, file=visible(one.file)))),
             )
             for file, one in pending.rejects
@@ -379,3 +379,9 @@ def look_up(checkpoint: Checkpoint | None, sources: Sequence[Source]) -> list[Re
         except OSError as error:
             raise SourceError(source.name, f"cannot be read: {error.strerror or error}") from None
     return found
+
+
+def _title(reject: Reject) -> str:
+    """What tells the rejects of one row apart: the column, and the time in files with several readings in a row."""
+    time = next((text for role, _, text in reject.record if role == "time"), "")
+    return f"{reject.column or reject.value} {time}".strip()

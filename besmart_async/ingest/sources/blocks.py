@@ -21,7 +21,7 @@ LONGEST_LINE: Final = 16 << 20
 """Bytes without a line ending after which a file is not taken for a table: a year of minutes in one row has 5 MB."""
 LONGEST_RECORD: Final = 20
 """Lines that one quoted record may span."""
-QUOTED_BYTES: Final = 64 << 10
+QUOTED_BYTES: Final = 32 << 10
 """Text of a block in which quotes are left open: its records are read one by one, and many may be rejects."""
 MOST_BLANK: Final = 64 << 20
 """Bytes of blank lines after which a file is given up: packed, they cost nothing to send and much to unpack."""
@@ -107,7 +107,7 @@ def blocks(
         if end and failure is None and text and not text.endswith(b"\n"):
             text += b"\n"
         cut = _cut(text, end=end)
-        if cut > QUOTED_BYTES and row > 1 and not text[:cut].strip():  # blank lines only
+        if cut > QUOTED_BYTES and row > 1 and text[:1].isspace() and text[:cut].isspace():  # blank lines only
             row += text.count(b"\n", 0, cut)
             blank += cut
         elif cut:

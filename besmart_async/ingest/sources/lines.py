@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from besmart_async.ingest.sources.base import SourceError
-from besmart_async.ingest.sources.blocks import TextBlock, emptied, odd_lines
+from besmart_async.ingest.sources.blocks import LONGEST_RECORD, TextBlock, emptied, odd_lines
 from besmart_async.ingest.sources.columns import Column, as_numpy, pa, pc
 from besmart_async.ingest.sources.header import Header, is_preamble
 from besmart_async.ingest.sources.layout import plain_title
@@ -35,6 +38,10 @@ class LineFilter:
         self._blank = b' \t\0\x1a"' + header.delimiter.encode()  # 1A is the end of a file of DOS
         self._may_begin_blank = np.zeros(256, np.bool_)
         self._may_begin_blank[np.frombuffer(self._blank.replace(b'"', b""), np.uint8)] = True
+        begins = "".join(f"{title.strip() or header.delimiter}"[0] for title in header.titles)
+        self._may_begin_header = np.zeros(256, np.bool_)  # looked up first: searching a block for a word takes longer
+        for character in f'"{begins.upper()}{begins.lower()}\ufeff':
+            self._may_begin_header[character.encode()[0]] = True
         self._footer_row: int | None = None
         roles = [title for index in header.layout.positions.values() if (title := header.titles[index].strip())]
         longest = max(roles, key=len, default="")
@@ -59,10 +66,31 @@ class LineFilter:
                 left_out |= self._from_footer(block)
             yield emptied(block, left_out) if left_out else block
 
+    def _quoted(self, block: TextBlock, starts: NDArray[np.int64]) -> list[int]:
+        """The lines within a quoted field of a record that spans several lines."""
+        odd = odd_lines(block.text).tolist() if b'"' in block.text else []
+        found: list[int] = []
+        place = 0
+        while place + 1 < len(odd):
+            first, last = odd[place], odd[place + 1]
+            place += 1
+            if last - first >= LONGEST_RECORD:
+                continue
+            lines = block.text[starts[first] : block.ends[last] + 1].decode().split("\n")
+            with contextlib.suppress(csv.Error):
+                records = list(
+                    csv.reader([f"{line}\n" for line in lines[:-1]], delimiter=self._header.delimiter, strict=True)
+                )
+                if [len(record) for record in records] == [self._header.layout.width]:
+                    found += range(first + 1, last + 1)
+                    place += 1
+        return found
+
     def _repeated(self, block: TextBlock, skipped: set[int]) -> set[int]:
         """The lines that are a header again, or have no text but delimiters."""
         starts = np.append(0, block.ends[:-1] + 1) if block.lines else block.ends
-        candidate = self._may_begin_blank[np.frombuffer(block.text, np.uint8)[starts]]
+        first = np.frombuffer(block.text, np.uint8)[starts]
+        candidate = self._may_begin_blank[first]
         lengths = block.ends - starts
         of_titles = np.zeros(block.lines, np.bool_)
         for width in self._widths:
@@ -70,9 +98,8 @@ class LineFilter:
         candidate |= of_titles
         if not self._broken_titles:
             of_titles[:] = False
-        if b'"' in block.text and len(opened := odd_lines(block.text)):  # a line within a quoted field is none of these
-            within = np.searchsorted(opened, np.arange(block.lines)) % 2 == 1
-            candidate &= ~within | of_titles
+        within = self._quoted(block, starts)
+        candidate[within] = of_titles[within]
         found: set[int] = set()
         for line in np.flatnonzero(candidate).tolist():
             text = block.text[starts[line] : block.ends[line]]
@@ -84,13 +111,14 @@ class LineFilter:
                 found.add(line)
         if self._form.preamble:
             self._check_preamble(block)
-        self._check_other_header(block, found)
+        if self._marker and self._may_begin_header[first].any():
+            self._check_other_header(block, found)
         return found
 
     def _check_other_header(self, block: TextBlock, known: set[int]) -> None:
         """Refuse a header with other columns, or in another order: the rows below it would be taken for others."""
         place, hits = block.text.find(self._marker), 0
-        while self._marker and place >= 0 and hits < _MOST_HITS:
+        while place >= 0 and hits < _MOST_HITS:
             line = int(np.searchsorted(block.ends, place))
             start = int(block.ends[line - 1]) + 1 if line else 0
             text = block.text[start : block.ends[line]].decode()

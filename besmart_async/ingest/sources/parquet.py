@@ -198,11 +198,11 @@ def _stored(kind: Any) -> Any:
 def _is_text(kind: Any) -> bool:
     types = pa.types
     strings = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    return strings or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    return bool(strings or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 
 def _is_number(kind: Any) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _fits_name(kind: Any) -> bool:
