@@ -13,6 +13,7 @@ import attrs
 from benchmarks import (
     codec,
     crowd,
+    far,
     growth,
     imports,
     ingest,
@@ -50,7 +51,9 @@ def _journeys(smoke: bool) -> Sequence[Table]:
 
 
 def _reads(smoke: bool) -> Sequence[Table]:
-    return reads.standings(signals=1_000 if smoke else 10_000, rounds=1 if smoke else 5)
+    if smoke:
+        return reads.standings(signals=1_000, years=20, exported=2, rounds=1)
+    return reads.standings(signals=10_000, years=1_000, exported=100, rounds=3)
 
 
 def _codec(smoke: bool) -> Sequence[Table]:
@@ -63,6 +66,16 @@ def _parts(smoke: bool) -> Sequence[Table]:
 
 def _ingest(smoke: bool) -> Sequence[Table]:
     return ingest.tables(readings=100_000 if smoke else 10_000_000, rounds=1 if smoke else 5)
+
+
+def _parquet(smoke: bool) -> Sequence[Table]:
+    return ingest.parquet(readings=100_000 if smoke else 10_000_000, rounds=1 if smoke else 5)
+
+
+def _far(smoke: bool) -> Sequence[Table]:
+    if smoke:
+        return far.tables(columns=40_000, singles=8_000, rows=50_000, capped=100_000, rounds=1)
+    return far.tables(columns=2_000_000, singles=200_000, rows=2_000_000, capped=6_000_000, rounds=1)
 
 
 def _growth(smoke: bool) -> Sequence[Table]:
@@ -92,6 +105,8 @@ COMPARISONS: dict[str, Callable[[bool], Sequence[Table]]] = {
     "reads": _reads,
     "codec": _codec,
     "parsing": _parsing,
+    "far": _far,
+    "parquet": _parquet,
     "ingest": _ingest,
     "growth": _growth,
     "imports": _imports,

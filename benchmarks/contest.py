@@ -17,6 +17,7 @@ from pathlib import Path
 import attrs
 
 from benchmarks.measuring import scaled
+from benchmarks.usage import Usage
 
 ROOT = Path(__file__).parents[1]
 PAUSE = (0.05, 0.02)
@@ -63,6 +64,8 @@ class Contest:
         others: what they are compared with.
         shown: more ways of ours, which do not count.
         pause: bar and aim, in seconds, of the longest pause of the event loop in each of our ways.
+        far: the service is far away or slow: ratios are of the wall clock only, and the table says what was the limit.
+        cap: calls a second that the service takes; None for any number.
     """
 
     work: str
@@ -71,6 +74,8 @@ class Contest:
     others: Sequence[Contender]
     shown: Sequence[Contender] = ()
     pause: tuple[float, float] | None = None
+    far: bool = False
+    cap: float | None = None
 
     @property
     def everybody(self) -> Sequence[Contender]:
@@ -83,16 +88,34 @@ class Cost:
     """What one unit takes, wall clock and CPU of all threads; what the process took as a whole.
 
     `peak_bytes` is the most memory that it had, `pause_s` the longest pause of its event loop, None if it has none.
+    `usage` is what the service saw of one run, and `run_s` how long that took; None if the service does not tell.
     """
 
     wall_s: float
     cpu_s: float
     peak_bytes: int
     pause_s: float | None = None
+    usage: Usage | None = None
+    run_s: float = 0.0
 
-    def ratio(self, ours: Cost) -> float:
-        """How many times ours it is, by wall clock or CPU: the smaller."""
-        return min(self.wall_s / ours.wall_s, self.cpu_s / ours.cpu_s)
+    def ratio(self, ours: Cost, *, far: bool = False) -> float:
+        """How many times ours it is, by wall clock or CPU: the smaller; if `far`, by wall clock."""
+        by_wall = self.wall_s / ours.wall_s
+        return by_wall if far else min(by_wall, self.cpu_s / ours.cpu_s)
+
+    def limit(self, cap: float | None) -> str:
+        """Which resource was the limit; see `Usage.limit`."""
+        if self.usage is None:
+            return ""
+        return self.usage.limit(self.run_s, self.cpu_s / self.wall_s * self.run_s, cap)
+
+    def limited_by(self, cap: float | None) -> str:
+        """How many calls were under way on average, how many were refused, and what was the limit."""
+        usage, wall_s = self.usage, self.run_s
+        if usage is None:
+            return f"{'':37}"
+        in_flight = usage.in_flight(wall_s)
+        return f"{usage.calls / wall_s:9,.1f} {in_flight:9.1f} {usage.refused:8,} {self.limit(cap):>8}"
 
 
 @attrs.frozen
@@ -104,11 +127,15 @@ class Standing:
 
     def ratio(self, other: Contender) -> float:
         """How many times ours the cost of another is."""
-        return max(self.costs[other.name].ratio(self.costs[way.name]) for way in self.contest.ours if way.runs)
+        cost, far = self.costs[other.name], self.contest.far
+        return max(cost.ratio(self.costs[way.name], far=far) for way in self.contest.ours if way.runs)
 
     def lines(self) -> Iterator[str]:
         """The table."""
-        heads = f"{'wall':>18} {'CPU':>18} {'peak':>8} {'pause':>8} {'x ours':>8}"
+        heads = f"{'wall':>18} {'CPU':>18} {'peak':>8} {'pause':>8}"
+        if self.contest.far:
+            heads += f" {'calls/s':>9} {'in flight':>9} {'refused':>8} {'limit':>8}"
+        heads += f" {'x ours':>8}"
         yield f"{self.contest.work:44} {heads}   bar           aim"
         for way in self.contest.everybody:
             yield self._line(way) if way.runs else f"  {way.name:42} skipped: pip install {way.needs}"
@@ -117,6 +144,8 @@ class Standing:
         cost, unit = self.costs[way.name], self.contest.unit
         line = f"  {way.name:42} {scaled(cost.wall_s, unit):>18} {scaled(cost.cpu_s, unit):>18}"
         line += f" {cost.peak_bytes / 2**20:5.0f} MB {_milliseconds(cost.pause_s):>8}"
+        if self.contest.far:
+            line += f" {cost.limited_by(self.contest.cap)}"
         if way not in self.contest.others:
             return line + self._pause_judged(cost)
         ratio = self.ratio(way)
@@ -150,15 +179,22 @@ class _Run:
     units: int
     sent: int
     pause_s: float | None = None
+    usage: Usage | None = None
 
 
-def hold(contest: Contest, rounds: int, arrived: Callable[[], int] | None = None) -> Standing:
+def hold(
+    contest: Contest,
+    rounds: int,
+    arrived: Callable[[], int] | None = None,
+    used: Callable[[], Usage] | None = None,
+) -> Standing:
     """Run everybody in turn, `rounds` times.
 
     Args:
         contest: who runs.
         rounds: how often.
         arrived: tells how many units have come to the service so far, to check that each contender did its work.
+        used: tells how the service was used so far, to say what was the limit.
 
     Raises:
         RuntimeError: a contender failed, or did not do its work.
@@ -168,7 +204,10 @@ def hold(contest: Contest, rounds: int, arrived: Callable[[], int] | None = None
     for _ in range(rounds):
         for way in present:
             before = arrived() if arrived else 0
+            used_before = used() if used else Usage()
             run = _run(way)
+            if used:
+                run = attrs.evolve(run, usage=used().since(used_before).of_share(run.units / max(run.sent, run.units)))
             came = arrived() - before if arrived else run.sent
             if came != run.sent:
                 raise RuntimeError(f"{contest.work}, {way.name}: sent {run.sent:,}, but {came:,} came")
@@ -178,11 +217,14 @@ def hold(contest: Contest, rounds: int, arrived: Callable[[], int] | None = None
 
 def _median(runs: Sequence[_Run]) -> Cost:
     pauses = [run.pause_s for run in runs if run.pause_s is not None]
+    typical = sorted(runs, key=lambda run: run.wall_s)[len(runs) // 2]
     return Cost(
         statistics.median(run.wall_s / run.units for run in runs),
         statistics.median(run.cpu_s / run.units for run in runs),
         int(statistics.median(run.peak_bytes for run in runs)),
         statistics.median(pauses) if pauses else None,
+        typical.usage,
+        typical.wall_s,
     )
 
 

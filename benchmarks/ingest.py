@@ -6,25 +6,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
-
 from benchmarks.contest import Contender, Contest, Standing, hold
+from benchmarks.files import TIMES, write_by_time, write_csv, write_parquet
 from benchmarks.imports import compile_package
 from benchmarks.marks import Mark, Marks
 from benchmarks.measuring import Table
 from benchmarks.sink import sink
 
-_PER_DAY = 96
-_DAYS = 100
-_START_MS = 1_704_067_200_000
-_STEP_MS = 900_000
-_MOMENTS = pa.timestamp("ms", "UTC")
 _MOST_BYTES = 400e6
-_MANY_METERS = 100_000
-_TIMES = 20
 
 
 def tables(*, readings: int, rounds: int) -> Sequence[Table]:
@@ -38,20 +27,35 @@ def tables(*, readings: int, rounds: int) -> Sequence[Table]:
     with tempfile.TemporaryDirectory() as folder, sink("--count") as service:
         parquet, text = Path(folder) / "sorted.parquet", Path(folder) / "long.csv"
         by_time = Path(folder) / "by-time.parquet"
-        rows = _write_parquet(parquet, readings)
-        csv_rows = _write_csv(text, readings)
-        meters = _write_by_time(by_time, readings)
+        rows = write_parquet(parquet, readings)
+        csv_rows = write_csv(text, readings)
+        meters = write_by_time(by_time, readings)
         url = service.base_url
         contests = [
             _contest(
-                "besmart ingest, sorted Parquet", url, parquet, rows, "ours", "by-hand", (1.0, 1.2), floor="floor"
+                "besmart ingest, sorted Parquet", url, parquet, rows, "ours", "by-hand", (0.8, 1.2), floor="floor"
             ),
-            _contest("the same without a checkpoint", url, parquet, rows, "ours-forgetful", "by-hand-large"),
+            _contest("the same without a checkpoint", url, parquet, rows, "ours-forgetful", "by-hand"),
             _contest("besmart ingest, long CSV", url, text, csv_rows, "ours"),
-            _contest(f"Parquet by time, {meters:,} meters", url, by_time, meters * _TIMES, "ours"),
+            _contest(f"Parquet by time, {meters:,} meters", url, by_time, meters * TIMES, "ours"),
         ]
         standings = [hold(contest, rounds, service.readings) for contest in contests]
     return [*standings, Marks("besmart ingest", _marks(*standings))]
+
+
+def parquet(*, readings: int, rounds: int) -> Sequence[Table]:
+    """Hold the contest of sorted Parquet alone; as `tables`."""
+    compile_package()
+    with tempfile.TemporaryDirectory() as folder, sink("--count") as service:
+        file = Path(folder) / "sorted.parquet"
+        rows = write_parquet(file, readings)
+        contest = _contest(
+            "besmart ingest, sorted Parquet", service.base_url, file, rows, "ours", "by-hand", (0.8, 1.2), floor="floor"
+        )
+        standing = hold(contest, rounds, service.readings, service.usage)
+    peak = Mark("peak memory", standing.costs["ours"].peak_bytes / 1e6, "MB", _MOST_BYTES / 1e6)
+    limit = standing.costs["ours"].limit(None)
+    return [standing, Marks(f"besmart ingest, sorted Parquet; limit: {limit}", [peak])]
 
 
 def _contest(
@@ -89,54 +93,3 @@ def _marks(parquet: Standing, forgetful: Standing, text: Standing, by_time: Stan
         Mark(by_time.contest.work, 1 / many.wall_s, "readings/s", at_most=False),
         Mark(f"{by_time.contest.work}: peak memory", many.peak_bytes / 1e6, "MB"),
     ]
-
-
-def _write_parquet(path: Path, readings: int) -> int:
-    table = _table(max(1, round(readings / (_DAYS * _PER_DAY))), pa.array(_times()).cast(_MOMENTS))
-    pq.write_table(table, path)
-    return int(table.num_rows)
-
-
-def _write_csv(path: Path, readings: int) -> int:
-    texts = [f"{time}Z" for time in _times().astype("M8[s]").astype(str)]
-    table = _table(max(1, round(readings / (_DAYS * _PER_DAY))), pa.array(texts))
-    pa_csv.write_csv(table, path, pa_csv.WriteOptions(quoting_style="none"))
-    return int(table.num_rows)
-
-
-def _write_by_time(path: Path, readings: int) -> int:
-    """Write all meters of a quarter of an hour, then all of the next one; return how many meters."""
-    meters = max(1, min(_MANY_METERS, readings // _TIMES))
-    names, values = pa.array([f"1.{number}" for number in range(1, meters + 1)]), np.random.default_rng(1)
-    columns = {"meter": names, "obis": pa.array(["1-0:1.8.0"] * meters), "unit": pa.array(["kWh"] * meters)}
-    texts = dict.fromkeys(columns, pa.string())
-    schema = pa.schema({**texts, "time": _MOMENTS, "value": pa.float64()})
-    with pq.ParquetWriter(path, schema) as file:
-        for time in _times()[:_TIMES]:
-            moment = pa.array(np.full(meters, time)).cast(_MOMENTS)
-            value = values.gamma(2.0, 0.15, meters).round(3)
-            file.write_table(pa.table({**columns, "time": moment, "value": value}, schema=schema))
-    return meters
-
-
-def _times() -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
-    """The times of every meter."""
-    return (_START_MS + _STEP_MS * np.arange(_DAYS * _PER_DAY)).astype("M8[ms]")
-
-
-def _table(meters: int, times: pa.Array) -> pa.Table:
-    """Some meters, 100 days of quarters of an hour each, one after the other."""
-    rows = meters * len(times)
-    values = np.random.default_rng(1).gamma(2.0, 0.15, rows).round(3)
-    none = pa.array(np.zeros(rows, np.int8))
-    return pa.table(
-        {
-            "meter": pa.array([f"1.{number}" for number in range(1, meters + 1)]).take(
-                pa.array(np.repeat(np.arange(meters), len(times)))
-            ),
-            "obis": pa.array(["1-0:1.8.0"]).take(none),
-            "time": times.take(pa.array(np.tile(np.arange(len(times)), meters))),
-            "value": pa.array(values),
-            "unit": pa.array(["kWh"]).take(none),
-        }
-    )

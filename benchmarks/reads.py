@@ -5,29 +5,88 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import orjson
 
-from benchmarks.answers import answers
+from benchmarks.answers import YEAR_ROWS, answers
 from benchmarks.contest import Contender, Contest, Standing, hold
+from benchmarks.far import DELAYS_S, place
+from benchmarks.imports import compile_package
 
 _SHARE = 5
 """How many times fewer signals are read with a call for each, since that takes longer."""
 _PACKAGE = "openapi-python-client"
+_BY_HAND = "aiohttp + orjson + numpy, 16 in flight"
 
 
-def standings(*, signals: int, rounds: int) -> list[Standing]:
+def standings(*, signals: int, years: int, exported: int, rounds: int) -> list[Standing]:
     """Hold the contests of reading.
 
     Args:
         signals: how many are read at once, a day of quarter hours each.
-        rounds: how often everybody runs.
+        years: how many are streamed, a year of quarter hours each.
+        exported: how many are exported, a year each.
+        rounds: how often everybody runs with a near service; with a far one, and for years, once.
     """
-    with tempfile.TemporaryDirectory() as folder, answers(signals) as url:
+    compile_package()
+    with tempfile.TemporaryDirectory() as folder, answers(signals) as service:
         generated = _generated(Path(folder))
-        return [hold(contest, rounds) for contest in _contests(url, signals, generated)]
+        near = [hold(contest, rounds) for contest in _contests(service.base_url, signals, generated)]
+    return [*near, *(standing for delay_s in DELAYS_S[:3] for standing in _far(delay_s, signals, years, exported))]
+
+
+def _far(delay_s: float, signals: int, years: int, exported: int) -> Iterator[Standing]:
+    with answers(signals, delay_s) as service:
+        for contest in (
+            _days(service.base_url, delay_s, signals, "read", "ours-aiohttp"),
+            _days(service.base_url, delay_s, signals, "ask", "asked-aiohttp"),
+            _days(service.base_url, delay_s, signals, "stream", "stream-aiohttp"),
+            _years(service.base_url, delay_s, years),
+            _exported(service.base_url, delay_s, exported),
+        ):
+            yield hold(contest, 1 if delay_s else 2, used=service.usage)
+
+
+def _days(url: str, delay_s: float, signals: int, way: str, contender: str) -> Contest:
+    options = ["--url", url, "--signals", f"{signals}"]
+    goal = (0.8, 0.95) if delay_s >= DELAYS_S[2] else (None, None)
+    return Contest(
+        f"{way}: {signals:,} days, {place(delay_s)}",
+        "read",
+        [Contender("ours", ["-m", "benchmarks.clients.reads", contender, *options], "httpx-aiohttp")],
+        [Contender(_BY_HAND, ["-m", "benchmarks.clients.reads", "bulk-far", *options], "aiohttp", *goal)],
+        far=True,
+    )
+
+
+def _years(url: str, delay_s: float, signals: int) -> Contest:
+    options = ["--url", url, "--signals", f"{signals}"]
+    goal = (0.8, 0.95) if delay_s >= DELAYS_S[2] else (None, None)
+    return Contest(
+        f"stream: {signals:,} years, {place(delay_s)}",
+        "reading",
+        [Contender("ours", ["-m", "benchmarks.clients.years", "stream", *options], "httpx-aiohttp")],
+        [Contender(_BY_HAND, ["-m", "benchmarks.clients.years", "bulk", *options], "aiohttp", *goal)],
+        far=True,
+    )
+
+
+def _exported(url: str, delay_s: float, signals: int) -> Contest:
+    options = ["--url", url, "--signals", f"{signals}"]
+    rows = signals * YEAR_ROWS
+    goal = (0.8, 0.95) if delay_s >= DELAYS_S[2] else (None, None)
+    ours = ["-m", "benchmarks.clients.years", "export", *options]
+    by_hand = ["-m", "benchmarks.clients.years", "export-by-hand", *options]
+    return Contest(
+        f"export to Parquet: {signals:,} years, {place(delay_s)}",
+        "reading",
+        [Contender("besmart export", ours, whole=rows)],
+        [Contender("the same by hand, with pyarrow", by_hand, "aiohttp", *goal, whole=rows)],
+        far=True,
+    )
 
 
 def _contests(url: str, signals: int, generated: Path) -> list[Contest]:

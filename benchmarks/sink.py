@@ -3,8 +3,8 @@
 It answers logins with a token, questions after signal types with one, questions of QuestDB's client after settings, and
 every other request with 200 or 204. Run `python -m benchmarks.sink [--port 0]` for one by hand, which prints its
 address. With `--count`, `GET /count` tells how many readings have arrived, with `--distinct` how many of them did so
-once. With `--delay 0.3` every write is answered 0.3 s after it has arrived. Bodies are kept until somebody asks, so
-that counting takes no time of what is measured.
+once. With `--delay 0.3` every write is answered 0.3 s after it has arrived. With `--cap 10` the eleventh write within a
+second is refused with 429. Bodies are kept until somebody asks, so that counting takes no time of what is measured.
 """
 
 from __future__ import annotations
@@ -16,19 +16,27 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 import orjson
+
+from benchmarks.usage import Usage
 
 _ROOT = Path(__file__).parents[1]
 _BUFFER_BYTES = 1 << 20
 _DONE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 _NOTHING = b"HTTP/1.1 204 No Content\r\n\r\n"
+_TOO_MANY = (
+    b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 31\r\n\r\n{"message":"too many requests"}'
+)
 _TYPES = [{"signal_type_moid": 32, "symbol": "A+", "obis_mapping": "1.8.0", "unit_id": 1, "unit_symbol": "kW.h"}]
 _SETTINGS = {"config": {"line.proto.support.versions": [1, 2, 3], "cairo.max.file.name.length": 127}}
 _MARKS = {
@@ -44,7 +52,8 @@ class Tally:
     """Counts readings; keeps the distinct ones only if asked to."""
 
     def __init__(self, *, distinct: bool) -> None:
-        self._requests = self._readings = self._body_bytes = 0
+        self._requests = self._readings = self._body_bytes = self._refused = 0
+        self._busy_s = 0.0
         self._distinct: dict[int, set[int]] | None = {} if distinct else None
         self._kept: list[tuple[bytes, bytes]] = []
 
@@ -52,7 +61,15 @@ class Tally:
         """Keep the body of one write, in which `mark` is there once for every reading."""
         self._kept.append((mark, body))
 
-    def counts(self) -> dict[str, int]:
+    def refuse(self) -> None:
+        """Note a write that was refused."""
+        self._refused += 1
+
+    def waited(self, seconds: float) -> None:
+        """Note how long an answer took."""
+        self._busy_s += seconds
+
+    def counts(self) -> dict[str, float]:
         """What has arrived."""
         kept, self._kept = self._kept, []
         for mark, body in kept:
@@ -64,19 +81,39 @@ class Tally:
                     self._distinct.setdefault(item["sensor_mid"], set()).update(item["data"]["time"])
         distinct = -1 if self._distinct is None else sum(map(len, self._distinct.values()))
         return {
-            "requests": self._requests,
+            "requests": self._requests + self._refused,
+            "refused": self._refused,
+            "busy_s": self._busy_s,
             "readings": self._readings,
             "distinct": distinct,
             "body_bytes": self._body_bytes,
         }
 
 
+class Cap:
+    """Lets so many writes pass in any second."""
+
+    def __init__(self, calls_per_s: int | None) -> None:
+        self._passed: deque[float] | None = None if calls_per_s is None else deque([float("-inf")] * calls_per_s)
+
+    def refuses(self, now: float) -> bool:
+        """Whether a write is one too many; otherwise it passes."""
+        if self._passed is None:
+            return False
+        if now < self._passed[0] + 1.0:
+            return True
+        self._passed.rotate(-1)
+        self._passed[-1] = now
+        return False
+
+
 class _Connection(asyncio.BufferedProtocol):
     """HTTP/1.1 with Content-Length and keep-alive, as much of it as clients speak here."""
 
-    def __init__(self, tally: Tally | None, delay_s: float) -> None:
+    def __init__(self, tally: Tally | None, delay_s: float, cap: Cap) -> None:
         self._tally = tally
         self._delay_s = delay_s
+        self._cap = cap
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._head = b""
         self._left = 0  # bytes of the body that are still to come
@@ -118,12 +155,19 @@ class _Connection(asyncio.BufferedProtocol):
         self._answer = self._answer_to(lines[0])
 
     def _end(self) -> None:
-        if self._mark and self._tally is not None:
-            self._tally.put(self._mark, b"".join(self._body))
-            self._body = []
+        loop = asyncio.get_running_loop()
+        writes = self._answer in (_DONE, _NOTHING)
         answer, self._answer = self._answer, b""
-        if self._delay_s and answer in (_DONE, _NOTHING):
-            asyncio.get_running_loop().call_later(self._delay_s, self._transport.write, answer)
+        body, self._body = self._body, []
+        if writes and self._cap.refuses(loop.time()):
+            answer = _TOO_MANY
+            if self._tally is not None:
+                self._tally.refuse()
+        elif self._mark and self._tally is not None:
+            self._tally.put(self._mark, b"".join(body))
+            self._tally.waited(self._delay_s)
+        if self._delay_s and writes:
+            loop.call_later(self._delay_s, self._transport.write, answer)
         else:
             self._transport.write(answer)
 
@@ -155,8 +199,16 @@ class Sink:
 
     def readings(self) -> int:
         """How many readings have come so far; one that counts tells it."""
+        return int(self._counts()["readings"])
+
+    def usage(self) -> Usage:
+        """How it was used so far; as above."""
+        return Usage.of(self._counts())
+
+    def _counts(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.base_url}/count") as answer:
-            return int(orjson.loads(answer.read())["readings"])
+            counts: dict[str, Any] = orjson.loads(answer.read())
+        return counts
 
 
 @contextmanager
@@ -171,9 +223,9 @@ def sink(*options: str) -> Iterator[Sink]:
             process.kill()
 
 
-async def _serve(port: int, tally: Tally | None, delay_s: float) -> None:
+async def _serve(port: int, tally: Tally | None, delay_s: float, cap: Cap) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(partial(_Connection, tally, delay_s), "127.0.0.1", port)
+    server = await loop.create_server(partial(_Connection, tally, delay_s, cap), "127.0.0.1", port)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)  # until whoever started it is gone
 
@@ -185,11 +237,13 @@ def main() -> None:
     parser.add_argument("--count", action="store_true", help="count the readings that arrive")
     parser.add_argument("--distinct", action="store_true", help="and keep the times, to tell how many came twice")
     parser.add_argument("--delay", type=float, default=0.0, metavar="S", help="answer writes so many seconds late")
+    parser.add_argument("--cap", type=int, metavar="N", help="refuse more than so many writes in a second")
     given = parser.parse_args()
     counting = given.count or given.distinct
     if counting:
         gc.disable()
-    asyncio.run(_serve(given.port, Tally(distinct=given.distinct) if counting else None, given.delay))
+    tally = Tally(distinct=given.distinct) if counting else None
+    asyncio.run(_serve(given.port, tally, given.delay, Cap(given.cap)))
 
 
 if __name__ == "__main__":

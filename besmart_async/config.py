@@ -171,8 +171,11 @@ class ReadPolicy:
         max_in_flight: bulk reads at a time; None adapts between 1 and 16.
         max_window_s: `stream` cuts longer windows into parts of about this. 31 days: a part of quarter hours is some
             3,000 readings, of minutes 45,000. `math.inf` cuts nothing. `read` never cuts: one question, one answer.
-        max_outstanding: parts a `stream` has asked for and its consumer has not taken. 800: four full batches, some
-            40 MB with months of quarter hours. Less memory with less, up to a full pipe with more.
+        max_outstanding: parts a `stream` has asked for and its consumer has not taken. 3,200: sixteen full batches, as
+            many as may be under way; with a service that is far away, fewer would wait for each other.
+        max_readings_ahead: readings in these parts, by the average of the answers so far. 4,000,000: some 65 MB as
+            columns, and as much again for answers that arrive together. With months of quarter hours that is seven
+            batches, with days the other limit counts.
         close_timeout_s: how long closing waits for reads under way. 30 s: one attempt's read timeout.
     """
 
@@ -180,5 +183,6 @@ class ReadPolicy:
     max_items: int = attrs.field(default=200, validator=_at_least(1, whole=True))
     max_in_flight: int | None = attrs.field(default=None, validator=attrs.validators.optional(_at_least(1, whole=True)))
     max_window_s: float = attrs.field(default=31 * 86_400.0, validator=_at_least(1.0))
-    max_outstanding: int = attrs.field(default=800, validator=_at_least(1, whole=True))
+    max_outstanding: int = attrs.field(default=3_200, validator=_at_least(1, whole=True))
+    max_readings_ahead: int = attrs.field(default=4_000_000, validator=_at_least(1, whole=True))
     close_timeout_s: float = attrs.field(default=30.0, validator=_at_least(0.0))

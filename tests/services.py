@@ -57,4 +57,5 @@ def client_in_process(simulator: Simulator, retry: RetryPolicy = RetryPolicy()) 
         password="password",
         transport=in_process(simulator.app),
         retry=retry,
+        dialect=simulator.settings.dialect,
     )

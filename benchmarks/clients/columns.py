@@ -23,6 +23,8 @@ from besmart_async import BesmartClient, SignalData, SignalKey, Writer, aiohttp_
 
 _PATH = "/api/sensors/signals/data"
 _IN_FLIGHT = 8
+_FAR_IN_FLIGHT = 16
+"""With a service that is far away."""
 _PER_TURN = 200
 """Tasks that start, or are woken, in one turn of the event loop."""
 Item = dict[str, Any]
@@ -179,7 +181,12 @@ def lists(url: str, series: Series) -> None:
     asyncio.run(_by_hand(url, series, encode))
 
 
-def arrays(url: str, series: Series) -> None:
+def arrays_far(url: str, series: Series) -> None:
+    """The same with orjson's numpy option, and as many calls at a time as our writer makes at most."""
+    arrays(url, series, _FAR_IN_FLIGHT)
+
+
+def arrays(url: str, series: Series, in_flight: int = _IN_FLIGHT) -> None:
     """The same with orjson's numpy option."""
     rows = series.rows
     types, origins = ["DBL"] * rows, np.ones(rows, np.int64)
@@ -188,7 +195,7 @@ def arrays(url: str, series: Series) -> None:
         items = [_item(key, times, values, types, origins) for key, times, values in columns]
         return orjson.dumps(items, option=orjson.OPT_SERIALIZE_NUMPY)
 
-    asyncio.run(_by_hand(url, series, encode))
+    asyncio.run(_by_hand(url, series, encode, in_flight))
 
 
 def _item(key: SignalKey, times: object, values: object, types: object, origins: object) -> Item:
@@ -201,7 +208,7 @@ def _item(key: SignalKey, times: object, values: object, types: object, origins:
     }
 
 
-async def _by_hand(url: str, series: Series, encode: Encode) -> None:
+async def _by_hand(url: str, series: Series, encode: Encode, in_flight: int = _IN_FLIGHT) -> None:
     import aiohttp  # noqa: PLC0415 - one contender's
 
     warm_up, bodies = _bodies(series, encode)
@@ -215,7 +222,7 @@ async def _by_hand(url: str, series: Series, encode: Encode) -> None:
     async def all_of(session: aiohttp.ClientSession, todo: Sequence[Body]) -> None:
         shared = iter(todo)
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(_IN_FLIGHT):
+            for _ in range(in_flight):
                 tasks.create_task(worker(session, shared))
 
     parts = urlsplit(url)
@@ -348,6 +355,7 @@ CONTENDERS: dict[str, Callable[[str, Series], None]] = {
     "crowd-waiting": crowd_waiting,
     "lists": lists,
     "arrays": arrays,
+    "arrays-far": arrays_far,
     "questdb": questdb,
     "sockets": sockets,
     "encoded": encoded,

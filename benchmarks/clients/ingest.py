@@ -9,16 +9,15 @@ import argparse
 import asyncio
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-_IN_FLIGHT = 4
-_RESUMABLE = 20_000
-"""Readings of a call where a checkpoint is kept."""
+_IN_FLIGHT = 16
+"""As many calls at a time as the command makes at most."""
 _LARGEST = 32_000
-"""Readings of a call without one: some 900 KB."""
+"""Readings of a call: some 900 KB, as much as the command sends."""
 _ONE_ROW = "meter,obis,time,value,unit\n1.1,1-0:1.8.0,2024-01-01T00:00:00Z,1,kWh\n"
 Item = dict[str, Any]
 ToNumpy = Callable[[Any], Any]
@@ -49,8 +48,13 @@ def _command(url: str, file: str, *options: str) -> None:
 
 
 def by_hand(url: str, file: str) -> None:
-    """Calls of the same size as with a checkpoint."""
-    asyncio.run(_by_hand(url, file, _RESUMABLE, _as_documented))
+    """A loop by hand over Parquet, with calls of the same size."""
+    asyncio.run(_by_hand(url, _batches(_meters(file, _as_documented))))
+
+
+def by_hand_csv(url: str, file: str) -> None:
+    """A loop by hand over CSV."""
+    asyncio.run(_by_hand(url, _batches(_meters_of_csv(file))))
 
 
 def floor(url: str, file: str) -> None:
@@ -61,12 +65,7 @@ def floor(url: str, file: str) -> None:
         _command(url, str(row), "--dry-run", "--no-checkpoint")
     from besmart_async.ingest.sources.columns import as_numpy  # noqa: PLC0415 - the command decides itself how numpy starts
 
-    asyncio.run(_by_hand(url, file, _RESUMABLE, as_numpy))
-
-
-def by_hand_large(url: str, file: str) -> None:
-    """Calls of the same size as without one."""
-    asyncio.run(_by_hand(url, file, _LARGEST, _as_documented))
+    asyncio.run(_by_hand(url, _batches(_meters(file, as_numpy))))
 
 
 def _as_documented(column: Any) -> Any:
@@ -74,7 +73,7 @@ def _as_documented(column: Any) -> Any:
     return column.to_numpy()
 
 
-async def _by_hand(url: str, file: str, readings: int, to_numpy: ToNumpy) -> None:
+async def _by_hand(url: str, shared: Iterator[list[Item]]) -> None:
     """Send a file whose meters, signal type and unit are known to be as they should; what fails ends it."""
     import aiohttp  # noqa: PLC0415 - one contender's
     import orjson  # noqa: PLC0415 - as above
@@ -88,16 +87,15 @@ async def _by_hand(url: str, file: str, readings: int, to_numpy: ToNumpy) -> Non
 
     headers = {"Authorization": "Bearer token", "Content-Type": "application/json"}
     async with aiohttp.ClientSession(headers=headers) as session, asyncio.TaskGroup() as tasks:
-        shared = _batches(file, readings, to_numpy)
         for _ in range(_IN_FLIGHT):
             tasks.create_task(worker(session, shared))
 
 
-def _batches(file: str, readings: int, to_numpy: ToNumpy) -> Iterator[list[Item]]:
+def _batches(meters: Iterable[tuple[str, Any, Any]], readings: int = _LARGEST) -> Iterator[list[Item]]:
     """Fill each call up to `readings`, cutting the columns of a meter where it must be."""
     batch: list[Item] = []
     room = readings
-    for name, times, values in _meters(file, to_numpy):
+    for name, times, values in meters:
         client, meter = map(int, name.split("."))
         start = 0
         while start < len(times):
@@ -121,26 +119,43 @@ def _batches(file: str, readings: int, to_numpy: ToNumpy) -> Iterator[list[Item]
 
 def _meters(file: str, to_numpy: ToNumpy) -> Iterator[tuple[str, Any, Any]]:
     """Yield (meter, times, values), row group by row group; the file is sorted by meter."""
-    import numpy as np  # noqa: PLC0415 - one contender's
-    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow as pa  # noqa: PLC0415 - one contender's
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     opened = pq.ParquetFile(file, read_dictionary=["meter"])
     for number in range(opened.num_row_groups):
         table = opened.read_row_group(number, columns=["meter", "time", "value"]).combine_chunks()
         meter, time, value = (table[name].chunk(0) for name in ("meter", "time", "value"))
-        codes, names = to_numpy(meter.indices), meter.dictionary.to_pylist()
-        times, values = to_numpy(time.cast(pa.int64())), to_numpy(value)
-        bounds = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist(), len(codes)]
-        for start, stop in pairwise(bounds):
-            yield names[codes[start]], times[start:stop], values[start:stop]
+        yield from _runs(meter, to_numpy(time.cast(pa.int64())), to_numpy(value), to_numpy)
+
+
+def _meters_of_csv(file: str) -> Iterator[tuple[str, Any, Any]]:
+    """The same of a CSV file, block by block."""
+    import pyarrow as pa  # noqa: PLC0415 - one contender's
+    import pyarrow.csv as pa_csv  # noqa: PLC0415 - as above
+
+    wanted = {"meter": pa.dictionary(pa.int32(), pa.string()), "time": pa.timestamp("ms", "UTC"), "value": pa.float64()}
+    options = pa_csv.ConvertOptions(column_types=wanted, include_columns=list(wanted))
+    reading = pa_csv.ReadOptions(block_size=8 << 20)
+    for block in pa_csv.open_csv(file, read_options=reading, convert_options=options):
+        meter, time, value = block.columns
+        yield from _runs(meter, time.cast(pa.int64()).to_numpy(), value.to_numpy(), _as_documented)
+
+
+def _runs(meter: Any, times: Any, values: Any, to_numpy: ToNumpy) -> Iterator[tuple[str, Any, Any]]:
+    import numpy as np  # noqa: PLC0415 - one contender's
+
+    codes, names = to_numpy(meter.indices), meter.dictionary.to_pylist()
+    bounds = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist(), len(codes)]
+    for start, stop in pairwise(bounds):
+        yield names[codes[start]], times[start:stop], values[start:stop]
 
 
 CONTENDERS: dict[str, Callable[[str, str], None]] = {
     "ours": ours,
     "ours-forgetful": ours_forgetful,
     "by-hand": by_hand,
-    "by-hand-large": by_hand_large,
+    "by-hand-csv": by_hand_csv,
     "floor": floor,
 }
 

@@ -28,6 +28,7 @@ _ROWS = 96
 _BATCH = 200
 """Signals in one bulk read, ours and by hand."""
 _BULK_IN_FLIGHT = 4
+_FAR_IN_FLIGHT = 16
 _GETS_IN_FLIGHT = 20
 """As many connections as httpx keeps unless it is told otherwise."""
 _FEW_GETS_IN_FLIGHT = 4
@@ -107,13 +108,18 @@ async def tasks(_: str, keys: list[SignalKey]) -> None:
     await _measured(read, keys)
 
 
-async def bulk(url: str, keys: list[SignalKey]) -> None:
+async def bulk(url: str, keys: list[SignalKey], in_flight: int = _BULK_IN_FLIGHT) -> None:
     """A loop by hand: bulk reads over aiohttp, parsed by orjson, columns for numpy."""
 
     def decode(content: bytes) -> dict[int, int]:
         return {item["sensor_mid"]: len(_columns(item)[0]) for item in orjson.loads(content)}
 
-    await _bulk(url, keys, decode)
+    await _bulk(url, keys, decode, in_flight)
+
+
+async def bulk_far(url: str, keys: list[SignalKey]) -> None:
+    """The same with as many calls at a time as our reader makes at most."""
+    await bulk(url, keys, _FAR_IN_FLIGHT)
 
 
 async def bulk_decoded(url: str, keys: list[SignalKey]) -> None:
@@ -125,7 +131,9 @@ async def bulk_decoded(url: str, keys: list[SignalKey]) -> None:
     await _bulk(url, keys, decode)
 
 
-async def _bulk(url: str, keys: list[SignalKey], decode: Callable[[bytes], dict[int, int]]) -> None:
+async def _bulk(
+    url: str, keys: list[SignalKey], decode: Callable[[bytes], dict[int, int]], in_flight: int = _BULK_IN_FLIGHT
+) -> None:
     import aiohttp  # noqa: PLC0415 - two contenders'
 
     async def batch(some: list[SignalKey]) -> int:
@@ -138,7 +146,7 @@ async def _bulk(url: str, keys: list[SignalKey], decode: Callable[[bytes], dict[
     async def read(some: Iterable[SignalKey]) -> int:
         several = list(some)
         batches = [several[first : first + _BATCH] for first in range(0, len(several), _BATCH)]
-        return await _by_workers(batch, batches, _BULK_IN_FLIGHT)
+        return await _by_workers(batch, batches, in_flight)
 
     headers = {"Authorization": "Bearer token", "Content-Type": "application/json"}
     async with aiohttp.ClientSession(_origin(url), headers=headers) as session:
@@ -217,6 +225,7 @@ CONTENDERS: dict[str, Callable[[str, list[SignalKey]], Awaitable[None]]] = {
     "stream": stream,
     "stream-aiohttp": stream_aiohttp,
     "bulk": bulk,
+    "bulk-far": bulk_far,
     "bulk-decoded": bulk_decoded,
     "tasks": tasks,
     "gets": gets,

@@ -25,6 +25,8 @@ _ITEMS = 500
 _READINGS = 32_000
 """Readings in a call by hand: some 900 KB, as much as our writer sends."""
 _IN_FLIGHT = 8
+_FAR_IN_FLIGHT = 16
+"""With a service that is far away."""
 _PATH = "/api/sensors/signals/data"
 Row = tuple[SignalKey, int, float]
 
@@ -101,13 +103,18 @@ async def _ours(url: str, readings: Readings, write: Callable[..., Any], transpo
 
 def by_hand(url: str, readings: Readings) -> None:
     """A loop by hand: a dict by signal, a call for every 500 signals, orjson over lists, aiohttp."""
-    asyncio.run(_by_hand(url, readings))
+    asyncio.run(_by_hand(url, readings, _IN_FLIGHT))
 
 
-async def _by_hand(url: str, readings: Readings) -> None:
+def by_hand_far(url: str, readings: Readings) -> None:
+    """The same with as many calls at a time as our writer makes at most."""
+    asyncio.run(_by_hand(url, readings, _FAR_IN_FLIGHT))
+
+
+async def _by_hand(url: str, readings: Readings, in_flight: int) -> None:
     import aiohttp  # noqa: PLC0415 - one contender's
 
-    room = asyncio.Semaphore(_IN_FLIGHT)
+    room = asyncio.Semaphore(in_flight)
     headers = {"Authorization": "Bearer token", "Content-Type": "application/json"}
 
     async def put(waiting: dict[SignalKey, tuple[list[int], list[float]]]) -> None:
@@ -219,6 +226,7 @@ CONTENDERS: dict[str, Callable[[str, Readings], None]] = {
     "ours-tasks": ours_tasks,
     "ours-aiohttp": ours_aiohttp,
     "by-hand": by_hand,
+    "by-hand-far": by_hand_far,
     "questdb": questdb,
     "influxdb": influxdb,
     "cognite": cognite,

@@ -117,18 +117,24 @@ class Gate:
 
 
 class LearnedRate:
-    """Calls a second that the service takes, learned from its throttling; without any, there is no limit.
+    """Calls per second that the service accepts, learned from its throttling; without any, there is no limit.
 
-    A 429 (or a 503 with Retry-After) says that the calls stored since the one before, over that time, are about what
-    the service takes. From there the rate grows by `exp(GROWTH * t**2)` after t seconds without throttling: slowly at
-    first, so that a limit which stays is met every ten seconds; one that is gone is forgotten in a minute. The first
-    estimate rests on few calls, and doubles every `DOUBLING_S` until the next throttling confirms it.
+    A 429 (or a 503 with Retry-After) says that the calls stored since the last pause are about what the service takes
+    in that time, or in the time of Retry-After if that is longer: services count calls over such a time, and many are
+    stored at its start. The pause itself is not counted, since nothing could be stored then. From there the rate grows
+    by `exp(GROWTH * t**2)` after t seconds without throttling: slowly at first, so that a limit which stays is met
+    every ten seconds; one that is gone is forgotten in a minute. A first estimate from few calls doubles every
+    `DOUBLING_S` until the next throttling confirms it.
     """
 
     GROWTH = 0.001
     DOUBLING_S = 1.0
     FORGET_S = 90.0
     _LEAST = 1 / 60
+    _FEW = 8
+    """An estimate from fewer calls than this is not confirmed."""
+    _WINDOW_S = 1.0
+    """Over how long the service counts calls if it names no Retry-After; most count by the second."""
 
     def __init__(self) -> None:
         self._base: float | None = None
@@ -166,16 +172,16 @@ class LearnedRate:
 
     def throttled(self, sent_at: float, wait_s: float, now: float) -> None:
         """Note a call that was refused because there were too many, and how long nothing may be sent."""
-        if sent_at < self._goes_on_at or (self._throttled_at is not None and sent_at <= self._throttled_at):
-            return  # it was under way when the last one was refused, and tells nothing new
+        if sent_at < self._goes_on_at or (self._throttled_at is not None and sent_at <= self._deaf_until(wait_s)):
+            return  # it was in flight when the last one was refused, or meets the same window: it tells nothing new
+        window_s = wait_s or self._WINDOW_S
         before = self.per_second(now)
         if before is None:
             began = now if self._began is None else max(self._began, now - self.FORGET_S)
-            self._base = max(self._stored, 1) / max(now + wait_s - began, 0.1)
-            self._confirmed = False
+            self._base = max(self._stored, 1) / max(now - began, window_s)
+            self._confirmed = self._stored >= self._FEW
         else:
-            since = now if self._throttled_at is None else self._throttled_at
-            measured = 1.03 * self._stored / max(now - since, 0.001)
+            measured = 1.03 * self._stored / max(now - self._goes_on_at, window_s)
             least = 0.3 if self._confirmed else 0.7
             self._base = max(min(0.9 * before, max(measured, least * before)), self._LEAST)
             self._confirmed = True
@@ -183,3 +189,8 @@ class LearnedRate:
         self._throttled_at = now
         self._goes_on_at = now + wait_s
         self._next_at = self._goes_on_at + (1.0 / self._base if not wait_s else 0.0)
+
+    def _deaf_until(self, wait_s: float) -> float:
+        """Until when sent calls that are refused belong to the last refusal."""
+        assert self._throttled_at is not None  # noqa: S101 - asked only after a refusal
+        return self._throttled_at + (0.0 if wait_s else self._WINDOW_S)

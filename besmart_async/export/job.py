@@ -40,8 +40,11 @@ SIGNAL_DAYS = 400
 MAX_SIGNALS = 50
 """Signals in one bulk read."""
 
-CALLS_AHEAD = 4
-"""Bulk reads in flight or waiting to be written: enough to keep the service busy. They take all the memory."""
+CALLS_AHEAD = 16
+"""Bulk reads that may be in flight or wait to be written: as many as a reader makes at a time."""
+
+READINGS_AHEAD = 2_000_000
+"""Readings in these, which bounds the memory: fewer calls if they hold many."""
 
 _DAY_MS = 86_400_000.0
 _NAMED = 10
@@ -211,6 +214,7 @@ def policy_for(queries: Sequence[SignalQuery]) -> ReadPolicy:
         max_items=signals,
         max_window_s=SIGNAL_DAYS // signals * 86_400,
         max_outstanding=CALLS_AHEAD * signals,
+        max_readings_ahead=READINGS_AHEAD,
         close_timeout_s=0.0,  # an export that ends early does not need the answers in flight
     )
 

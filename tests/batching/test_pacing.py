@@ -171,16 +171,16 @@ def test_without_throttling_there_is_no_limit() -> None:
     assert rate.ready_at(100.0) == -math.inf
 
 
-def test_the_first_throttling_measures_what_was_stored_until_the_pause_is_over() -> None:
+def test_the_first_throttling_measures_what_was_stored_in_the_time_of_retry_after() -> None:
     rate = LearnedRate()
     for call in range(20):
         rate.sent(call / 100)
         rate.stored()
-    rate.throttled(0.2, 1.8, 0.2)
-    assert rate.per_second(2.0) == pytest.approx(10.0)
-    assert rate.ready_at(2.0) == pytest.approx(2.0)
-    rate.sent(2.0)
-    assert rate.ready_at(2.0) == pytest.approx(2.1)
+    rate.throttled(0.2, 2.0, 0.2)
+    assert rate.per_second(2.2) == pytest.approx(10.0)
+    assert rate.ready_at(2.2) == pytest.approx(2.2)
+    rate.sent(2.2)
+    assert rate.ready_at(2.2) == pytest.approx(2.3)
 
 
 def test_calls_that_were_under_way_when_one_was_throttled_tell_nothing_new() -> None:
@@ -233,6 +233,15 @@ class CappedService:
         return took.count(False) / len(took), took.count(True) / offered
 
 
+class WindowedService(CappedService):
+    """Takes so many calls in any second; unlike a bucket, it saves nothing up while nobody calls."""
+
+    def __call__(self, batch: Dispatch, now: float) -> tuple[float, BesmartError | None]:
+        took = sum(took for at, took in self.answers if at > now - 1.0) < self.cap(now)
+        self.answers.append((now, took))
+        return self.latency_s, None if took else api_error(429, retry_after_s=self.retry_after_s)
+
+
 def under_load(service: CappedService, seconds: float) -> CappedService:
     """Offer a third more than the service takes, each reading a call of its own."""
     core = make(BatchPolicy(linger_s=0.0, max_items=1, delivery_timeout_s=math.inf))
@@ -249,6 +258,20 @@ def test_under_a_fixed_cap_one_call_in_five_is_refused_at_most_and_four_fifths_o
     refused, used = under_load(CappedService([(0.0, 10.0)], latency_s, retry_after_s), 60.0).shares(0.0, 60.0)
     assert refused <= 0.2
     assert used >= 0.8
+
+
+@pytest.mark.parametrize("latency_s", [0.001, 0.05, 0.3])
+def test_a_service_that_counts_the_calls_of_a_second_is_used_as_well(latency_s: float) -> None:
+    refused, used = under_load(WindowedService([(0.0, 10.0)], latency_s, 1.0), 30.0).shares(0.0, 30.0)
+    assert refused <= 0.2
+    assert used >= 0.8
+
+
+@pytest.mark.parametrize("latency_s", [0.001, 0.05, 0.3])
+def test_without_retry_after_a_full_second_is_not_taken_for_a_lower_rate(latency_s: float) -> None:
+    refused, used = under_load(WindowedService([(0.0, 10.0)], latency_s, None), 30.0).shares(0.0, 30.0)
+    assert refused <= 0.2
+    assert used >= 0.6
 
 
 @pytest.mark.parametrize("retry_after_s", [1.0, None])

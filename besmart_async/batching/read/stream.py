@@ -1,9 +1,11 @@
 """One pass over many queries: a feeder asks, the consumer takes, and the number of parts between them is bounded.
 
 Rules:
-- At most `max_outstanding` parts have been asked and not been taken. At that mark the feeder stops, and the source is
-  not read any further; it goes on when there is room for a full batch, so that a consumer who takes one at a time does
-  not cause calls for one signal each.
+- At most `max_outstanding` parts have been asked and not been taken, and no more than what is expected to hold
+  `max_readings_ahead` readings: short answers need many calls under way, long ones would need too much memory. At that
+  mark the feeder stops, and the source is not read any further; it goes on when there is room for a full batch, so that
+  a consumer who takes one at a time does not cause calls for one signal each. Before the first answer the mark is what
+  the first calls of a reader hold.
 - Queries are taken from an iterable as many as fit in a batch at a time, and their parts are asked in turns: parts of
   one signal cannot share a call. From an async iterable they are taken one by one, as waiting for the next must not
   hold up those at hand.
@@ -82,6 +84,35 @@ class StreamedRead:
         self.stream.arrive(self)
 
 
+class Allowance:
+    """How many parts may have been asked and not been taken, by what the answers so far held.
+
+    Attributes:
+        most: so many parts.
+        resume_at: the feeder goes on when no more than these are outstanding.
+    """
+
+    _FIRST_CALLS = 4
+    """Calls at a time before anything is known about the service, see `Pace`."""
+    _WEIGHT = 1 / 64
+    """Of the latest part in the average: parts of one call arrive together."""
+
+    def __init__(self, policy: ReadPolicy) -> None:
+        self._policy = policy
+        self._readings: float | None = None
+        self._set(self._FIRST_CALLS * policy.max_items)
+
+    def answered(self, readings: int) -> None:
+        """Note how many readings a part had."""
+        known = self._readings
+        self._readings = readings if known is None else known + self._WEIGHT * (readings - known)
+        self._set(int(self._policy.max_readings_ahead / max(self._readings, 1.0)))
+
+    def _set(self, parts: int) -> None:
+        self.most = max(1, min(parts, self._policy.max_outstanding))
+        self.resume_at = max(self.most - self._policy.max_items, self.most // 2)
+
+
 class Stream:
     """The state of one pass. It belongs to the `async for` that runs it.
 
@@ -101,8 +132,7 @@ class Stream:
         self._withdraw = withdraw
         self._group = policy.max_items
         self._max_window_ms = policy.max_window_s * 1000
-        self._most = policy.max_outstanding
-        self._resume_at = max(self._most - policy.max_items, self._most // 2)
+        self._allowed = Allowance(policy)
         self._in_order = in_order
         self._close_timeout_s = policy.close_timeout_s
         self.context: Context | None = None
@@ -140,7 +170,7 @@ class Stream:
         if not self._arrived or not self._arrived[0].done():
             return None
         read = self._arrived.popleft()
-        if self._outstanding <= self._resume_at:
+        if self._outstanding <= self._allowed.resume_at:
             self._room.set()
         return read
 
@@ -149,6 +179,10 @@ class Stream:
         self._asked.discard(read)
         if not self._in_order:
             self._arrived.append(read)
+        if isinstance(read.answer, SignalData):
+            self._allowed.answered(len(read.answer))
+            if self._outstanding <= self._allowed.resume_at:
+                self._room.set()  # short answers leave room for more
         self._arrival.set()
 
     def end(self, error: BesmartError | None = None) -> None:
@@ -201,7 +235,7 @@ class Stream:
 
     async def _ask_all(self, group: list[SignalQuery]) -> None:
         for query, part in in_turns(group, self._max_window_ms):
-            if self._outstanding >= self._most:
+            if self._outstanding >= self._allowed.most:
                 await self._wait_for_room()
             read = StreamedRead(self, query, part)
             self._asked.add(read)
@@ -219,7 +253,7 @@ class Stream:
             self._close_error = error
 
     async def _wait_for_room(self) -> None:
-        while self._outstanding > self._resume_at:
+        while self._outstanding > self._allowed.resume_at:
             self._room.clear()
             await self._room.wait()
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from besmart_async.cli.exits import Exit
 
 COMMAND = [sys.executable, "-c", "from besmart_async.cli import main; main()", "ingest", "--no-chart"]
 START = 1704067200000
+Process = subprocess.Popen[str]
 METERS, PER_METER = 50, 1_200
 TOTAL = METERS * PER_METER
 
@@ -105,11 +107,14 @@ def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def big_file(tmp_path: Path) -> Path:
+    return write_file(tmp_path / "big.csv", PER_METER)
+
+
+def write_file(path: Path, per_meter: int) -> Path:
     """All meters at one time after another, each value twice with the second one holding."""
-    path = tmp_path / "big.csv"
     with path.open("w") as file:
         file.write("meter,obis,time,value\n")
-        for place in range(PER_METER):
+        for place in range(per_meter):
             time = START + place // 2 * 900_000
             file.writelines(f"1.{meter},A+,{time},{place}\n" for meter in range(METERS))
     return path
@@ -126,11 +131,11 @@ def run(*arguments: object) -> tuple[int, list[dict[str, object]], str]:
     return process.returncode, [json.loads(line) for line in out.splitlines()], err
 
 
-def complete(service: Service) -> bool:
+def complete(service: Service, per_meter: int = PER_METER) -> bool:
     return {place: values[-1] for place, values in service.readings.items()} == {
         (meter, START + place * 900_000): float(2 * place + 1)
         for meter in range(METERS)
-        for place in range(PER_METER // 2)
+        for place in range(per_meter // 2)
     }
 
 
@@ -155,6 +160,37 @@ def test_killed_again_and_again_it_completes_with_the_last_values(service: Servi
     assert complete(service)
     again, events, _ = run(big_file)
     assert (again, events[-1]["skipped"], events[-1]["requests"]) == (Exit.OK, TOTAL, 0)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_killed_twenty_times_while_answers_take_300_ms_nothing_is_lost(service: Service, tmp_path: Path) -> None:
+    per_meter = 12_000
+    total, path = METERS * per_meter, write_file(tmp_path / "far.csv", per_meter)
+    late, draw = threading.Event(), random.Random(16)
+    for _ in range(20):
+        calls, last = itertools.count(1), draw.randint(1, 6)  # four leave before the first answer
+        with start(path) as process:
+
+            def kill(_: int, calls: Iterator[int] = calls, last: int = last, of: Process = process) -> None:
+                if next(calls) >= last:
+                    of.kill()
+                late.wait(0.3)
+
+            service.on_write = kill
+            process.communicate(timeout=60)
+            assert process.returncode == -signal.SIGKILL
+    service.on_write = lambda _: late.wait(0.3)
+    code, events, _ = run(path)
+    report = events[-1]
+    acknowledged = int(str(report["skipped"]))
+    assert code == Exit.OK
+    assert (report["state"], report["rows_read"], report["rejected"]) == ("completed", total, 0)
+    assert 0 < acknowledged < total
+    assert report["accepted"] == total - acknowledged
+    assert complete(service, per_meter)
+    again, events, _ = run(path)
+    assert (again, events[-1]["skipped"], events[-1]["requests"]) == (Exit.OK, total, 0)
 
 
 @pytest.mark.parametrize(("presses", "word"), [(1, "delivering what was read"), (2, "stopping now")])
