@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         TransportError,
         UndeliveredError,
         UnprocessableError,
+        UnsupportedOperationError,
         WriterTimeoutError,
     )
     from besmart_async.models import (
@@ -154,6 +155,7 @@ _HOMES = {
     "TransportError": "errors",
     "UndeliveredError": "errors",
     "UnprocessableError": "errors",
+    "UnsupportedOperationError": "errors",
     "Writer": "batching",
     "WriterEvent": "batching",
     "WriterHook": "batching",
@@ -228,6 +230,7 @@ __all__ = [
     "TransportError",
     "UndeliveredError",
     "UnprocessableError",
+    "UnsupportedOperationError",
     "Writer",
     "WriterEvent",
     "WriterHook",

@@ -26,10 +26,21 @@ from besmart_async.config import (
 from besmart_async.errors import BesmartConfigError, BesmartError
 from besmart_async.logs import set_up_logging
 from besmart_async.models.tokens import Token
-from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users
+from besmart_async.resources import (
+    MeterTypes,
+    Probes,
+    Sensors,
+    SensorStates,
+    Signals,
+    SignalStates,
+    Tasks,
+    Users,
+    Weather,
+)
 from besmart_async.resources.signals import bulk_reader, bulk_write
 from besmart_async.resources.users import login_operation, refresh_operation
 from besmart_async.transport import AnyTransport, Credentials, Hook, Transport, TransportSettings
+from besmart_async.wire.dialect import Dialect, DialectName, dialect_named
 from besmart_async.wire.operation import Operation
 
 set_up_logging()
@@ -51,6 +62,8 @@ class BesmartClient:
         sensor_states: which meter was mounted when.
         signal_states: register values at a state's ends.
         tasks: computation graphs.
+        weather: weather of external providers (dialect `live` only).
+        probes: which dialect the service speaks, and what else it says about itself.
     """
 
     def __init__(
@@ -69,6 +82,7 @@ class BesmartClient:
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         proxy: str | None = None,
         allow_insecure_http: bool = False,
+        dialect: DialectName = "documented",
     ) -> None:
         """Compose the client.
 
@@ -89,12 +103,16 @@ class BesmartClient:
             proxy: an HTTP proxy's address; by default what HTTPS_PROXY and NO_PROXY say. Not together with a transport
                 of your own, which has its own setting for it.
             allow_insecure_http: allow plain http to other machines, which shows the credentials to the network.
+            dialect: which requests to send: `"documented"` those of the API document 0.1.5, `"live"` those that public
+                material shows of the service of today. Answers of both are understood in either. An operation that
+                the dialect does not have raises `UnsupportedOperationError` and sends nothing.
 
         Raises:
             BesmartConfigError: no usable credentials, an address the client may not use, or another bad setting.
         """
         credentials = Credentials(api_key, login, password, token)
         del api_key, login, password, token  # a traceback of what follows shows local variables
+        spoken = dialect_named(dialect)
         settings = TransportSettings(
             base_url=base_url,
             credentials=credentials,
@@ -108,15 +126,23 @@ class BesmartClient:
             allow_insecure_http=allow_insecure_http,
         )
         del proxy  # which may hold a password
-        self._transport = Transport(settings, _login(credentials), refresh_operation())
+        self._transport = Transport(settings, _login(credentials, spoken), refresh_operation(spoken))
+        self._dialect = spoken
         self._base_url = base_url.strip()
         self.users = Users(self._transport)
-        self.sensors = Sensors(self._transport)
-        self.meter_types = MeterTypes(self._transport)
-        self.signals = Signals(self._transport)
-        self.sensor_states = SensorStates(self._transport)
-        self.signal_states = SignalStates(self._transport)
-        self.tasks = Tasks(self._transport)
+        self.sensors = Sensors(self._transport, spoken)
+        self.meter_types = MeterTypes(self._transport, spoken)
+        self.signals = Signals(self._transport, spoken)
+        self.sensor_states = SensorStates(self._transport, spoken)
+        self.signal_states = SignalStates(self._transport, spoken)
+        self.tasks = Tasks(self._transport, spoken)
+        self.weather = Weather(self._transport, spoken)
+        self.probes = Probes(self._transport, spoken)
+
+    @property
+    def dialect(self) -> DialectName:
+        """The dialect of its requests."""
+        return self._dialect.name
 
     @classmethod
     def from_env(
@@ -131,8 +157,11 @@ class BesmartClient:
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         proxy: str | None = None,
         allow_insecure_http: bool = False,
+        dialect: DialectName | None = None,
     ) -> Self:
         """Make a client from BESMART_API_KEY, BESMART_LOGIN, BESMART_PASSWORD, BESMART_TOKEN and BESMART_BASE_URL.
+
+        BESMART_DIALECT (`documented` or `live`) sets the dialect.
 
         Args:
             environ: where to look instead of `os.environ`.
@@ -144,9 +173,10 @@ class BesmartClient:
             max_answer_bytes: as above.
             proxy: as above.
             allow_insecure_http: as above.
+            dialect: as above, instead of BESMART_DIALECT.
 
         Raises:
-            BesmartConfigError: neither a token nor a login with its password is set.
+            BesmartConfigError: the dialect is unknown, or neither a token nor a login with its password is set.
         """
         given = _from_env(os.environ if environ is None else environ)
         del environ  # a traceback of what follows shows local variables
@@ -168,6 +198,7 @@ class BesmartClient:
             max_answer_bytes=max_answer_bytes,
             proxy=proxy,
             allow_insecure_http=allow_insecure_http,
+            dialect=given.dialect if dialect is None else dialect,
         )
 
     def writer(
@@ -192,7 +223,7 @@ class BesmartClient:
         """
 
         async def put(body: bytes, /) -> None:
-            await self._transport.send(bulk_write(body), attempts=1)  # the writer sees to retries
+            await self._transport.send(bulk_write(body, self._dialect), attempts=1)  # the writer sees to retries
 
         return Writer(put, policy, journal=journal, on_reject=on_reject, hooks=hooks)
 
@@ -211,7 +242,7 @@ class BesmartClient:
             hooks: called with every event of the batching (sent, answered, split, failed), in the event loop: they must
                 not block. An exception of a hook is logged and goes no further.
         """
-        return Reader(bulk_reader(self._transport), policy, hooks=hooks)
+        return Reader(bulk_reader(self._transport, self._dialect), policy, hooks=hooks, check=self._dialect.check_query)
 
     async def aclose(self) -> None:
         """Close all connections. A second time does nothing."""
@@ -238,6 +269,7 @@ class BesmartClient:
 @attrs.frozen
 class _Environment:
     base_url: str
+    dialect: DialectName
     api_key: str | None = attrs.field(repr=False)
     login: str | None = attrs.field(repr=False)
     password: str | None = attrs.field(repr=False)
@@ -252,10 +284,11 @@ def _from_env(env: Mapping[str, str]) -> _Environment:
         env.get(f"BESMART_{name}", "").strip() or None for name in ("API_KEY", "LOGIN", "TOKEN", "BASE_URL")
     )
     password = env.get("BESMART_PASSWORD") or None
-    return _Environment(base_url or DEFAULT_BASE_URL, api_key, login, password, token)
+    dialect = dialect_named(env.get("BESMART_DIALECT", "").strip() or "documented").name
+    return _Environment(base_url or DEFAULT_BASE_URL, dialect, api_key, login, password, token)
 
 
-def _login(credentials: Credentials) -> Operation[Token] | None:
+def _login(credentials: Credentials, dialect: Dialect) -> Operation[Token] | None:
     if credentials.login is None or credentials.password is None:
         return None
-    return login_operation(credentials.login, credentials.password)
+    return login_operation(credentials.login, credentials.password, dialect)

@@ -78,6 +78,29 @@ class BesmartConfigError(BesmartError):
     """A setting that cannot work: missing credentials, an unknown scheme, limits that contradict each other."""
 
 
+class UnsupportedOperationError(BesmartConfigError):
+    """The client's dialect does not have the operation; nothing was sent.
+
+    Attributes:
+        operation: the operation's name, such as `"tasks.run_graph"`.
+        dialect: the client's dialect.
+        available_in: the dialects that have it.
+    """
+
+    def __init__(self, operation: str, dialect: str, available_in: tuple[str, ...]) -> None:
+        """Name the operation and the dialects."""
+        super().__init__(operation, dialect, available_in)
+        self.operation = operation
+        self.dialect = dialect
+        self.available_in = available_in
+        self.outcome = "not_sent"
+
+    def __str__(self) -> str:
+        others = " and ".join(repr(one) for one in self.available_in)
+        advice = f"; a client with dialect={others} has it" if others else ""
+        return f"{self.operation}: the {self.dialect} dialect does not have this operation{advice}"
+
+
 class InvalidInputError(BesmartError, ValueError):
     """An argument refused locally; nothing was sent.
 

@@ -29,6 +29,7 @@ def simulated_client(simulator: Simulator) -> BesmartClient:
         password=simulator.settings.password,
         base_url="http://localhost/api",
         transport=in_process(simulator.app),
+        dialect=simulator.settings.dialect,
     )
 
 

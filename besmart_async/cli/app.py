@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _HELP = "Readings and meters of the besmart.energy service."
 _EPILOGUE = (
     "The account comes from the environment (BESMART_LOGIN, BESMART_PASSWORD and BESMART_API_KEY, or BESMART_TOKEN;"
-    " BESMART_BASE_URL for another service), else from besmart auth login."
+    " BESMART_BASE_URL for another service), else from besmart auth login. Every command takes --dialect live (or"
+    " BESMART_DIALECT=live) to send the requests of today's service instead of those of the API document 0.1.5."
 )
 
 # The command, its function, and its line in the help: they are listed here so that the help imports no command.
@@ -34,6 +35,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("journal status", "journal:status", "Show what is in the journal of a writer."),
     ("journal drain", "journal:drain", "Deliver the readings in the journal of a writer."),
     ("simulate", "simulate:simulate", "Run the embedded service on this machine."),
+    ("doctor", "doctor:doctor", "Check the connection, the dialect, the account and the clock; changes nothing."),
     ("auth login", "auth:login", "Log in, and save the account for the other commands."),
     ("auth status", "auth:status", "Show which account is used, and whether it works."),
     ("auth logout", "auth:logout", "Delete the saved account."),
@@ -55,8 +57,12 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("sensor-states delete", "sensor_states:delete", "Delete a state."),
     ("signal-states create", "signal_states:create", "Create a signal state."),
     ("signal-states update", "signal_states:update", "Change a signal state."),
+    ("signal-states patch", "signal_states:patch", "Change values of a signal state (dialect live)."),
     ("signal-states delete", "signal_states:delete", "Delete a signal state."),
     ("graphs run", "graphs:run", "Run a computation graph."),
+    ("weather find", "weather:find", "Find the sensor with the weather of a place (dialect live)."),
+    ("weather read", "weather:read", "Read the weather of a sensor (dialect live)."),
+    ("weather read-at", "weather:read_at", "Read the weather of a place (dialect live)."),
 )
 GROUPS = {
     "auth": "The account that the commands use.",
@@ -67,6 +73,7 @@ GROUPS = {
     "sensor-states": "Which meter was mounted at a sensor, and when.",
     "signal-states": "Register values at the start and end of sensor states.",
     "graphs": "Computation graphs.",
+    "weather": "Weather of external providers (dialect live).",
 }
 
 
@@ -122,12 +129,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _prepare_streams()
     atexit.register(gc.freeze)  # otherwise the interpreter collects all modules once more at its end, for 0.1 s
     _skip_unused_imports()
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        arguments = _without_dialect(sys.argv[1:] if arguments is None else arguments)
         app = build(arguments)
     except ImportError:
         sys.stderr.write("besmart: the command needs its extra: pip install 'besmart-async[cli]'\n")
         sys.exit(1)
+    except Exception as error:
+        _explain(error)
     from cyclopts import CycloptsError
 
     code: object = 0
@@ -184,6 +193,32 @@ def _skip_unused_imports() -> None:
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def _without_dialect(arguments: Sequence[str]) -> list[str]:
+    """Take `--dialect NAME`, which every command has, and set BESMART_DIALECT; `simulate` has one of its own.
+
+    Raises:
+        UsageError: there is no name after it.
+    """
+    if "simulate" in arguments[:1]:
+        return list(arguments)
+    kept: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        name, equals, value = argument.partition("=")
+        if name != "--dialect":
+            kept.append(argument)
+            if argument == "--":
+                break
+            continue
+        value = value if equals else next(left, "")
+        if not value:
+            from besmart_async.cli.exits import UsageError
+
+            raise UsageError("--dialect: give documented or live")
+        os.environ["BESMART_DIALECT"] = value
+    return [*kept, *left]
 
 
 def _plain(argument: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from besmart_async.cli.credentials import UserAccount, account_in_use
+from besmart_async.cli.credentials import UserAccount, account_in_use, dialect_set
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.ingest_inputs import Inputs
 from besmart_async.client import BesmartClient
@@ -19,6 +19,7 @@ from besmart_async.errors import BesmartConfigError, visible
 from besmart_async.ingest import KnownMeters, MadeMeters, Meters
 from besmart_async.models.keys import SensorKey
 from besmart_async.transport import AnyTransport, aiohttp_transport, in_process
+from besmart_async.wire.dialect import dialect_named
 
 if TYPE_CHECKING:
     from besmart_async.simulator import Simulator
@@ -47,6 +48,7 @@ async def client_for(simulator: Simulator | None = None) -> AsyncGenerator[Besma
         login=settings.login,
         password=settings.password,
         transport=in_process(simulator.app),
+        dialect=settings.dialect,
     ) as client:
         yield client
 
@@ -186,7 +188,7 @@ async def service_for(
             yield client, inputs.meters(client.sensors, create=create)
         return
     known = inputs.known()
-    simulator = embedded()(seed=False)
+    simulator = embedded()(seed=False, dialect=dialect_named(dialect_set(os.environ) or "documented").name)
     with closing(simulator):
         async with client_for(simulator) as client:
             yield client, await _made_on_demand(simulator, client, known)

@@ -44,6 +44,7 @@ class UserAccount:
         api_key: API key of the workspace.
         token: a token instead of a login.
         allow_insecure_http: allow plain http to other machines.
+        dialect: which requests the service takes, see `BesmartClient`; None for the default.
     """
 
     base_url: str = DEFAULT_BASE_URL
@@ -52,6 +53,7 @@ class UserAccount:
     api_key: str | None = attrs.field(default=None, repr=False)
     token: str | None = attrs.field(default=None, repr=False)
     allow_insecure_http: bool = False
+    dialect: str | None = None
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> UserAccount | None:
@@ -64,12 +66,20 @@ class UserAccount:
         if not any(found.values()):
             return None
         base_url = environ.get("BESMART_BASE_URL", "").strip() or DEFAULT_BASE_URL
-        return cls(base_url=base_url, allow_insecure_http=insecure_http_allowed(environ), **found)
+        allowed = insecure_http_allowed(environ)
+        return cls(base_url=base_url, allow_insecure_http=allowed, dialect=dialect_set(environ), **found)
 
     def environ(self) -> dict[str, str]:
         """Return the account as an environment."""
-        values = {"BASE_URL": self.base_url} | {name: getattr(self, name.lower()) for name in NAMES}
+        values = {"BASE_URL": self.base_url, "DIALECT": self.dialect} | {
+            name: getattr(self, name.lower()) for name in NAMES
+        }
         return {f"BESMART_{name}": value for name, value in values.items() if value}
+
+
+def dialect_set(environ: Mapping[str, str]) -> str | None:
+    """Return the dialect that an environment sets; None if it sets none."""
+    return environ.get("BESMART_DIALECT", "").strip() or None
 
 
 def insecure_http_allowed(environ: Mapping[str, str]) -> bool:
@@ -247,7 +257,8 @@ def account_in_use() -> tuple[UserAccount, str]:
         raise NoCredentialsError
     account, place = found
     allowed = insecure_http_allowed(os.environ) or account.allow_insecure_http
-    return attrs.evolve(account, allow_insecure_http=allowed), str(place)
+    dialect = dialect_set(os.environ) or account.dialect
+    return attrs.evolve(account, allow_insecure_http=allowed, dialect=dialect), str(place)
 
 
 def _dumped(account: UserAccount) -> bytes:

@@ -113,10 +113,14 @@ def _system_text(error: OSError) -> str:
 def _proxy_advice() -> str:
     """Name the proxy that the environment sets for the service, and the variable that sets it."""
     from besmart_async.cli.credentials import account_in_use
+    from besmart_async.config import DEFAULT_BASE_URL
     from besmart_async.transport.addresses import environment_proxy
 
-    account, _ = account_in_use()
-    address = environment_proxy(account.base_url)
+    try:
+        base_url = account_in_use()[0].base_url
+    except UsageError:
+        base_url = os.environ.get("BESMART_BASE_URL", "").strip() or DEFAULT_BASE_URL
+    address = environment_proxy(base_url)
     if address is None:
         return ""
     names = [name for name, value in os.environ.items() if name.casefold().endswith("_proxy") and value == address]

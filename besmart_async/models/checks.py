@@ -83,3 +83,28 @@ def checked_object_text(field: str, value: object) -> str:
     """
     parsed = checked_object(field, value)
     return value if isinstance(value, str) else orjson.dumps(parsed).decode()
+
+
+def checked_degrees(field: str, value: object, limit: float) -> int | float:
+    """Return degrees from -`limit` to `limit`.
+
+    Raises:
+        InvalidInputError: anything else.
+    """
+    number = checked_number(field, value)
+    if abs(number) > limit:
+        raise InvalidInputError(field, value, f"give degrees from -{limit} to {limit}")
+    return number
+
+
+def checked_scalar(field: str, value: object) -> bool | int | float | str:
+    """Return a bool, a finite number or a text that is not empty.
+
+    Raises:
+        InvalidInputError: anything else.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return checked_text(field, value)
+    return checked_number(field, value)

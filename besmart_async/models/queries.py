@@ -30,6 +30,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "signal_origin_id": checked_id,
     "filters": checked_object,
     "is_chart": checked_flag,
+    "apply_multiplier": checked_flag,
+    "time_series_type": checked_id,
 }
 _OPTIONS = tuple(_CHECKS)
 _options = attrgetter(*_OPTIONS)
@@ -53,6 +55,8 @@ class SignalQuery:
         signal_origin_id: only this origin (1 measured, 2 predicted, 3 calculated, 4 estimated, 5 corrected).
         filters: data filters for complex structures: a mapping or JSON text.
         is_chart: use the expected chart output unit.
+        apply_multiplier: apply the signal's multiplier (dialect `live` only).
+        time_series_type: kind of time series, 0 to 2 (dialect `live`, reading one signal only).
 
     Raises:
         InvalidInputError: a field of the wrong type, or `since` after `till`.
@@ -68,6 +72,8 @@ class SignalQuery:
     signal_origin_id: int | None = None
     filters: Mapping[str, JsonValue] | None = None
     is_chart: bool | None = None
+    apply_multiplier: bool | None = None
+    time_series_type: int | None = None
 
     def __init__(
         self,
@@ -81,15 +87,21 @@ class SignalQuery:
         signal_origin_id: int | None = None,
         filters: Mapping[str, object] | str | None = None,
         is_chart: bool | None = None,
+        apply_multiplier: bool | None = None,
+        time_series_type: int | None = None,
     ) -> None:
         """Check all arguments, without attrs: it would call a function for each optional field."""
         key, since, till = checked_key(key), to_ms(since, "since"), to_ms(till, "till")
         if since > till:
             raise InvalidInputError("since", since, f"after till={till}")
-        if get_last is delta_t is raw is output_unit_id is signal_origin_id is is_chart is None is filters:
+        given = (
+            get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart, apply_multiplier,
+            time_series_type,
+        )  # fmt: skip
+        none = get_last is delta_t is raw is output_unit_id is signal_origin_id is is_chart is apply_multiplier is None
+        if none and time_series_type is None is filters:
             self.__attrs_init__(key, since, till)  # pyright: ignore[reportAttributeAccessIssue]
             return
-        given = (get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart)
         checks = zip(_CHECKS.items(), given, strict=True)
         options = [None if value is None else check(name, value) for (name, check), value in checks]
         self.__attrs_init__(key, since, till, *options)  # pyright: ignore[reportAttributeAccessIssue]

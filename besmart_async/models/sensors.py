@@ -29,7 +29,8 @@ class SensorType:
 class Sensor:
     """The answer of `GET /sensors/{client_cid}.{sensor_mid}`. Every field may be missing.
 
-    Unknown fields are in `extra`. `write` and `execute` are this account's rights; `lat` and `lon` are degrees.
+    Unknown fields are in `extra`. Those from `read` on are known from the dialect `live` only.
+    `write` and `execute` are this account's rights; `lat` and `lon` are degrees.
     """
 
     client_cid: int | None = None
@@ -47,6 +48,12 @@ class Sensor:
     execute: bool | None = None
     negligible: bool | None = None
     uncertain: bool | None = None
+    read: bool | None = None
+    balance_calculation: JsonValue = None
+    acq_min: JsonValue = None
+    existing_sensor_state: JsonValue = None
+    sensor_custom_fields: Info = None
+    sensor_state_custom_fields: Info = None
     extra: Mapping[str, JsonValue] = attrs.field(factory=dict[str, JsonValue])
 
     @property

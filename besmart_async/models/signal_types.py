@@ -13,6 +13,7 @@ from besmart_async.models.values import JsonValue
 class SignalType:
     """One of `GET /sensors/signals/types`. Every field may be missing; unknown fields are in `extra`.
 
+    Those from `is_measurement` on are known from the dialect `live` only.
     `is_incremental` is True for registers that count up; `obis_mapping` is the OBIS code, such as `"1.8.0"`.
     """
 
@@ -27,4 +28,14 @@ class SignalType:
     obis_mapping: str | None = None
     chart_expected_unit: str | None = None
     keep_prefix: bool | None = None
+    is_measurement: bool | None = None
+    time_series_type: int | None = None
+    data_model_type: int | None = None
+    apply_multiplier: bool | None = None
+    apply_current_ratio: bool | None = None
+    apply_voltage_ratio: bool | None = None
+    draw_chart: bool | None = None
+    chart_expected_summary: JsonValue = None
+    columns: JsonValue = None
+    payload_mapping: JsonValue = None
     extra: Mapping[str, JsonValue] = attrs.field(factory=dict[str, JsonValue])

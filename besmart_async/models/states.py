@@ -35,6 +35,7 @@ class SensorState:
     meter_eid: str | None = None
     info: Info = None
     meter_type_name: str | None = None
+    meter_type_id: int | None = None
     meter_type_is_ami: bool | None = None
     signal_states: tuple[SignalState, ...] = ()
     extra: Mapping[str, JsonValue] = attrs.field(factory=dict[str, JsonValue])

@@ -11,8 +11,8 @@ from besmart_async.models.states import SensorState
 from besmart_async.models.times import TimeLike, to_ms, to_whole_ms
 from besmart_async.models.values import JsonValue
 from besmart_async.wire import codec
-from besmart_async.wire.operation import Operation, OperationSender
-from besmart_async.wire.parameters import query
+from besmart_async.wire.dialect import DOCUMENTED, Dialect
+from besmart_async.wire.operation import OperationSender
 
 _States = list[SensorState]  # inside the class, `list` is the method
 
@@ -23,8 +23,9 @@ Information = Mapping[str, object] | str
 class SensorStates:
     """Sensor states. Arguments left at None are not sent; a cancelled change may be applied all the same."""
 
-    def __init__(self, sender: OperationSender) -> None:
+    def __init__(self, sender: OperationSender, dialect: Dialect = DOCUMENTED) -> None:
         self._sender = sender
+        self._dialect = dialect
 
     async def list(self, client_cid: int, sensor_mid: int) -> list[SensorState]:
         """List a sensor's states with their signal states (`GET /sensors/states`).
@@ -33,14 +34,12 @@ class SensorStates:
             NotFoundError: no such sensor.
         """
         return await self._sender.send(
-            Operation(
-                name="sensor_states.list",
-                method="GET",
-                path="/sensors/states",
-                query=query(
-                    ("client_cid", checked_id("client_cid", client_cid)),
-                    ("sensor_mid", checked_id("sensor_mid", sensor_mid)),
-                ),
+            self._dialect.operation(
+                "sensor_states.list",
+                {
+                    "client_cid": checked_id("client_cid", client_cid),
+                    "sensor_mid": checked_id("sensor_mid", sensor_mid),
+                },
                 replay=True,
                 writes=False,
                 decode=codec.many(SensorState),
@@ -54,15 +53,13 @@ class SensorStates:
             NotFoundError: no such sensor or signal.
         """
         return await self._sender.send(
-            Operation(
-                name="sensor_states.list_for_signal",
-                method="GET",
-                path="/sensors/states/signals",
-                query=query(
-                    ("client_cid", checked_id("client_cid", client_cid)),
-                    ("sensor_mid", checked_id("sensor_mid", sensor_mid)),
-                    ("signal_type_moid", checked_id("signal_type_moid", signal_type_moid)),
-                ),
+            self._dialect.operation(
+                "sensor_states.list_for_signal",
+                {
+                    "client_cid": checked_id("client_cid", client_cid),
+                    "sensor_mid": checked_id("sensor_mid", sensor_mid),
+                    "signal_type_moid": checked_id("signal_type_moid", signal_type_moid),
+                },
                 replay=True,
                 writes=False,
                 decode=codec.many(SensorState),
@@ -73,12 +70,13 @@ class SensorStates:
         self,
         client_cid: int,
         sensor_mid: int,
-        since: TimeLike,
+        since: TimeLike | None = None,
         *,
         till: TimeLike | None = None,
         info: Information | None = None,
         meter_eid: str | None = None,
         meter_type_name: str | None = None,
+        meter_type_id: int | None = None,
     ) -> SensorState:
         """Create a state of a sensor (`POST /sensors/states`) and return it.
 
@@ -88,11 +86,13 @@ class SensorStates:
         Args:
             client_cid: the client.
             sensor_mid: the sensor.
-            since: start, UTC unix ms or an aware datetime; a fraction of a ms is allowed.
+            since: start, UTC unix ms or an aware datetime; a fraction of a ms is allowed. May be left out in the
+                dialect `live` only; such a call is not repeated after a lost answer.
             till: end, likewise; None for an open end.
             info: additional information.
             meter_eid: the meter's external id.
-            meter_type_name: the meter's type.
+            meter_type_name: the meter's type (dialect `documented`).
+            meter_type_id: the meter's type (dialect `live`).
 
         Raises:
             InvalidInputError: an argument is refused locally, or `since` is not before `till`.
@@ -100,22 +100,20 @@ class SensorStates:
             ConflictError: there is another state in that period.
             UnprocessableError: the service refuses the content.
         """
-        start = to_ms(since, "since")
+        start = None if since is None else to_ms(since, "since")
         end = None if till is None else to_ms(till, "till")
         _in_order(start, end)
         return await self._sender.send(
-            Operation(
-                name="sensor_states.create",
-                method="POST",
-                path="/sensors/states",
-                query=query(
-                    ("client_cid", checked_id("client_cid", client_cid)),
-                    ("sensor_mid", checked_id("sensor_mid", sensor_mid)),
-                    ("since", start),
-                    ("till", end),
-                    *_meter(info, meter_eid, meter_type_name),
-                ),
-                replay=True,
+            self._dialect.operation(
+                "sensor_states.create",
+                {
+                    "client_cid": checked_id("client_cid", client_cid),
+                    "sensor_mid": checked_id("sensor_mid", sensor_mid),
+                    "since": start,
+                    "till": end,
+                    **_meter(info, meter_eid, meter_type_name, meter_type_id),
+                },
+                replay=start is not None,
                 writes=True,
                 decode=codec.one(SensorState),
             )
@@ -130,6 +128,7 @@ class SensorStates:
         info: Information | None = None,
         meter_eid: str | None = None,
         meter_type_name: str | None = None,
+        meter_type_id: int | None = None,
     ) -> None:
         """Change a state (`PUT /sensors/states/{sensor_state_id}`); what is None stays as it is.
 
@@ -144,16 +143,17 @@ class SensorStates:
         start = None if since is None else to_whole_ms(since, "since")
         end = None if till is None else to_whole_ms(till, "till")
         _in_order(start, end)
-        changes = query(("since", start), ("till", end), *_meter(info, meter_eid, meter_type_name))
-        if not changes:
-            raise InvalidInputError("since", None, "nothing to change; give at least one field")
+        changes: dict[str, JsonValue] = {
+            "sensor_state_id": checked_id("sensor_state_id", sensor_state_id),
+            "since": start,
+            "till": end,
+            **_meter(info, meter_eid, meter_type_name, meter_type_id),
+        }
+        self._dialect.check_changes("sensor_states.update", changes)
         await self._sender.send(
-            Operation(
-                name="sensor_states.update",
-                method="PUT",
-                path="/sensors/states/{sensor_state_id}",
-                path_params={"sensor_state_id": checked_id("sensor_state_id", sensor_state_id)},
-                query=changes,
+            self._dialect.operation(
+                "sensor_states.update",
+                changes,
                 replay=True,
                 writes=True,
                 decode=codec.acknowledged,
@@ -169,11 +169,9 @@ class SensorStates:
             NotFoundError: no such state.
         """
         await self._sender.send(
-            Operation(
-                name="sensor_states.delete",
-                method="DELETE",
-                path="/sensors/states/{sensor_state_id}",
-                path_params={"sensor_state_id": checked_id("sensor_state_id", sensor_state_id)},
+            self._dialect.operation(
+                "sensor_states.delete",
+                {"sensor_state_id": checked_id("sensor_state_id", sensor_state_id)},
                 replay=True,
                 writes=True,
                 done_if_repeated=frozenset({404}),
@@ -194,13 +192,14 @@ def checked_information(info: Information | None) -> Mapping[str, JsonValue] | s
 
 
 def _meter(
-    info: Information | None, meter_eid: str | None, meter_type_name: str | None
-) -> tuple[tuple[str, JsonValue], ...]:
-    return (
-        ("info", checked_information(info)),
-        ("meter_eid", optional(checked_text, "meter_eid", meter_eid)),
-        ("meter_type_name", optional(checked_text, "meter_type_name", meter_type_name)),
-    )
+    info: Information | None, meter_eid: str | None, meter_type_name: str | None, meter_type_id: int | None
+) -> dict[str, JsonValue]:
+    return {
+        "info": checked_information(info),
+        "meter_eid": optional(checked_text, "meter_eid", meter_eid),
+        "meter_type_name": optional(checked_text, "meter_type_name", meter_type_name),
+        "meter_type_id": optional(checked_id, "meter_type_id", meter_type_id),
+    }
 
 
 def _in_order(since: float | None, till: float | None) -> None:

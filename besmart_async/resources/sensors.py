@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from besmart_async.errors import InvalidInputError
-from besmart_async.models.checks import checked_flag, checked_number, checked_object_text, checked_text, optional
+from besmart_async.models.checks import (
+    checked_degrees,
+    checked_flag,
+    checked_object_text,
+    checked_scalar,
+    checked_text,
+    optional,
+)
 from besmart_async.models.keys import SensorKey, checked_id
 from besmart_async.models.sensors import Sensor, SensorType
 from besmart_async.models.values import JsonValue
 from besmart_async.wire import codec
-from besmart_async.wire.operation import Operation, OperationSender
-from besmart_async.wire.parameters import query
+from besmart_async.wire.dialect import DOCUMENTED, Dialect
+from besmart_async.wire.operation import OperationSender
 
 
 class Sensors:
     """Sensors. Arguments left at None are not sent; a cancelled change may be applied all the same."""
 
-    def __init__(self, sender: OperationSender) -> None:
+    def __init__(self, sender: OperationSender, dialect: Dialect = DOCUMENTED) -> None:
         self._sender = sender
+        self._dialect = dialect
 
     async def types(self) -> list[SensorType]:
         """List the sensor types (`GET /sensors/types`)."""
         return await self._sender.send(
-            Operation(
-                name="sensors.types",
-                method="GET",
-                path="/sensors/types",
+            self._dialect.operation(
+                "sensors.types",
                 replay=True,
                 writes=False,
                 decode=codec.many(SensorType),
@@ -66,17 +71,15 @@ class Sensors:
             UnprocessableError: the service refuses the content.
         """
         return await self._sender.send(
-            Operation(
-                name="sensors.create",
-                method="POST",
-                path="/sensors",
-                query=query(
-                    ("name", checked_text("name", name)),
-                    ("sensor_type_id", checked_id("sensor_type_id", sensor_type_id)),
-                    ("client_cid", checked_id("client_cid", client_cid)),
-                    *_attributes(sensor_eid, lat, lon, info),
-                    *_marks(uncertain, negligible),
-                ),
+            self._dialect.operation(
+                "sensors.create",
+                {
+                    "name": checked_text("name", name),
+                    "sensor_type_id": checked_id("sensor_type_id", sensor_type_id),
+                    "client_cid": checked_id("client_cid", client_cid),
+                    **_attributes(sensor_eid, lat, lon, info),
+                    **_marks(uncertain, negligible),
+                },
                 replay=False,
                 writes=True,
                 decode=codec.created_sensor,
@@ -90,11 +93,9 @@ class Sensors:
             NotFoundError: no such sensor.
         """
         return await self._sender.send(
-            Operation(
-                name="sensors.get",
-                method="GET",
-                path="/sensors/{client_cid}.{sensor_mid}",
-                path_params=_path(client_cid, sensor_mid),
+            self._dialect.operation(
+                "sensors.get",
+                _path(client_cid, sensor_mid),
                 replay=True,
                 writes=False,
                 decode=codec.one(Sensor),
@@ -115,6 +116,8 @@ class Sensors:
         comments: str | None = None,
         uncertain: bool | None = None,
         negligible: bool | None = None,
+        balance_calculation: bool | int | str | None = None,
+        node_id: int | None = None,
     ) -> None:
         """Change a sensor (`PUT /sensors/{client_cid}.{sensor_mid}`); what is None stays as it is. See `create`.
 
@@ -122,22 +125,21 @@ class Sensors:
             InvalidInputError: an argument is refused locally, or there is nothing to change.
             NotFoundError: no such sensor.
         """
-        changes = query(
-            ("name", optional(checked_text, "name", name)),
-            ("sensor_type_id", optional(checked_id, "sensor_type_id", sensor_type_id)),
-            *_attributes(sensor_eid, lat, lon, info),
-            ("comments", optional(checked_text, "comments", comments)),
-            *_marks(uncertain, negligible),
-        )
-        if not changes:
-            raise InvalidInputError("name", None, "nothing to change; give at least one field")
+        changes: dict[str, JsonValue] = {
+            **_path(client_cid, sensor_mid),
+            "name": optional(checked_text, "name", name),
+            "sensor_type_id": optional(checked_id, "sensor_type_id", sensor_type_id),
+            **_attributes(sensor_eid, lat, lon, info),
+            "comments": optional(checked_text, "comments", comments),
+            **_marks(uncertain, negligible),
+            "balance_calculation": optional(checked_scalar, "balance_calculation", balance_calculation),
+            "node_id": optional(checked_id, "node_id", node_id),
+        }
+        self._dialect.check_changes("sensors.update", changes)
         await self._sender.send(
-            Operation(
-                name="sensors.update",
-                method="PUT",
-                path="/sensors/{client_cid}.{sensor_mid}",
-                path_params=_path(client_cid, sensor_mid),
-                query=changes,
+            self._dialect.operation(
+                "sensors.update",
+                changes,
                 replay=True,
                 writes=True,
                 decode=codec.acknowledged,
@@ -153,11 +155,9 @@ class Sensors:
             NotFoundError: no such sensor.
         """
         await self._sender.send(
-            Operation(
-                name="sensors.delete",
-                method="DELETE",
-                path="/sensors/{client_cid}.{sensor_mid}",
-                path_params=_path(client_cid, sensor_mid),
+            self._dialect.operation(
+                "sensors.delete",
+                _path(client_cid, sensor_mid),
                 replay=True,
                 writes=True,
                 done_if_repeated=frozenset({404}),
@@ -166,30 +166,23 @@ class Sensors:
         )
 
 
-def _path(client_cid: int, sensor_mid: int) -> dict[str, int]:
+def _path(client_cid: int, sensor_mid: int) -> dict[str, JsonValue]:
     return {"client_cid": checked_id("client_cid", client_cid), "sensor_mid": checked_id("sensor_mid", sensor_mid)}
 
 
 def _attributes(
     sensor_eid: str | None, lat: float | None, lon: float | None, info: Mapping[str, object] | str | None
-) -> tuple[tuple[str, JsonValue], ...]:
-    return (
-        ("sensor_eid", optional(checked_text, "sensor_eid", sensor_eid)),
-        ("lat", None if lat is None else _degrees("lat", lat, 90)),
-        ("lon", None if lon is None else _degrees("lon", lon, 180)),
-        ("info", optional(checked_object_text, "info", info)),
-    )
+) -> dict[str, JsonValue]:
+    return {
+        "sensor_eid": optional(checked_text, "sensor_eid", sensor_eid),
+        "lat": None if lat is None else checked_degrees("lat", lat, 90),
+        "lon": None if lon is None else checked_degrees("lon", lon, 180),
+        "info": optional(checked_object_text, "info", info),
+    }
 
 
-def _marks(uncertain: bool | None, negligible: bool | None) -> tuple[tuple[str, JsonValue], ...]:
-    return (
-        ("uncertain", optional(checked_flag, "uncertain", uncertain)),
-        ("negligible", optional(checked_flag, "negligible", negligible)),
-    )
-
-
-def _degrees(field: str, value: float, limit: float) -> float:
-    number = checked_number(field, value)
-    if abs(number) > limit:
-        raise InvalidInputError(field, value, f"give degrees from -{limit} to {limit}")
-    return number
+def _marks(uncertain: bool | None, negligible: bool | None) -> dict[str, JsonValue]:
+    return {
+        "uncertain": optional(checked_flag, "uncertain", uncertain),
+        "negligible": optional(checked_flag, "negligible", negligible),
+    }

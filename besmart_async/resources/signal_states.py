@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from besmart_async.errors import InvalidInputError
 from besmart_async.models.checks import checked_number, optional
 from besmart_async.models.keys import checked_id
 from besmart_async.models.states import SignalState
 from besmart_async.models.values import JsonValue
 from besmart_async.resources.sensor_states import Information, checked_information
 from besmart_async.wire import codec
-from besmart_async.wire.operation import Operation, OperationSender
-from besmart_async.wire.parameters import query
+from besmart_async.wire.dialect import DOCUMENTED, Dialect
+from besmart_async.wire.operation import OperationSender
 
 
 class SignalStates:
     """Signal states. Arguments left at None are not sent; a cancelled change may be applied all the same."""
 
-    def __init__(self, sender: OperationSender) -> None:
+    def __init__(self, sender: OperationSender, dialect: Dialect = DOCUMENTED) -> None:
         self._sender = sender
+        self._dialect = dialect
 
     async def create(
         self,
@@ -44,15 +44,14 @@ class SignalStates:
             NotFoundError: no such sensor state or signal type.
         """
         return await self._sender.send(
-            Operation(
-                name="signal_states.create",
-                method="POST",
-                path="/sensors/states/{sensor_state_id}/signals",
-                path_params={"sensor_state_id": checked_id("sensor_state_id", sensor_state_id)},
-                query=query(
-                    ("signal_type_moid", checked_id("signal_type_moid", signal_type_moid)),
-                    *_values(value_for_since, value_for_till, info),
-                ),
+            self._dialect.operation(
+                "signal_states.create",
+                {
+                    "sensor_state_id": checked_id("sensor_state_id", sensor_state_id),
+                    "signal_type_moid": checked_id("signal_type_moid", signal_type_moid),
+                    **_values(value_for_since, value_for_till),
+                    "info": checked_information(info),
+                },
                 replay=False,
                 writes=True,
                 decode=codec.one(SignalState),
@@ -73,16 +72,45 @@ class SignalStates:
             InvalidInputError: an argument is refused locally, or there is nothing to change.
             NotFoundError: no such signal state.
         """
-        changes = query(*_values(value_for_since, value_for_till, info))
-        if not changes:
-            raise InvalidInputError("value_for_since", None, "nothing to change; give at least one field")
+        changes: dict[str, JsonValue] = {
+            "signal_state_id": checked_id("signal_state_id", signal_state_id),
+            **_values(value_for_since, value_for_till),
+            "info": checked_information(info),
+        }
+        self._dialect.check_changes("signal_states.update", changes)
         await self._sender.send(
-            Operation(
-                name="signal_states.update",
-                method="PUT",
-                path="/sensors/states/signals/{signal_state_id}",
-                path_params={"signal_state_id": checked_id("signal_state_id", signal_state_id)},
-                query=changes,
+            self._dialect.operation(
+                "signal_states.update",
+                changes,
+                replay=True,
+                writes=True,
+                decode=codec.acknowledged,
+            )
+        )
+
+    async def patch(
+        self,
+        signal_state_id: int,
+        *,
+        value_for_since: float | None = None,
+        value_for_till: float | None = None,
+    ) -> None:
+        """Change values of a signal state (`PATCH /sensors/states/signals/{signal_state_id}`; dialect `live` only).
+
+        Raises:
+            InvalidInputError: an argument is refused locally, or there is nothing to change.
+            UnsupportedOperationError: the client's dialect is not `live`.
+            NotFoundError: no such signal state.
+        """
+        changes: dict[str, JsonValue] = {
+            "signal_state_id": checked_id("signal_state_id", signal_state_id),
+            **_values(value_for_since, value_for_till),
+        }
+        self._dialect.check_changes("signal_states.patch", changes)
+        await self._sender.send(
+            self._dialect.operation(
+                "signal_states.patch",
+                changes,
                 replay=True,
                 writes=True,
                 decode=codec.acknowledged,
@@ -98,11 +126,9 @@ class SignalStates:
             NotFoundError: no such signal state.
         """
         await self._sender.send(
-            Operation(
-                name="signal_states.delete",
-                method="DELETE",
-                path="/sensors/states/signals/{signal_state_id}",
-                path_params={"signal_state_id": checked_id("signal_state_id", signal_state_id)},
+            self._dialect.operation(
+                "signal_states.delete",
+                {"signal_state_id": checked_id("signal_state_id", signal_state_id)},
                 replay=True,
                 writes=True,
                 done_if_repeated=frozenset({404}),
@@ -111,11 +137,8 @@ class SignalStates:
         )
 
 
-def _values(
-    value_for_since: float | None, value_for_till: float | None, info: Information | None
-) -> tuple[tuple[str, JsonValue], ...]:
-    return (
-        ("value_for_since", optional(checked_number, "value_for_since", value_for_since)),
-        ("value_for_till", optional(checked_number, "value_for_till", value_for_till)),
-        ("info", checked_information(info)),
-    )
+def _values(value_for_since: float | None, value_for_till: float | None) -> dict[str, JsonValue]:
+    return {
+        "value_for_since": optional(checked_number, "value_for_since", value_for_since),
+        "value_for_till": optional(checked_number, "value_for_till", value_for_till),
+    }

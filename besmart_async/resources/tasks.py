@@ -13,9 +13,9 @@ from besmart_async.models.keys import checked_id
 from besmart_async.models.tasks import GraphResult
 from besmart_async.models.times import TimeLike, to_ms
 from besmart_async.models.values import JsonValue, checked_json
+from besmart_async.wire.dialect import DOCUMENTED, Dialect
 from besmart_async.wire.graphs import decode_graph_result
-from besmart_async.wire.operation import Operation, OperationSender
-from besmart_async.wire.parameters import query
+from besmart_async.wire.operation import OperationSender
 
 
 class Tasks:
@@ -24,8 +24,9 @@ class Tasks:
     A run that is cancelled here goes on at the service.
     """
 
-    def __init__(self, sender: OperationSender) -> None:
+    def __init__(self, sender: OperationSender, dialect: Dialect = DOCUMENTED) -> None:
         self._sender = sender
+        self._dialect = dialect
 
     async def run_graph(
         self,
@@ -36,7 +37,7 @@ class Tasks:
         since: TimeLike | None = None,
         till: TimeLike | None = None,
     ) -> GraphResult:
-        """Run a graph (`POST /tasks/graphs/run`, text/plain JSON).
+        """Run a graph (`POST /tasks/graphs/run`, text/plain JSON; dialect `documented` only).
 
         Args:
             graph: the graph's structure (`nodes`, `edges`): a mapping or JSON text; `${...}` in it is left alone.
@@ -47,15 +48,13 @@ class Tasks:
 
         Raises:
             InvalidInputError: an argument is refused locally.
+            UnsupportedOperationError: the client's dialect is not `documented`.
         """
         return await self._sender.send(
-            Operation(
-                name="tasks.run_graph",
-                method="POST",
-                path="/tasks/graphs/run",
-                query=query(*_options(task_priority, task_async, since, till)),
+            self._dialect.operation(
+                "tasks.run_graph",
+                _options(task_priority, task_async, since, till),
                 body=_json_text("graph", graph, (dict,)),
-                content_type="text/plain",
                 replay=False,
                 writes=True,
                 decode=decode_graph_result,
@@ -72,7 +71,7 @@ class Tasks:
         since: TimeLike | None = None,
         till: TimeLike | None = None,
     ) -> GraphResult:
-        """Run a stored graph (`POST /tasks/graphs/run/name`, text/plain JSON).
+        """Run a stored graph (`POST /tasks/graphs/run/name`; JSON as text/plain, or as JSON in the dialect `live`).
 
         Args:
             graph_name: the graph's name.
@@ -88,16 +87,13 @@ class Tasks:
             UnprocessableError: the service refuses the parameters.
         """
         return await self._sender.send(
-            Operation(
-                name="tasks.run_graph_by_name",
-                method="POST",
-                path="/tasks/graphs/run/name",
-                query=query(
-                    ("graph_name", checked_text("graph_name", graph_name)),
-                    *_options(task_priority, task_async, since, till),
-                ),
+            self._dialect.operation(
+                "tasks.run_graph_by_name",
+                {
+                    "graph_name": checked_text("graph_name", graph_name),
+                    **_options(task_priority, task_async, since, till),
+                },
                 body=_json_text("params", params, (list, dict)),
-                content_type="text/plain",
                 replay=False,
                 writes=True,
                 decode=decode_graph_result,
@@ -107,17 +103,17 @@ class Tasks:
 
 def _options(
     task_priority: int | None, task_async: bool | None, since: TimeLike | None, till: TimeLike | None
-) -> tuple[tuple[str, JsonValue], ...]:
+) -> dict[str, JsonValue]:
     start = None if since is None else to_ms(since, "since")
     end = None if till is None else to_ms(till, "till")
     if start is not None and end is not None and start > end:
         raise InvalidInputError("since", since, f"after till={till}")
-    return (
-        ("task_priority", optional(checked_id, "task_priority", task_priority)),
-        ("task_async", optional(checked_flag, "task_async", task_async)),
-        ("since", start),
-        ("till", end),
-    )
+    return {
+        "task_priority": optional(checked_id, "task_priority", task_priority),
+        "task_async": optional(checked_flag, "task_async", task_async),
+        "since": start,
+        "till": end,
+    }
 
 
 def _json_text(field: str, value: object, kinds: tuple[type[Any], ...]) -> bytes:

@@ -8,7 +8,8 @@ import orjson
 
 from besmart_async.models.tokens import Token
 from besmart_async.wire import codec
-from besmart_async.wire.operation import Auth, Operation
+from besmart_async.wire.dialect import DOCUMENTED, Dialect
+from besmart_async.wire.operation import Operation
 
 
 class TokenKeeper(Protocol):
@@ -23,31 +24,20 @@ class TokenKeeper(Protocol):
         ...
 
 
-def login_operation(login: str, password: str) -> Operation[Token]:
-    """Return `POST /users/token`: plain JSON sent as text/plain (the quotes in the document are YAML's)."""
-    return Operation(
-        name="users.login",
-        method="POST",
-        path="/users/token",
+def login_operation(login: str, password: str, dialect: Dialect = DOCUMENTED) -> Operation[Token]:
+    """Return `POST /users/token`: plain JSON (the quotes in the document are YAML's), in `documented` as text/plain."""
+    return dialect.operation(
+        "users.login",
         body=orjson.dumps({"login": login, "password": password}),
-        content_type="text/plain",
-        auth=Auth.API_KEY,
         replay=True,
         writes=False,
         decode=codec.token,
     )
 
 
-def refresh_operation() -> Operation[Token]:
+def refresh_operation(dialect: Dialect = DOCUMENTED) -> Operation[Token]:
     """Return `GET /users/token`."""
-    return Operation(
-        name="users.refresh",
-        method="GET",
-        path="/users/token",
-        replay=True,
-        writes=False,
-        decode=codec.token,
-    )
+    return dialect.operation("users.refresh", replay=True, writes=False, decode=codec.token)
 
 
 class Users:

@@ -31,16 +31,30 @@ class DocumentedDialect:
     """What the 0.1.5 document says.
 
     Attributes:
+        version: The version of the service's description.
         key_required: A login without `X-Auth` is refused.
+        hidden: Columns that no answer shows.
         read_fields: What an answer with readings carries besides the documented fields.
         sensor_fields: The same, of a sensor.
         signal_type_fields: The same, of a signal type.
     """
 
+    version: str = "0.1.5"
     key_required: bool = True
+    hidden: frozenset[str] = frozenset(
+        {"balance_calculation", "node_id", "is_remote", "prefix_name", "default_cap_period", "meter_type_id"}
+    )
     read_fields: Mapping[str, object] = {}
     sensor_fields: Mapping[str, object] = {}
     signal_type_fields: Mapping[str, object] = {}
+
+    def shown(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A stored row as answers show it."""
+        return {name: value for name, value in row.items() if name not in self.hidden}
+
+    def meter_type(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A meter type as answers show it."""
+        return self.shown(row)
 
     def changed(self) -> ServiceResponse:
         """The answer to a change that was made."""
@@ -71,10 +85,6 @@ class DocumentedDialect:
         """`since` or `till` of a state."""
         return at_ms
 
-    def media_types(self, documented: str) -> list[str]:
-        """The content types that an operation takes, the documented one first."""
-        return [documented]
-
     def error_content(self, status: int, documented: Schema) -> dict[str, object]:
         """The content of an error answer, as OpenAPI describes it."""
         del status
@@ -84,11 +94,12 @@ class DocumentedDialect:
 class LiveDialect(DocumentedDialect):
     """What the service of today does, as far as public material shows it."""
 
+    version = "0.62.23"
     key_required = False
+    hidden = frozenset({"node_id"})
     read_fields: Mapping[str, object] = {"time_tstorage": 0.001, "time_other": 0.0001}
     sensor_fields: Mapping[str, object] = {
         "read": True,
-        "balance_calculation": None,
         "acq_min": None,
         "existing_sensor_state": None,
     }
@@ -96,8 +107,18 @@ class LiveDialect(DocumentedDialect):
         "is_measurement": True,
         "time_series_type": 0,
         "data_model_type": 0,
+        "apply_multiplier": False,
+        "apply_current_ratio": False,
+        "apply_voltage_ratio": False,
+        "draw_chart": True,
+        "chart_expected_summary": None,
         "columns": None,
+        "payload_mapping": None,
     }
+
+    def meter_type(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The name is `name`."""
+        return {"name" if name == "meter_type_name" else name: value for name, value in self.shown(row).items()}
 
     def changed(self) -> ServiceResponse:
         """204 with an empty body."""
@@ -138,10 +159,6 @@ class LiveDialect(DocumentedDialect):
             return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat()
         except OverflowError:
             return at_ms
-
-    def media_types(self, documented: str) -> list[str]:
-        """JSON is taken everywhere."""
-        return list(dict.fromkeys((documented, "application/json")))
 
     def error_content(self, status: int, documented: Schema) -> dict[str, object]:
         """Objects with a `detail`."""

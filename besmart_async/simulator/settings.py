@@ -21,7 +21,7 @@ class Settings:
     """The simulator's settings; those that make sense may be changed while it runs.
 
     Attributes:
-        dialect: "documented" answers as the 0.1.5 document, "live" as the service of today.
+        dialect: "documented" serves the operations of the 0.1.5 document, "live" those of the service of today.
         api_key: What `X-Auth` must hold at a login.
         login: The one user's login.
         password: The one user's password.

@@ -15,7 +15,7 @@ from besmart_async.simulator.http.server import RunningServer, until_signalled
 from besmart_async.simulator.http.service import Service
 from besmart_async.simulator.http.tokens import Tokens
 from besmart_async.simulator.routing.openapi import openapi
-from besmart_async.simulator.routing.router import ROUTES
+from besmart_async.simulator.routing.router import routes_of
 from besmart_async.simulator.settings import Dialect, Settings, wall_clock_ms
 from besmart_async.simulator.signal_data import units
 from besmart_async.simulator.storage.database import connect
@@ -36,13 +36,13 @@ BASE_PATH = "/api"
 
 
 class Simulator:
-    """The documented service, in this process: all 26 operations on SQLite, with injectable faults.
+    """The service in this process: all operations of a dialect on SQLite, with injectable faults.
 
     Use `app` with an ASGI transport, or `serve()` for a real socket. Everything happens in the event loop and time
     only passes by the given clock and `asyncio.sleep`, so a loop with virtual time works.
 
     Args:
-        dialect: "documented" answers as the 0.1.5 document, "live" as the service of today.
+        dialect: "documented" serves the operations of the 0.1.5 document, "live" those of the service of today.
         api_key: The value that `X-Auth` must have at a login.
         login: The one user's login.
         password: The one user's password.
@@ -358,7 +358,7 @@ class Simulator:
             "output_unit_id": list(units.BY_ID),
             "unit": list(units.BY_SYMBOL),
         }
-        return openapi(ROUTES, self.settings, choices)
+        return openapi(routes_of(self.settings.dialect), self.settings, choices)
 
 
 _DEFAULT = Seed()

@@ -47,7 +47,7 @@ from besmart_async.transport.secrets import CredentialHeader, Secrets, basic_aut
 from besmart_async.transport.settings import TransportSettings
 from besmart_async.transport.sharded import ShardedTransport
 from besmart_async.wire.failures import failure
-from besmart_async.wire.operation import Operation
+from besmart_async.wire.operation import Auth, Operation
 
 T = TypeVar("T")
 
@@ -226,7 +226,7 @@ class Transport:
         paused = self._pause.until > asyncio.get_running_loop().time()
         if paused and (refusal := await self._paused(call)) is not None:
             return refusal
-        if renewal:
+        if renewal or call.operation.auth is Auth.NONE:
             return self._judged(call, await self._exchange.attempt(call, credential))
         try:
             call.renewing = True

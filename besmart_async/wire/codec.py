@@ -5,6 +5,8 @@ Rules (API document and live-service notes):
 - ids and counts may be integers, whole floats or digits in a string; texts may come as numbers;
 - `since` / `till` are milliseconds or ISO 8601; `info` is an object or JSON text; `signal_states` may be `[[]]`;
 - `expiration` is milliseconds, or seconds where it is below 1e11; a refresh may say `id` for `user_id`;
+- fields that only public material about the service of today names hold a value of another kind than expected in
+  `extra`, instead of failing; a meter type may say `name` for `meter_type_name`;
 - what is acknowledged without content may be `"OK"`, `"Created"`, any other JSON, or an empty body.
 """
 
@@ -22,6 +24,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from besmart_async.errors import DecodeError, InvalidInputError, Response
 from besmart_async.models.keys import SensorKey
+from besmart_async.models.meter_types import MeterType
 from besmart_async.models.times import to_ms
 from besmart_async.models.tokens import Token
 from besmart_async.models.values import JsonValue
@@ -120,6 +123,24 @@ def created_sensor(response: Response) -> SensorKey:
         return SensorKey(*parts)
     except InvalidInputError as error:
         raise DecodeError(f"no id: {error.value!r}", path=f"$.{error.field}", response=response) from None
+
+
+def found_mid(response: Response) -> int:
+    """Decode the `sensor_mid` of weather: an integer, or an object that has it as `sensor_mid`, `mid` or `id`.
+
+    Raises:
+        DecodeError: there is none.
+    """
+    value = json_of(response)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, Mapping):
+        name = next((name for name in ("sensor_mid", "mid", "id") if value.get(name) is not None), "sensor_mid")
+        return _member(value, name, response)
+    try:
+        return integer(value)
+    except ValueError as error:
+        raise DecodeError(str(error), response=response) from None
 
 
 def token(response: Response) -> Token:
@@ -255,23 +276,63 @@ _FIELD_RULES: dict[str, Callable[..., Any]] = {
     "type": _as_is,
     "type_name": _as_is,
     "extra": _extra,
+    **dict.fromkeys(
+        (
+            "balance_calculation",
+            "acq_min",
+            "existing_sensor_state",
+            "chart_expected_summary",
+            "columns",
+            "payload_mapping",
+            "default_cap_period",
+        ),
+        _extra,
+    ),
 }
 """Fields whose wire form is more than their type says. The API uses each of these names in one sense only."""
+
+
+_ASSUMED: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("read", "is_measurement", "apply_multiplier", "apply_current_ratio", "apply_voltage_ratio",
+                     "draw_chart", "is_remote"), _boolean),
+    **dict.fromkeys(("time_series_type", "data_model_type", "meter_type_id"), _integer),
+    **dict.fromkeys(("prefix_name",), _text),
+}  # fmt: skip
+"""Fields that no document gives a type: a value that does not fit stays in `extra`, as it came."""
+
+_ALIASES: dict[type[Any], dict[str, str]] = {MeterType: {"name": "meter_type_name"}}
+"""Names that the dialect `live` gives to fields of an entity."""
 
 
 def _entity(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     names = {field.name for field in attrs.fields(cls)} - {"extra"}
     rules: Any = {name: override(struct_hook=rule) for name, rule in _FIELD_RULES.items() if name in names | {"extra"}}
     inner = make_dict_structure_fn(cls, converter, **rules)
+    assumed = sorted(names & _ASSUMED.keys())
+    aliases = _ALIASES.get(cls, {})
 
     def structure_entity(value: Any, _: Any) -> Any:
         if not isinstance(value, Mapping):
             raise ValueError(f"expected an object, found {found(value)}")  # noqa: TRY004 - becomes a DecodeError with its path
+        for alias, name in aliases.items():
+            if value.get(name) is None and alias in value:
+                value = {key: part for key, part in value.items() if key not in {alias, name}} | {name: value[alias]}
         known = {name: _filled(part) for name, part in value.items() if name in names and part is not None}
-        known["extra"] = {name: part for name, part in value.items() if name not in names}
+        unfit = {name for name in assumed if name in known and not _fits(_ASSUMED[name], known[name])}
+        for name in unfit:
+            del known[name]
+        known["extra"] = {name: part for name, part in value.items() if name not in names or name in unfit}
         return inner(known, cls)
 
     return structure_entity
+
+
+def _fits(rule: Callable[..., Any], part: Any) -> bool:
+    try:
+        rule(part)
+    except ValueError:
+        return False
+    return True
 
 
 def _filled(part: Any) -> Any:

@@ -6,7 +6,7 @@ Per signal: `{"client_cid", "sensor_mid", "signal_type_moid", "data": {"time": [
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,12 +50,17 @@ def item_of(data: SignalData) -> JsonItem:
     return item if data.unit is None else item | {"unit": data.unit}
 
 
-def encode_queries(queries: Iterable[SignalQuery]) -> bytes:
-    """Encode the body of `POST /sensors/signals/data`; what is None is left out."""
-    return orjson.dumps([_asked(query) for query in queries])
+def encode_queries(queries: Iterable[SignalQuery], names: Mapping[str, str] | None = None) -> bytes:
+    """Encode the body of `POST /sensors/signals/data`; what is None is left out.
+
+    Args:
+        queries: what is asked.
+        names: name on the wire of each option; None for the options' own names.
+    """
+    return orjson.dumps([_asked(query, names) for query in queries])
 
 
-def _asked(query: SignalQuery) -> dict[str, Any]:
+def _asked(query: SignalQuery, names: Mapping[str, str] | None) -> dict[str, Any]:
     key = query.key
     asked: dict[str, Any] = {
         "client_cid": key.client_cid,
@@ -65,7 +70,7 @@ def _asked(query: SignalQuery) -> dict[str, Any]:
         "till": query.till,
     }
     if options := query.options:
-        asked |= options
+        asked |= options if names is None else {names[option]: value for option, value in options.items()}
     return asked
 
 

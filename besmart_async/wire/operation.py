@@ -20,6 +20,8 @@ class Auth(Enum):
     """`Authorization: Bearer <token>`, from the token middleware."""
     API_KEY = "api_key"
     """`X-Auth: <api key>`; login only."""
+    NONE = "none"
+    """No credentials, and no login before it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -29,7 +31,7 @@ class Operation(Generic[T]):
     Attributes:
         name: namespace and method, such as `"sensors.get"`; it names the operation in errors and events.
         method: HTTP method.
-        path: the document's path with its `{placeholders}`, relative to the base URL.
+        path: the path with its `{placeholders}`, relative to the base URL.
         path_params: values of the placeholders.
         query: query parameters as sent, in order; what is None was left out.
         body: the request body, already serialized; None for none.
@@ -48,7 +50,7 @@ class Operation(Generic[T]):
     replay: bool
     writes: bool
     decode: Callable[[Response], T] = attrs.field(repr=False)
-    path_params: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    path_params: Mapping[str, int | str] = attrs.field(factory=dict[str, int | str])
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = attrs.field(default=None, repr=False)
     content_type: str | None = None

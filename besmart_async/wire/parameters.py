@@ -12,10 +12,11 @@ from besmart_async.models.values import JsonValue
 
 def query(*parameters: tuple[str, JsonValue]) -> tuple[tuple[str, str], ...]:
     """Return the parameters that are not None, in order, as texts."""
-    return tuple((name, _text(value)) for name, value in parameters if value is not None)
+    return tuple((name, text_of(value)) for name, value in parameters if value is not None)
 
 
-def _text(value: JsonValue) -> str:
+def text_of(value: JsonValue) -> str:
+    """Return one value as it is written in a query or a path."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

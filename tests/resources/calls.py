@@ -23,8 +23,9 @@ from besmart_async import (
     SignalType,
     Token,
 )
-from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users
+from besmart_async.resources import MeterTypes, Sensors, SensorStates, Signals, SignalStates, Tasks, Users, Weather
 from besmart_async.resources.users import login_operation, refresh_operation
+from besmart_async.wire.dialect import DOCUMENTED, Dialect
 from besmart_async.wire.operation import Operation
 
 T = TypeVar("T")
@@ -87,32 +88,35 @@ class Call:
 class RecordingSender:
     """Stands in for the transport: keeps each operation and decodes a fixed answer."""
 
-    def __init__(self, answer: bytes = b"") -> None:
+    def __init__(self, answer: bytes = b"", dialect: Dialect = DOCUMENTED) -> None:
         self.sent: list[Operation[Any]] = []
         self.answer = answer
+        self.dialect = dialect
 
     async def send(self, operation: Operation[T], *, attempts: int | None = None) -> T:
         self.sent.append(operation)
         return operation.decode(Response(200, {}, self.answer))
 
     async def login(self) -> Token:
-        return await self.send(login_operation("login", "password"))
+        return await self.send(login_operation("login", "password", self.dialect))
 
     async def refresh(self) -> Token:
-        return await self.send(refresh_operation())
+        return await self.send(refresh_operation(self.dialect))
 
 
 class Sdk:
     """The client's namespaces over a sender."""
 
     def __init__(self, sender: RecordingSender) -> None:
+        dialect = sender.dialect
         self.users = Users(sender)
-        self.sensors = Sensors(sender)
-        self.meter_types = MeterTypes(sender)
-        self.signals = Signals(sender)
-        self.sensor_states = SensorStates(sender)
-        self.signal_states = SignalStates(sender)
-        self.tasks = Tasks(sender)
+        self.sensors = Sensors(sender, dialect)
+        self.meter_types = MeterTypes(sender, dialect)
+        self.signals = Signals(sender, dialect)
+        self.sensor_states = SensorStates(sender, dialect)
+        self.signal_states = SignalStates(sender, dialect)
+        self.tasks = Tasks(sender, dialect)
+        self.weather = Weather(sender, dialect)
 
 
 _METER_TYPE = {
@@ -254,6 +258,27 @@ CALLS = (
         body=frozenset({"params"}), result=GraphResult,
     ),
 )  # fmt: skip
+
+LIVE_ONLY: dict[str, frozenset[str]] = {
+    "sensors.update": frozenset({"balance_calculation", "node_id"}),
+    "meter_types.create": frozenset({"is_remote", "prefix_name", "default_cap_period"}),
+    "meter_types.update": frozenset({"is_remote", "prefix_name", "default_cap_period"}),
+    "meter_types.delete": frozenset({"meter_type_id"}),
+    "signals.read": frozenset({"apply_multiplier", "time_series_type"}),
+    "signals.write": frozenset({"version"}),
+    "signals.read_bulk": frozenset({"version"}),
+    "signals.write_bulk": frozenset({"version"}),
+    "sensor_states.create": frozenset({"meter_type_id"}),
+    "sensor_states.update": frozenset({"meter_type_id"}),
+}
+"""Arguments of the SDK's methods that the document does not have."""
+
+OPTIONAL_IN_LIVE: dict[str, frozenset[str]] = {
+    "meter_types.create": frozenset({"meter_type_id"}),
+    "meter_types.delete": frozenset({"confirm"}),
+    "sensor_states.create": frozenset({"since"}),
+}
+"""Arguments that the document requires and the live service does not: each dialect refuses on its own what it needs."""
 
 
 def elements(result: object) -> list[Any]:

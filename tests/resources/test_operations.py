@@ -15,7 +15,19 @@ import pytest
 from besmart_async import InvalidInputError, SignalData, SignalQuery
 from besmart_async.wire.operation import Auth, Operation
 from tests import document
-from tests.resources.calls import CALLS, KEY, QUERY, READINGS, Call, RecordingSender, Sdk, elements
+from tests.resources.calls import (
+    CALLS,
+    KEY,
+    LIVE_ONLY,
+    OPTIONAL_IN_LIVE,
+    QUERY,
+    READINGS,
+    Call,
+    RecordingSender,
+    Sdk,
+    elements,
+)
+from tests.resources.live_calls import LIVE_CALLS
 
 DOCUMENTED = document.operations()
 every_operation = pytest.mark.parametrize("call", CALLS, ids=str)
@@ -58,7 +70,7 @@ def test_there_is_one_method_for_each_of_the_26_operations() -> None:
         for name, _ in inspect.getmembers(resource, inspect.iscoroutinefunction)
         if not name.startswith("_")
     }
-    assert public == {call.sdk for call in CALLS}
+    assert public == {call.sdk for call in (*CALLS, *LIVE_CALLS)}
 
 
 @every_operation
@@ -94,14 +106,28 @@ def test_what_is_not_sent_twice_creates_or_runs_something_that_can_exist_twice()
 def test_the_arguments_are_the_documented_parameters(call: Call) -> None:
     namespace, method = call.sdk.split(".")
     parameters = inspect.signature(getattr(getattr(Sdk(RecordingSender()), namespace), method)).parameters
-    assert set(parameters) == set(call.arguments), "the table gives all arguments"
+    documented_only = set(parameters) - LIVE_ONLY.get(call.sdk, frozenset())
+    assert documented_only == set(call.arguments), "the table gives all arguments"
     assert not {p.kind for p in parameters.values()} & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}
     in_document = documented(call).names("path") | documented(call).names("query")
     ours = set(named(call)) - call.body - ({"confirm"} if call.sdk == "meter_types.delete" else set())
     assert ours == in_document
     assert bool(call.body) == bool(documented(call).names("body")) or call.sdk == "users.login"
     needed = {name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty}
-    assert needed == set(required(call)), "what the document requires has no default, and nothing else"
+    always = set(required(call)) - OPTIONAL_IN_LIVE.get(call.sdk, frozenset())
+    assert needed == always, "what both dialects require has no default, and nothing else"
+
+
+@pytest.mark.parametrize(
+    ("sdk", "argument"), [(sdk, name) for sdk, names in OPTIONAL_IN_LIVE.items() for name in names]
+)
+async def test_what_only_the_document_requires_is_refused_when_it_is_missing(sdk: str, argument: str) -> None:
+    call, sender = by_method(sdk), RecordingSender()
+    arguments = {name: value for name, value in call.arguments.items() if name != argument}
+    with pytest.raises(InvalidInputError) as caught:
+        await call.of(Sdk(sender), arguments)
+    assert caught.value.field == argument
+    assert sender.sent == []
 
 
 @every_operation

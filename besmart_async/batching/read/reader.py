@@ -85,8 +85,17 @@ class Reader:
     Use it as `async with client.reader() as reader`, or call `aclose()` when done.
     """
 
-    def __init__(self, send: SendBulkRead, policy: ReadPolicy | None = None, *, hooks: Sequence[ReadHook] = ()) -> None:
+    def __init__(
+        self,
+        send: SendBulkRead,
+        policy: ReadPolicy | None = None,
+        *,
+        hooks: Sequence[ReadHook] = (),
+        check: Callable[[SignalQuery], None] | None = None,
+    ) -> None:
         """Prepare a reader that asks through `send`; nothing happens before the first read. See `client.reader()`.
+
+        `check` raises for a query that the service does not take, before it shares a call with others.
 
         Raises:
             BesmartConfigError: `policy` is not a `ReadPolicy`, or a hook is not a plain function of one event.
@@ -94,6 +103,7 @@ class Reader:
         if policy is not None and not isinstance(policy, ReadPolicy):
             raise BesmartConfigError(f"policy={policy!r}: give ReadPolicy(...)")
         self._send = send
+        self._check = check
         self._hooks = ReadHooks(hooks) if hooks else None
         self._policy = policy if policy is not None else ReadPolicy()
         self._coalescer = ReadCoalescer[ReadWaiter](max_items=self._policy.max_items, linger_s=self._policy.linger_s)
@@ -122,6 +132,7 @@ class Reader:
         signal_origin_id: int | None = None,
         filters: Mapping[str, object] | str | None = None,
         is_chart: bool | None = None,
+        apply_multiplier: bool | None = None,
     ) -> SignalData:
         """Read one signal; calls made at the same time travel together (`POST /sensors/signals/data`).
 
@@ -138,6 +149,7 @@ class Reader:
             signal_origin_id: only readings of this origin.
             filters: data filters for complex structures: a mapping or JSON text.
             is_chart: use the expected chart output unit.
+            apply_multiplier: apply the signal's multiplier (dialect `live` only).
 
         Returns:
             What the service answered; `absent` where it gave no answer for the signal.
@@ -148,7 +160,19 @@ class Reader:
             BesmartError: the call failed, or the reader is closed or belongs to another process or event loop.
         """
         return await self._asked(
-            SignalQuery(key, since, till, get_last, delta_t, raw, output_unit_id, signal_origin_id, filters, is_chart)
+            SignalQuery(
+                key,
+                since,
+                till,
+                get_last,
+                delta_t,
+                raw,
+                output_unit_id,
+                signal_origin_id,
+                filters,
+                is_chart,
+                apply_multiplier,
+            )
         )
 
     async def read_query(self, query: SignalQuery) -> SignalData:
@@ -297,6 +321,8 @@ class Reader:
         return self._offer(query, waiter, self._loop)
 
     def _offer(self, query: SignalQuery, waiter: ReadWaiter, loop: asyncio.AbstractEventLoop) -> ReadFlight[ReadWaiter]:
+        if self._check is not None:
+            self._check(query)
         flight = self._coalescer.offer(query, loop.time(), waiter)
         if not self._crowded and (self._timer is None or self._coalescer.full):
             self._pump()

@@ -18,6 +18,7 @@ from besmart_async.cli.credentials import (
     KeyringStore,
     UserAccount,
     account_in_use,
+    dialect_set,
     insecure_http_allowed,
     stores,
 )
@@ -66,6 +67,8 @@ def login(
         given = attrs.evolve(given, base_url=base_url)
     if allow_insecure_http or insecure_http_allowed(os.environ):
         given = attrs.evolve(given, allow_insecure_http=True)
+    if given.dialect is None:
+        given = attrs.evolve(given, dialect=dialect_set(os.environ))
     user = asyncio.run(_checked(given)) if check else None
     place = _place(store)
     for other in stores():
@@ -98,6 +101,7 @@ def status(*, check: bool = True, json: Flag = False) -> int:
     facts: dict[str, object] = {
         "login": credentials.login,
         "service": credentials.base_url,
+        "dialect": credentials.dialect or "documented",
         "from": place,
         **{name: getattr(credentials, name) is not None for name in ("password", "api_key", "token")},
     }
@@ -147,7 +151,7 @@ def _given(*, stdin: bool, from_env: bool, login: str | None) -> UserAccount:
 def _lines(text: str) -> dict[str, str]:
     """Parse NAME=VALUE lines, as `besmart simulate` prints them and .env files have them."""
     found: dict[str, str] = {}
-    known = {f"BESMART_{name}" for name in (*NAMES, "BASE_URL")}
+    known = {f"BESMART_{name}" for name in (*NAMES, "BASE_URL", "DIALECT")}
     for number, line in enumerate(text.splitlines(), 1):
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if equals and name.strip() in known:

@@ -9,7 +9,7 @@ import attrs
 from cyclopts import Parameter
 
 from besmart_async.cli.client import call, confirm
-from besmart_async.cli.options import Info, Json, Sensor, Start, StartTime, Yes, Zone, moment
+from besmart_async.cli.options import Info, Json, Sensor, Start, Yes, Zone, moment
 from besmart_async.cli.terminal.output import stamp, write, write_json, write_table
 from besmart_async.models.keys import SensorKey, SignalKey
 from besmart_async.models.states import SensorState
@@ -31,7 +31,10 @@ class StateFields:
     """External id of the meter."""
 
     meter_type_name: str | None = None
-    """Type of the meter; besmart meter-types list names them."""
+    """Type of the meter, by name (dialect documented); besmart meter-types list names them."""
+
+    meter_type_id: int | None = None
+    """Type of the meter, by id (dialect live)."""
 
     @property
     def till_ms(self) -> float | None:
@@ -61,13 +64,13 @@ def create(
     sensor: Sensor,
     /,
     *,
-    since: StartTime,
+    since: Start = None,
     fields: StateFields = StateFields(),
     json: Json = False,
 ) -> None:
-    """Create a state of a sensor."""
+    """Create a state of a sensor. Its start is required, but not in the dialect live."""
     key = SensorKey.parse(sensor)
-    start, end = moment("--since", since, fields.time_zone), fields.till_ms
+    start, end = None if since is None else moment("--since", since, fields.time_zone), fields.till_ms
     made = call(
         lambda client: client.sensor_states.create(
             key.client_cid,
@@ -77,6 +80,7 @@ def create(
             info=fields.info,
             meter_eid=fields.meter_eid,
             meter_type_name=fields.meter_type_name,
+            meter_type_id=fields.meter_type_id,
         )
     )
     if json:
@@ -102,6 +106,7 @@ def update(
             info=fields.info,
             meter_eid=fields.meter_eid,
             meter_type_name=fields.meter_type_name,
+            meter_type_id=fields.meter_type_id,
         )
     )
     write(f"changed sensor state {sensor_state_id}")

@@ -90,8 +90,12 @@ def update(
     sensor_type_id: int | None = None,
     fields: SensorFields = SensorFields(),
     comments: str | None = None,
+    balance_calculation: bool | None = None,
+    node_id: int | None = None,
 ) -> None:
     """Change a sensor; fields that are not given stay as they are.
+
+    In the dialect live --name and --sensor-type-id have to be given every time.
 
     Parameters
     ----------
@@ -101,6 +105,10 @@ def update(
         Its type; besmart sensors types lists them.
     comments
         Comments.
+    balance_calculation
+        Whether it takes part in the calculation of balances (dialect live).
+    node_id
+        Id of its node (dialect live).
     """
     key = SensorKey.parse(sensor)
     call(
@@ -110,6 +118,8 @@ def update(
             name=name,
             sensor_type_id=sensor_type_id,
             comments=comments,
+            balance_calculation=balance_calculation,
+            node_id=node_id,
             **attrs.asdict(fields),
         )
     )

@@ -52,6 +52,30 @@ def update(
     write(f"changed signal state {signal_state_id}")
 
 
+def patch(
+    signal_state_id: _StateId,
+    /,
+    *,
+    value_for_since: float | None = None,
+    value_for_till: float | None = None,
+) -> None:
+    """Change values of a signal state (dialect live); a value that is not given stays as it is.
+
+    Parameters
+    ----------
+    value_for_since
+        Value of the register at the start of the state, in the unit of the signal.
+    value_for_till
+        Its value at the end.
+    """
+    call(
+        lambda client: client.signal_states.patch(
+            signal_state_id, value_for_since=value_for_since, value_for_till=value_for_till
+        )
+    )
+    write(f"changed signal state {signal_state_id}")
+
+
 def delete(signal_state_id: _StateId, /, *, yes: Yes = False) -> None:
     """Delete a signal state."""
     confirm(f"Delete signal state {signal_state_id}?", yes=yes)

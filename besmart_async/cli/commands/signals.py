@@ -7,23 +7,14 @@ from collections.abc import Iterable
 from besmart_async.cli.client import call
 from besmart_async.cli.exits import UsageError
 from besmart_async.cli.options import Flag, Json, Period, Wanted, Zone, moment, queries, window
-from besmart_async.cli.terminal.output import (
-    cell,
-    counted,
-    error_line,
-    stamp,
-    write,
-    write_json,
-    write_json_text,
-    write_records,
-)
+from besmart_async.cli.terminal.output import counted, write, write_json, write_records
+from besmart_async.cli.terminal.readings import write_readings
 from besmart_async.client import BesmartClient
 from besmart_async.ingest.parse.parser import parse_numbers
 from besmart_async.ingest.sources.columns import as_column
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.values import REMOVED, JsonValue
-from besmart_async.wire.columns import encode_item
 
 
 def types(*, json: Json = False) -> None:
@@ -41,6 +32,8 @@ def read(
     *,
     period: Period,
     wanted: Wanted = Wanted(),  # noqa: B008 - a frozen value
+    apply_multiplier: bool | None = None,
+    time_series_type: int | None = None,
     json: Json = False,
 ) -> None:
     """Read a signal and print its readings; besmart export writes many signals to a file.
@@ -49,6 +42,10 @@ def read(
     ----------
     signal
         The signal, such as 12.122.32.
+    apply_multiplier
+        Apply the multiplier of the signal, or not (dialect live).
+    time_series_type
+        Kind of time series, 0 to 2 (dialect live).
     """
     key = SignalKey.parse(signal)
     since, till = window(period)
@@ -64,17 +61,11 @@ def read(
             raw=query.raw,
             output_unit_id=query.output_unit_id,
             signal_origin_id=query.signal_origin_id,
+            apply_multiplier=apply_multiplier,
+            time_series_type=time_series_type,
         )
 
-    found = call(ask)
-    if json:
-        write_json_text(encode_item(found))
-        return
-    value = f"value [{found.unit}]" if found.unit else "value"
-    write(f"{'time':<24} {value:>20} type origin")
-    for time, reading, kind, code in found.rows():
-        write(f"{stamp(time):<24} {cell(reading):>20} {cell(kind):<4} {cell(code):>6}")
-    error_line(counted(len(found), "reading"))
+    write_readings(call(ask), json=json)
 
 
 def write_(

@@ -26,7 +26,7 @@ def simulate(
 ) -> int:
     """Run the embedded service until Ctrl-C or SIGTERM.
 
-    It answers as the real service does, starts with the examples of the API document, and keeps nothing when it ends.
+    It serves the operations of a dialect, starts with the examples of the API document, and keeps nothing when it ends.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def simulate(
     host
         Address to listen on.
     dialect
-        documented answers as the API document says, live as the service does today.
+        documented serves the operations of the API document 0.1.5, live those of the service of today.
     database
         Keep the data in this file.
     """
@@ -63,5 +63,7 @@ def _announce(base_url: str, simulator: Simulator) -> None:
     write(f"export BESMART_BASE_URL={base_url}")
     write(f"export BESMART_API_KEY={settings.api_key}")
     write(f"export BESMART_LOGIN={settings.login}")
+    if settings.dialect != "documented":
+        write(f"export BESMART_DIALECT={settings.dialect}")
     write(f"export BESMART_PASSWORD={settings.password}", flush=True)
     error_line(f"the embedded service ({settings.dialect}) is running; Ctrl-C stops it")

@@ -22,6 +22,7 @@ from besmart_async.cli.ingest_inputs import Inputs
 from besmart_async.cli.outputs import check_unused, opened_anew
 from besmart_async.errors import BesmartError
 from besmart_async.ingest import ROLES, TOLD, Reject
+from besmart_async.ingest.sources.stored import on_disk
 
 _NOT_TEXT = (".gz", ".zst", ".parquet", ".pq", ".xlsx", ".xls")
 """Names of files that are read as something else than text."""
@@ -137,7 +138,7 @@ def reject_file(
     if path is None:
         yield None
         return
-    read = [("being read", source) for source in inputs.paths]
+    read = [("being read", on_disk(source)) for source in inputs.paths]
     check_unused("--rejects", path, [*read, ("the table of meters", inputs.rules.table), *others])
     if path.suffix.casefold() in _NOT_TEXT:
         raise UsageError(f"--rejects {path}: rejects are plain CSV; give a name such as {path.stem}.csv")

@@ -16,7 +16,7 @@ from typing import IO, Final, Literal
 import attrs
 
 from besmart_async.ingest.sources.base import SourceError
-from besmart_async.ingest.sources.stored import Guarded, StoredFile, seekable, size_of
+from besmart_async.ingest.sources.stored import Guarded, StoredFile, on_disk, seekable, size_of
 
 MOST_MEMBERS: Final = 10_000
 """Members that an archive may have."""
@@ -57,6 +57,11 @@ class ZipMember:
     def suffix(self) -> str:
         """The suffix of its name."""
         return PurePosixPath(self.member).suffix
+
+    @property
+    def within(self) -> Path:
+        """The outermost archive."""
+        return on_disk(self.archive)
 
     def open(self, mode: Literal["rb"] = "rb", buffering: int = -1) -> IO[bytes]:
         """Open the member for reading; see `StoredFile`."""

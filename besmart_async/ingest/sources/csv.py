@@ -22,6 +22,7 @@ from besmart_async.ingest.sources.compression import opened, pieces
 from besmart_async.ingest.sources.header import SEARCHED_ROWS, Header, NoHeaderError, cells, find_header
 from besmart_async.ingest.sources.layout import MOST_COLUMNS, FileForm, per_day, plain_cell
 from besmart_async.ingest.sources.lines import LineFilter
+from besmart_async.ingest.sources.recognition import LOOKED_AT, recognized
 from besmart_async.ingest.sources.stored import StoredFile, name_of, size_of
 
 _HEADER_BYTES = 64 << 10
@@ -237,6 +238,8 @@ class CsvSource:
     def pages(self) -> Generator[Page, None, None]:
         """Read the file from the start; see `Source`."""
         with self._blocks(self.block_bytes) as (raw, found):
+            if is_stream(self.path):
+                self._refuse_others(raw)
             header, first = self._headed(found)
             builder = _PageBuilder(self.name, header, first)
             for block in LineFilter(self.name, header).rows(chain([first], found)):
@@ -247,6 +250,15 @@ class CsvSource:
         with opened(self.path, self.name) as raw:
             found = blocks(pieces(raw, self.path, self.name), self.encoding, self.name, size)
             yield raw, found
+
+    def _refuse_others(self, raw: IO[bytes]) -> None:
+        """Name what standard input or a pipe has, if it is not text; of files the registry does."""
+        start: bytes = raw.peek(LOOKED_AT)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        kind = recognized(start)
+        if kind.problem:
+            raise SourceError(self.name, kind.problem)
+        if kind.format is not None:
+            raise SourceError(self.name, f"is {kind.format}, not CSV; say --format {kind.format}, or name a file")
 
     def _headed(self, found: Iterator[TextBlock]) -> tuple[Header, TextBlock]:
         """Return the header, and the rows that were read with it."""

@@ -32,6 +32,11 @@ class StoredFile(Protocol):
         """Its bytes, or an estimate for showing progress."""
         ...
 
+    @property
+    def within(self) -> Path:
+        """The file of the file system that it is in."""
+        ...
+
     def open(self, mode: Literal["rb"] = "rb", buffering: int = -1) -> IO[bytes]:
         """Open it for reading.
 
@@ -56,6 +61,11 @@ class StoredFile(Protocol):
 def name_of(path: Path | StoredFile | None) -> str:
     """Return the name of a file in messages."""
     return "standard input" if path is None else str(path)
+
+
+def on_disk(path: Path | StoredFile) -> Path:
+    """Return a file of the file system: the path itself, or the file around a stored one."""
+    return path if isinstance(path, Path) else path.within
 
 
 def size_of(path: Path | StoredFile | None) -> int | None:

@@ -25,7 +25,7 @@ from besmart_async.ingest.sources.base import CHUNK_ROWS, Page, SourceError
 from besmart_async.ingest.sources.columns import Column, DaySlots, as_column, as_numpy, pa, pc
 from besmart_async.ingest.sources.csv import CsvSource
 from besmart_async.ingest.sources.layout import FileForm
-from besmart_async.ingest.sources.stored import StoredFile, seekable, size_of
+from besmart_async.ingest.sources.stored import StoredFile, on_disk, seekable, size_of
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet, CalamineWorkbook
@@ -81,6 +81,11 @@ class Sheet:
     def size(self) -> int:
         """The bytes of its text."""
         return len(_text_of(self.workbook, self.sheet, _version(self.workbook)))
+
+    @property
+    def within(self) -> Path:
+        """The workbook, or the archive that it is in."""
+        return on_disk(self.workbook)
 
     def open(self, mode: Literal["rb"] = "rb", buffering: int = -1) -> IO[bytes]:
         """Open its text for reading; see `StoredFile`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import attrs
+
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.http.refusals import conflict, not_found, unprocessable
 from besmart_async.simulator.http.responses import ServiceResponse
@@ -29,7 +31,7 @@ from besmart_async.simulator.routing.declarations import (
 )
 
 _STATES = (
-    "SELECT s.*, m.is_ami AS meter_type_is_ami FROM sensor_state AS s LEFT JOIN meter_type AS m"
+    "SELECT s.*, m.id AS meter_type_id, m.is_ami AS meter_type_is_ami FROM sensor_state AS s LEFT JOIN meter_type AS m"
     " ON m.client_cid = s.client_cid AND m.meter_type_name = s.meter_type_name"
 )
 
@@ -55,7 +57,7 @@ def list_of_signal(context: RequestContext) -> ServiceResponse:
 def create(context: RequestContext) -> ServiceResponse:
     """Create a state: 409 if it overlaps another of the sensor, 422 if since is not before till."""
     client_cid, _ = _existing_sensor(context)
-    row: dict[str, Any] = {"till": None, **context.params}
+    row: dict[str, Any] = {"since": context.now_ms, "till": None, **context.params}
     _whole_ms(row)
     _check_meter_type(context, client_cid, row)
     _check_period(context, row, 0)
@@ -102,6 +104,10 @@ def _whole_ms(row: dict[str, Any]) -> None:
 
 
 def _check_meter_type(context: RequestContext, client_cid: int, row: dict[str, Any]) -> None:
+    if "meter_type_id" in row:
+        sql = "SELECT meter_type_name FROM meter_type WHERE client_cid = ? AND id = ?"
+        found = context.store.row(sql, client_cid, row.pop("meter_type_id"))
+        row["meter_type_name"] = found["meter_type_name"] if found else not_found()
     name = row.get("meter_type_name")
     sql = "SELECT 1 FROM meter_type WHERE client_cid = ? AND meter_type_name = ?"
     if name is not None and context.store.row(sql, client_cid, name) is None:
@@ -140,7 +146,7 @@ def _form(context: RequestContext, row: dict[str, Any]) -> dict[str, Any]:
     if settings.oddities and meter_eid is not None and meter_eid.isdecimal():
         meter_eid = int(meter_eid) if len(meter_eid) < 19 else meter_eid
     return {
-        **row,
+        **context.dialect.shown(row),
         "since": context.dialect.state_time(row["since"]),
         "till": context.dialect.state_time(row["till"]),
         "meter_eid": meter_eid,
@@ -182,8 +188,46 @@ _DETAILS = (
     query("meter_eid", "string", description="Meter external ID"),
     query("meter_type_name", "string", description="Meter type name"),
 )
+_LIVE_DETAILS = (*_DETAILS[:2], query("meter_type_id", "integer", description="Meter type ID"))
 _SINCE, _TILL = "Start date (UTC unix timestamp in ms)", "End date (UTC unix timestamp in ms)"
 _ID = path("sensor_state_id", 21310, "State ID")
+
+_PERIOD = (
+    query("since", "number", required=True, description=_SINCE, minimum=_EARLIEST, maximum=_LATEST),
+    query("till", "number", description=_TILL, minimum=_EARLIEST, maximum=_LATEST),
+)
+_NEW_PERIOD = (
+    query("since", "integer", description=_SINCE, minimum=_EARLIEST, maximum=_LATEST),
+    query("till", "integer", description=_TILL, minimum=_EARLIEST, maximum=_LATEST),
+)
+_CREATE = Route(
+    operation="sensors.post_states",
+    method="POST",
+    path="/sensors/states",
+    tag="Signals",
+    summary="Create sensor state",
+    handler=create,
+    params=(*_SENSOR, *_PERIOD, *_DETAILS),
+    replies=(
+        Reply(201, "Successfully created state", _CREATED),
+        UNAUTHORIZED,
+        NOT_FOUND,
+        CONFLICT,
+        UNPROCESSABLE,
+    ),
+    dialect="documented",
+)
+_UPDATE = Route(
+    operation="sensors.put_states_id",
+    method="PUT",
+    path="/sensors/states/{sensor_state_id}",
+    tag="Signals",
+    summary="Update sensor state",
+    handler=update,
+    params=(_ID, *_NEW_PERIOD, *_DETAILS),
+    replies=(OK, UNAUTHORIZED, NOT_FOUND, CONFLICT, UNPROCESSABLE),
+    dialect="documented",
+)
 
 ROUTES = (
     Route(
@@ -203,42 +247,15 @@ ROUTES = (
             SERVER_ERROR,
         ),
     ),
-    Route(
-        operation="sensors.post_states",
-        method="POST",
-        path="/sensors/states",
-        tag="Signals",
-        summary="Create sensor state",
-        handler=create,
-        params=(
-            *_SENSOR,
-            query("since", "number", required=True, description=_SINCE, minimum=_EARLIEST, maximum=_LATEST),
-            query("till", "number", description=_TILL, minimum=_EARLIEST, maximum=_LATEST),
-            *_DETAILS,
-        ),
-        replies=(
-            Reply(201, "Successfully created state", _CREATED),
-            UNAUTHORIZED,
-            NOT_FOUND,
-            CONFLICT,
-            UNPROCESSABLE,
-        ),
+    _CREATE,
+    attrs.evolve(
+        _CREATE,
+        description="A state without `since` starts now.",
+        params=(*_SENSOR, attrs.evolve(_PERIOD[0], required=False), _PERIOD[1], *_LIVE_DETAILS),
+        dialect="live",
     ),
-    Route(
-        operation="sensors.put_states_id",
-        method="PUT",
-        path="/sensors/states/{sensor_state_id}",
-        tag="Signals",
-        summary="Update sensor state",
-        handler=update,
-        params=(
-            _ID,
-            query("since", "integer", description=_SINCE, minimum=_EARLIEST, maximum=_LATEST),
-            query("till", "integer", description=_TILL, minimum=_EARLIEST, maximum=_LATEST),
-            *_DETAILS,
-        ),
-        replies=(OK, UNAUTHORIZED, NOT_FOUND, CONFLICT, UNPROCESSABLE),
-    ),
+    _UPDATE,
+    attrs.evolve(_UPDATE, params=(_ID, *_NEW_PERIOD, *_LIVE_DETAILS), dialect="live"),
     Route(
         operation="sensors.delete_states_id",
         method="DELETE",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
+
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.http.refusals import not_found, unprocessable
 from besmart_async.simulator.http.responses import ServiceResponse
@@ -16,14 +18,18 @@ from besmart_async.simulator.routing.declarations import (
     TEXT,
     UNAUTHORIZED,
     UNPROCESSABLE,
+    Body,
     Reply,
     Route,
+    field,
+    fields_schema,
     listed,
     model,
     nullable,
     path,
     query,
 )
+from besmart_async.simulator.routing.validation import body_values
 
 
 def list_types(context: RequestContext) -> ServiceResponse:
@@ -46,9 +52,16 @@ def get(context: RequestContext) -> ServiceResponse:
         not_found()
     for name in ("uncertain", "negligible"):
         row[name] = bool(row[name])
+    if row["balance_calculation"] is not None:
+        row["balance_calculation"] = bool(row["balance_calculation"])
     row.update(info=context.dialect.info(row["info"]), write=True, execute=True)
-    row.update(context.dialect.sensor_fields)
-    return ServiceResponse.of(200, row)
+    return ServiceResponse.of(200, {**context.dialect.shown(row), **context.dialect.sensor_fields})
+
+
+def update_from_body(context: RequestContext) -> ServiceResponse:
+    """Change what the body holds."""
+    context.params.update(body_values(context.body, _BODY_FIELDS))
+    return update(context)
 
 
 def update(context: RequestContext) -> ServiceResponse:
@@ -85,6 +98,15 @@ _DETAILS = (
 _FLAGS = (
     query("uncertain", "boolean", description="Uncertain sensor"),
     query("negligible", "boolean", description="Negligible sensor"),
+)
+_BODY_FIELDS = (
+    field("name", "string", required=True, description="Name of the sensor"),
+    field("sensor_type_id", "integer", required=True, description="Sensor type ID"),
+    *(attrs.evolve(one, place="item") for one in _DETAILS),
+    field("comments", "string"),
+    *(attrs.evolve(one, place="item") for one in _FLAGS),
+    field("balance_calculation", "boolean"),
+    field("node_id", "integer"),
 )
 _SENSOR = model(
     {
@@ -193,6 +215,23 @@ ROUTES = (
             *_FLAGS,
         ),
         replies=(OK, UNAUTHORIZED, NOT_FOUND),
+        dialect="documented",
+    ),
+    Route(
+        operation="sensors.put_id",
+        method="PUT",
+        path="/sensors/{client_cid}.{sensor_mid}",
+        tag="Sensors",
+        summary="Update sensor",
+        handler=update_from_body,
+        params=_KEY,
+        body=Body(
+            media="application/json",
+            schema=fields_schema(_BODY_FIELDS),
+            example={"name": "sensor name", "sensor_type_id": 12},
+        ),
+        replies=(OK, UNAUTHORIZED, NOT_FOUND),
+        dialect="live",
     ),
     Route(
         operation="sensors.delete_id",

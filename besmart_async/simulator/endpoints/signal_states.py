@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.endpoints.sensor_states import SIGNAL_STATE
 from besmart_async.simulator.http.refusals import not_found
@@ -11,12 +13,15 @@ from besmart_async.simulator.routing.declarations import (
     NOT_FOUND,
     OK,
     UNAUTHORIZED,
+    Body,
     Reply,
     Route,
+    fields_schema,
     model,
     path,
     query,
 )
+from besmart_async.simulator.routing.validation import body_values
 
 
 def create(context: RequestContext) -> ServiceResponse:
@@ -41,6 +46,12 @@ def update(context: RequestContext) -> ServiceResponse:
     return context.dialect.changed()
 
 
+def patch(context: RequestContext) -> ServiceResponse:
+    """Change the values that the body holds."""
+    context.params.update(body_values(context.body, _BODY_FIELDS))
+    return update(context)
+
+
 def delete(context: RequestContext) -> ServiceResponse:
     """Delete a signal state."""
     if not context.store.delete("signal_state", signal_state_id=context.params["signal_state_id"]):
@@ -54,6 +65,7 @@ _VALUES = (
     query("info", "string", description="Additional information"),
 )
 _ID = path("signal_state_id", 798649, "Signal state ID")
+_BODY_FIELDS = tuple(attrs.evolve(one, place="item") for one in _VALUES[:2])
 
 ROUTES = (
     Route(
@@ -83,6 +95,18 @@ ROUTES = (
         handler=update,
         params=(_ID, *_VALUES),
         replies=(OK, UNAUTHORIZED, NOT_FOUND),
+    ),
+    Route(
+        operation="sensors.patch_states_signals_id",
+        method="PATCH",
+        path="/sensors/states/signals/{signal_state_id}",
+        tag="Signals",
+        summary="Change values of a sensor state for signal",
+        handler=patch,
+        params=(_ID,),
+        body=Body(media="application/json", schema=fields_schema(_BODY_FIELDS), example={"value_for_since": 6}),
+        replies=(OK, UNAUTHORIZED, NOT_FOUND),
+        dialect="live",
     ),
     Route(
         operation="sensors.delete_states_signals_id",

@@ -25,6 +25,7 @@ from besmart_async.simulator.routing.declarations import (
     Reply,
     Route,
     closed,
+    fields_schema,
     listed,
     model,
     nullable,
@@ -58,11 +59,26 @@ def list_types(context: RequestContext) -> ServiceResponse:
 
 def read_many(context: RequestContext) -> ServiceResponse:
     """One answer per query in the order of the queries; signals the service does not know are left out."""
+    return _read_many(context, READ_FIELDS)
+
+
+def read_many_live(context: RequestContext) -> ServiceResponse:
+    """The same, with the names of the live service, and also those that its clients still send."""
+    return _read_many(context, _LIVE_READ_FIELDS)
+
+
+def read_many_v2(context: RequestContext) -> ServiceResponse:
+    """The same, with the names of version 2."""
+    return _read_many(context, _READ_FIELDS_V2)
+
+
+def _read_many(context: RequestContext, fields: dict[str, Param]) -> ServiceResponse:
     if not isinstance(context.body, list):
         unprocessable("the body must be a list", "body")
     items: list[Any] = context.body
     context.limit_items(len(items))
-    queries = [WindowQuery.of(item_values(item, READ_FIELDS, i), f"item {i}") for i, item in enumerate(items)]
+    values = [_plain(item_values(item, fields, i)) for i, item in enumerate(items)]
+    queries = [WindowQuery.of(asked, f"item {i}") for i, asked in enumerate(values)]
     answers = [read(context, asked) for asked in queries]
     return ServiceResponse(200, orjson.dumps([found for found in answers if found is not None]))
 
@@ -84,7 +100,7 @@ def write_many(context: RequestContext) -> ServiceResponse:
 
 def read_one(context: RequestContext) -> ServiceResponse:
     """A list of one answer."""
-    values = dict(context.params)
+    values = _plain(context.params)
     values.pop("filters", None)  # a JSON string here, an object in the bulk; not applied either way
     found = read(context, WindowQuery.of(values, "the query"))
     if found is None:
@@ -100,6 +116,23 @@ def write_one(context: RequestContext) -> ServiceResponse:
     return context.dialect.changed()
 
 
+def write_one_v2(context: RequestContext) -> ServiceResponse:
+    """Store the columns in `data` of the body."""
+    if not isinstance(context.body, dict) or context.body.keys() != {"data"}:
+        unprocessable("the body must be an object with data, and nothing else", "body")
+    body: dict[str, Any] = context.body
+    context.body = body["data"]
+    return write_one(context)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """A query under the document's names. There are no multipliers here, so options about them change nothing."""
+    found = {_PLAIN_NAMES.get(name, name): value for name, value in values.items()}
+    return {name: value for name, value in found.items() if name not in _WITHOUT_EFFECT}
+
+
+_PLAIN_NAMES = {"last_acq": "get_last", "origin_id": "signal_origin_id"}
+_WITHOUT_EFFECT = {"apply_multiplier", "time_series_type"}
 _SINCE, _TILL = "Start date (UTC unix timestamp in ms)", "End date (UTC unix timestamp in ms)"
 _LAST = "Get only records with newest acq time for the same cap times"
 _OPTIONS = (
@@ -129,6 +162,20 @@ _WINDOW = (
 )
 READ_FIELDS = {param.name: _field(param) for param in (*_PATH_KEY, *_WINDOW, *_OPTIONS)}
 
+_LIVE_OPTIONS = (
+    *(one for one in _OPTIONS if one.name != "filters"),
+    query("apply_multiplier", "boolean", description="Apply the multiplier"),
+    query("time_series_type", "integer", description="Type of the time series", minimum=0, maximum=2),
+)
+
+
+def _renamed(names: dict[str, str]) -> dict[str, Param]:
+    return {names.get(name, name): attrs.evolve(one, name=names.get(name, name)) for name, one in READ_FIELDS.items()}
+
+
+_LIVE_READ_FIELDS = {**READ_FIELDS, **_renamed({"get_last": "last_acq", "signal_origin_id": "origin_id"})}
+_READ_FIELDS_V2 = {**_renamed({"get_last": "last_acq"}), "apply_multiplier": _field(_LIVE_OPTIONS[-2])}
+
 _ITEM = {
     "client_cid": INT,
     "sensor_mid": INT,
@@ -152,10 +199,7 @@ _WRITE_ITEM = closed(
     },
     [*_KEY_FIELDS, "data"],
 )
-_READ_ITEM = closed(
-    {name: param.schema() for name, param in READ_FIELDS.items()},
-    [name for name, param in READ_FIELDS.items() if param.required],
-)
+_READ_ITEM = fields_schema(tuple(READ_FIELDS.values()))
 _READ_EXAMPLE: dict[str, Any] = {
     "client_cid": 1,
     "sensor_mid": 1,
@@ -170,6 +214,9 @@ _READ_EXAMPLE: dict[str, Any] = {
     "filters": {},
     "is_chart": False,
 }
+_LIVE_READ_EXAMPLE: dict[str, Any] = {
+    name: value for name, value in _READ_EXAMPLE.items() if name not in {"get_last", "signal_origin_id"}
+} | {"last_acq": True}
 _TYPE = model(
     {
         "signal_type_moid": {"anyOf": [INT, TEXT]},
@@ -187,6 +234,29 @@ _TYPE = model(
 )
 _READ = Reply(200, "Successfully read signal data", listed(model(_ITEM)), [_ITEM_EXAMPLE])
 _ONE = "/sensors/{client_cid}.{sensor_mid}/signals/{signal_type_moid}/data"
+
+_WRITE_MANY = Route(
+    operation="sensors.put_signals_data",
+    method="PUT",
+    path="/sensors/signals/data",
+    tag="Signals",
+    summary="Put multiple signals data",
+    handler=write_many,
+    description="All items are stored, or none.",
+    body=Body(media="application/json", schema=listed(_WRITE_ITEM), example=[_ITEM_EXAMPLE]),
+    replies=(OK, UNAUTHORIZED, UNPROCESSABLE),
+)
+_WRITE_ONE = Route(
+    operation="sensors.put_id_signals_id_data",
+    method="PUT",
+    path=_ONE,
+    tag="Signals",
+    summary="Put signal data",
+    handler=write_one,
+    params=(*_PATH_KEY, query("unit", "string", description="Signal unit")),
+    body=Body(media="application/json", schema=closed(COLUMNS, []), example=COLUMNS_EXAMPLE),
+    replies=(OK, UNAUTHORIZED, NOT_FOUND),
+)
 
 ROUTES = (
     Route(
@@ -208,17 +278,48 @@ ROUTES = (
         description="Signals the service does not know are missing from the answer.",
         body=Body(media="application/json", schema=listed(_READ_ITEM), example=[_READ_EXAMPLE]),
         replies=(_READ, UNAUTHORIZED, UNPROCESSABLE),
+        dialect="documented",
     ),
     Route(
-        operation="sensors.put_signals_data",
-        method="PUT",
+        operation="sensors.post_signals_data",
+        method="POST",
         path="/sensors/signals/data",
         tag="Signals",
-        summary="Put multiple signals data",
-        handler=write_many,
-        description="All items are stored, or none.",
-        body=Body(media="application/json", schema=listed(_WRITE_ITEM), example=[_ITEM_EXAMPLE]),
-        replies=(OK, UNAUTHORIZED, UNPROCESSABLE),
+        summary="Get multiple signals data",
+        handler=read_many_live,
+        description="Signals the service does not know are missing from the answer.",
+        body=Body(
+            media="application/json",
+            schema=listed(fields_schema(tuple(_LIVE_READ_FIELDS.values()))),
+            example=[_LIVE_READ_EXAMPLE],
+        ),
+        replies=(_READ, UNAUTHORIZED, UNPROCESSABLE),
+        dialect="live",
+    ),
+    Route(
+        operation="sensors.post_signals_data",
+        version=2,
+        method="POST",
+        path="/sensors/signals/data/v2",
+        tag="Signals",
+        summary="Get multiple signals data, version 2",
+        handler=read_many_v2,
+        description="Signals the service does not know are missing from the answer.",
+        body=Body(
+            media="application/json",
+            schema=listed(fields_schema(tuple(_READ_FIELDS_V2.values()))),
+            example=[_LIVE_READ_EXAMPLE],
+        ),
+        replies=(_READ, UNAUTHORIZED, UNPROCESSABLE),
+        dialect="live",
+    ),
+    _WRITE_MANY,
+    attrs.evolve(
+        _WRITE_MANY,
+        version=2,
+        path="/sensors/signals/data/v2",
+        summary="Put multiple signals data, version 2",
+        dialect="live",
     ),
     Route(
         operation="sensors.get_id_signals_id_data",
@@ -229,16 +330,31 @@ ROUTES = (
         handler=read_one,
         params=(*_PATH_KEY, *_WINDOW, *_OPTIONS),
         replies=(_READ, UNAUTHORIZED, NOT_FOUND),
+        dialect="documented",
     ),
     Route(
-        operation="sensors.put_id_signals_id_data",
-        method="PUT",
+        operation="sensors.get_id_signals_id_data",
+        method="GET",
         path=_ONE,
         tag="Signals",
-        summary="Put signal data",
-        handler=write_one,
-        params=(*_PATH_KEY, query("unit", "string", description="Signal unit")),
-        body=Body(media="application/json", schema=closed(COLUMNS, []), example=COLUMNS_EXAMPLE),
-        replies=(OK, UNAUTHORIZED, NOT_FOUND),
+        summary="Get signal data",
+        handler=read_one,
+        params=(*_PATH_KEY, *_WINDOW, *_LIVE_OPTIONS),
+        replies=(_READ, UNAUTHORIZED, NOT_FOUND),
+        dialect="live",
+    ),
+    _WRITE_ONE,
+    attrs.evolve(
+        _WRITE_ONE,
+        version=2,
+        path=f"{_ONE}/v2",
+        summary="Put signal data, version 2",
+        handler=write_one_v2,
+        body=Body(
+            media="application/json",
+            schema=closed({"data": closed(COLUMNS, [])}, ["data"]),
+            example={"data": COLUMNS_EXAMPLE},
+        ),
+        dialect="live",
     ),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import attrs
+
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.http.refusals import not_found, unprocessable
 from besmart_async.simulator.http.responses import ServiceResponse
@@ -120,6 +122,36 @@ _GRAPH = (
 )
 _DATA = model(COLUMNS)
 
+_BY_NAME = Route(
+    operation="tasks.post_graphs_run_name",
+    method="POST",
+    path="/tasks/graphs/run/name",
+    tag="Tasks",
+    summary="Run graph by name",
+    handler=run_graph_by_name,
+    params=(query("graph_name", "string", required=True, description="Graph name"), *_OPTIONS),
+    body=Body(media="text/plain", schema=TEXT, example='[{ "client_cid": 0, "sensor_mid": 0, "contractor_id": 1 }]'),
+    replies=(
+        Reply(200, "Graph result (only for synchronous graphs)", TEXT, "{ 'client_cid': 13, 'data': {...}}"),
+        Reply(
+            202,
+            "Accepted for processing (only for asynchronous graphs)",
+            {"anyOf": [model({"id": INT}), TEXT]},
+            {"id": 1},
+        ),
+        UNAUTHORIZED,
+        NOT_FOUND,
+        UNPROCESSABLE,
+    ),
+    dialect="documented",
+)
+_PARAMETERS = Body(
+    media="application/json",
+    schema=listed({"type": "object"}),
+    example=[{"client_cid": 0, "sensor_mid": 0, "contractor_id": 1}],
+    or_text=True,
+)
+
 ROUTES = (
     Route(
         operation="tasks.post_graphs_run",
@@ -140,29 +172,8 @@ ROUTES = (
             ),
             UNAUTHORIZED,
         ),
+        dialect="documented",
     ),
-    Route(
-        operation="tasks.post_graphs_run_name",
-        method="POST",
-        path="/tasks/graphs/run/name",
-        tag="Tasks",
-        summary="Run graph by name",
-        handler=run_graph_by_name,
-        params=(query("graph_name", "string", required=True, description="Graph name"), *_OPTIONS),
-        body=Body(
-            media="text/plain", schema=TEXT, example='[{ "client_cid": 0, "sensor_mid": 0, "contractor_id": 1 }]'
-        ),
-        replies=(
-            Reply(200, "Graph result (only for synchronous graphs)", TEXT, "{ 'client_cid': 13, 'data': {...}}"),
-            Reply(
-                202,
-                "Accepted for processing (only for asynchronous graphs)",
-                {"anyOf": [model({"id": INT}), TEXT]},
-                {"id": 1},
-            ),
-            UNAUTHORIZED,
-            NOT_FOUND,
-            UNPROCESSABLE,
-        ),
-    ),
+    _BY_NAME,
+    attrs.evolve(_BY_NAME, body=_PARAMETERS, dialect="live"),
 )

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import attrs
+
 from besmart_async.simulator.endpoints.context import RequestContext
 from besmart_async.simulator.http.refusals import not_found, unauthorized
 from besmart_async.simulator.http.responses import ServiceResponse
-from besmart_async.simulator.routing.declarations import NOT_FOUND, TEXT, UNAUTHORIZED, Body, Reply, Route, model
+from besmart_async.simulator.routing.declarations import (
+    NOT_FOUND,
+    TEXT,
+    UNAUTHORIZED,
+    Body,
+    Reply,
+    Route,
+    field,
+    fields_schema,
+    model,
+)
 
 USER_ID = 1
 
@@ -45,23 +57,33 @@ def _token(context: RequestContext, token: str, expires_ms: float) -> ServiceRes
 _TOKEN = model({"expiration": {"type": "number"}, "user_id": {"type": "integer"}, "token": TEXT})
 _EXAMPLE = {"expiration": 1586861098825, "user_id": 1, "token": "ab9d27c9044820c9998f326021dc4003"}
 
-ROUTES = (
-    Route(
-        operation="users.get_token",
-        method="POST",
-        path="/users/token",
-        tag="Users",
-        summary="Login and get token",
-        handler=log_in,
-        description="Every body that is not the right login and password is a 401, unreadable ones too.",
-        body=Body(
-            media="text/plain",
-            schema=TEXT,
-            example='{ "login": "login", "password": "password" }',
-        ),
-        replies=(Reply(200, "User logged in", _TOKEN, _EXAMPLE), UNAUTHORIZED, NOT_FOUND),
-        security="ApiKeyAuth",
+_LOGIN = Route(
+    operation="users.get_token",
+    method="POST",
+    path="/users/token",
+    tag="Users",
+    summary="Login and get token",
+    handler=log_in,
+    description="Every body that is not the right login and password is a 401, unreadable ones too.",
+    body=Body(
+        media="text/plain",
+        schema=TEXT,
+        example='{ "login": "login", "password": "password" }',
     ),
+    replies=(Reply(200, "User logged in", _TOKEN, _EXAMPLE), UNAUTHORIZED, NOT_FOUND),
+    security="ApiKeyAuth",
+    dialect="documented",
+)
+_CREDENTIALS = Body(
+    media="application/json",
+    schema=fields_schema((field("login", "string", required=True), field("password", "string", required=True))),
+    example={"login": "login", "password": "password"},
+    or_text=True,
+)
+
+ROUTES = (
+    _LOGIN,
+    attrs.evolve(_LOGIN, dialect="live", body=_CREDENTIALS),
     Route(
         operation="users.get_token_info",
         method="GET",

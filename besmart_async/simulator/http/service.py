@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """The 26 operations over ASGI, with everything a test may want to see or break."""
+    """The operations over ASGI, with everything a test may want to see or break."""
 
     def __init__(
         self, settings: Settings, store: EntityStore, tokens: Tokens, faults: Faults, graph_names: set[str]
@@ -69,7 +69,7 @@ class Service:
         path = scope["path"][len(scope.get("root_path", "")) :] or "/"
         route, found, refusal = None, dict[str, str](), None
         try:
-            route, found = router.find(scope["method"], path)
+            route, found = router.find(self.settings.dialect, scope["method"], path)
         except Refusal as error:
             refusal = error
         record = RecordedRequest(
@@ -167,20 +167,17 @@ class Service:
             raise Refusal(415, f"Content-Encoding {encoding} is not supported")
         if not arrival.body and self.settings.samples and not route.body.required:
             return route.body.absent
-        self._check_media(arrival.headers.get("content-type", ""), route.body.media)
+        _check_media(arrival.headers.get("content-type", ""), route.body.media_types)
         if route.operation == "users.get_token":
             return arrival.json  # every unreadable body is a failed login, never a 422
         return json_body(arrival.body)
 
-    def _check_media(self, content_type: str, expected: str) -> None:
-        media, _, options = content_type.partition(";")
-        charset = options.strip().lower().removeprefix("charset=").strip('"')
-        if media.strip().lower() not in dialect_of(self.settings).media_types(expected) or charset not in (
-            "",
-            "utf-8",
-            "utf8",
-        ):
-            raise Refusal(415, f"Content-Type {content_type!r} is not supported, send {expected}")
+
+def _check_media(content_type: str, expected: tuple[str, ...]) -> None:
+    media, _, options = content_type.partition(";")
+    charset = options.strip().lower().removeprefix("charset=").strip('"')
+    if media.strip().lower() not in expected or charset not in {"", "utf-8", "utf8"}:
+        raise Refusal(415, f"Content-Type {content_type!r} is not supported, send {expected[0]}")
 
 
 async def _wait(seconds: float) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Kind = Literal["integer", "number", "boolean", "string", "object"]
 Schema = dict[str, Any]
 
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"  # in a path
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
@@ -57,6 +58,32 @@ def path(name: str, example: int, description: str = "") -> Param:
     return Param(name=name, place="path", kind="integer", required=True, example=example, description=description)
 
 
+def field(
+    name: str,
+    kind: Kind,
+    *,
+    required: bool = False,
+    description: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Param:
+    """A field of an object in a body."""
+    return Param(
+        name=name,
+        place="item",
+        kind=kind,
+        required=required,
+        description=description,
+        minimum=minimum,
+        maximum=maximum,
+    )
+
+
+def fields_schema(fields: tuple[Param, ...]) -> Schema:
+    """The schema of an object in a body that holds these fields and nothing else."""
+    return closed({one.name: one.schema() for one in fields}, [one.name for one in fields if one.required])
+
+
 def query(
     name: str,
     kind: Kind,
@@ -82,13 +109,22 @@ def query(
 
 @attrs.frozen(kw_only=True)
 class Body:
-    """The body of a request; `absent` is used instead where a body is optional and the request has none."""
+    """The body of a request; `absent` is used instead where a body is optional and the request has none.
+
+    The live service is not known to refuse text where it takes JSON now: `or_text` takes it there too.
+    """
 
     media: Literal["text/plain", "application/json"]
     schema: Schema
     example: Any
     required: bool = True
     absent: Any = None
+    or_text: bool = False
+
+    @property
+    def media_types(self) -> tuple[str, ...]:
+        """The content types that are taken."""
+        return (self.media, "text/plain") if self.or_text else (self.media,)
 
 
 @attrs.frozen
@@ -108,6 +144,8 @@ class Route:
 
     Attributes:
         operation: The document's operation id without the leading `api.endpoints.`, such as `sensors.post`.
+        dialect: The dialect that has it in this form; None for both.
+        version: Its version, where there are several (`/v2`): they count as one operation in what tests ask for.
     """
 
     operation: str
@@ -121,11 +159,14 @@ class Route:
     body: Body | None = None
     replies: tuple[Reply, ...] = ()
     security: Literal["ApiKeyAuth", "BearerAuth"] = "BearerAuth"
+    dialect: Literal["documented", "live"] | None = None
+    version: int = 1
     pattern: re.Pattern[str] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         escaped = re.escape(self.path).replace(r"\{", "{").replace(r"\}", "}")
-        expression = re.sub(r"{(\w+)}", r"(?P<\1>[^/.]+)", escaped)
+        numbers = {p.name for p in self.params if p.place == "path" and p.kind == "number"}
+        expression = re.sub(r"{(\w+)}", lambda m: rf"(?P<{m[1]}>{_NUMBER if m[1] in numbers else '[^/.]+'})", escaped)
         object.__setattr__(self, "pattern", re.compile(expression))
 
     @property

@@ -34,14 +34,14 @@ def openapi(routes: tuple[Route, ...], settings: Settings, choices: Mapping[str,
         "openapi": "3.0.3",
         "info": {
             "title": "besmart REST API",
-            "version": "0.1.5",
+            "version": dialect_of(settings).version,
             "description": (
                 "As the embedded simulator speaks it. Answers marked `x-documented: false` are ones the"
                 " document does not list for the operation."
             ),
         },
         "servers": [{"url": "/api"}],
-        "tags": [{"name": name} for name in ("Users", "Sensors", "Signals", "Tasks")],
+        "tags": [{"name": name} for name in dict.fromkeys(route.tag for route in routes)],
         "paths": paths,
         "components": {
             "securitySchemes": {
@@ -54,7 +54,7 @@ def openapi(routes: tuple[Route, ...], settings: Settings, choices: Mapping[str,
 
 def _operation(route: Route, settings: Settings, choices: Mapping[str, list[Any]]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"api.endpoints.{route.operation}",
+        "operationId": f"api.endpoints.{route.operation}{f'_v{route.version}' if route.version > 1 else ''}",
         "tags": [route.tag],
         "summary": route.summary,
         "parameters": [_parameter(param, choices) for param in route.params],
@@ -65,10 +65,9 @@ def _operation(route: Route, settings: Settings, choices: Mapping[str, list[Any]
         operation["description"] = route.description
     if route.body is not None:
         content = {"schema": route.body.schema, "example": route.body.example}
-        media = dialect_of(settings).media_types(route.body.media)
         required = route.body.required or not settings.samples
-        # A text body holds JSON; sent as JSON it may be any.
-        contents = {m: content if m == route.body.media else {"schema": {}} for m in media}
+        as_text = {"schema": {"type": "string"}}
+        contents = {media: content if media == route.body.media else as_text for media in route.body.media_types}
         operation["requestBody"] = {"required": required, "content": contents}
     return operation
 

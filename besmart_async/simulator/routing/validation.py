@@ -19,7 +19,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def path_values(route: Route, found: Mapping[str, str], *, samples: bool) -> dict[str, Any]:
-    """The path's parameters; a value that is not an integer is an unknown resource.
+    """The path's parameters; a value that is not an integer (or a number) is an unknown resource.
 
     Raises:
         Refusal: 404 for a value that is not an integer.
@@ -27,7 +27,10 @@ def path_values(route: Route, found: Mapping[str, str], *, samples: bool) -> dic
     values: dict[str, Any] = {}
     for param in route.path_params:
         text = found[param.name]
-        if _INTEGER.fullmatch(text) and INT64_MIN <= int(text) <= INT64_MAX:
+        if param.kind == "number":
+            values[param.name] = float(text)
+            _check_limits(param, values[param.name], "path parameter", "path")
+        elif _INTEGER.fullmatch(text) and INT64_MIN <= int(text) <= INT64_MAX:
             values[param.name] = int(text)
         elif samples and text == f"{{{param.name}}}" and not route.documents(404):
             values[param.name] = param.example
@@ -82,18 +85,18 @@ def _converted(param: Param, text: str) -> Any:
             unprocessable(f"query parameter {param.name!r} must be true or false", "query", param.name)
         return _BOOLEANS[text]
     elif param.holds_json:
-        _check_json(param, text)
+        _check_json(param, text, "query parameter", "query")
     _check_limits(param, value, "query parameter", "query")
     return value
 
 
-def _check_json(param: Param, text: str) -> None:
+def _check_json(param: Param, text: str, what: str, *where: str | int) -> None:
     try:
         held = orjson.loads(text)
     except orjson.JSONDecodeError:
         held = None
     if not isinstance(held, dict):
-        unprocessable(f"query parameter {param.name!r} must hold a JSON object", "query", param.name)
+        unprocessable(f"{what} {param.name!r} must hold a JSON object", *where, param.name)
 
 
 def _check_limits(param: Param, value: Any, what: str, *where: str | int) -> None:
@@ -139,18 +142,33 @@ def item_values(item: Any, fields: Mapping[str, Param], position: int) -> dict[s
     Raises:
         Refusal: 422 naming the item and the field.
     """
-    if not isinstance(item, dict):
-        unprocessable(f"item {position} must be an object", "body", position)
-    values = cast("dict[str, Any]", item)
-    for name, value in values.items():
+    return _object_values(item, fields, f"item {position}", ("body", position))
+
+
+def body_values(body: Any, fields: tuple[Param, ...]) -> dict[str, Any]:
+    """The object in a body, checked field by field.
+
+    Raises:
+        Refusal: 422 naming the field.
+    """
+    return _object_values(body, {one.name: one for one in fields}, "the body", ("body",))
+
+
+def _object_values(value: Any, fields: Mapping[str, Param], what: str, where: tuple[str | int, ...]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        unprocessable(f"{what} must be an object", *where)
+    values = cast("dict[str, Any]", value)
+    for name, part in values.items():
         param = fields.get(name)
         if param is None:
-            unprocessable(f"item {position}: unknown field {name!r}", "body", position, name)
+            unprocessable(f"{what}: unknown field {name!r}", *where, name)
         # bool is an int in Python, not in JSON: hence the exact type.
-        if type(value) not in _JSON_TYPES[param.kind]:
-            unprocessable(f"item {position}: {name!r} must be of type {param.kind}", "body", position, name)
-        _check_limits(param, value, f"item {position}:", "body", position)
+        if type(part) not in _JSON_TYPES[param.kind]:
+            unprocessable(f"{what}: {name!r} must be of type {param.kind}", *where, name)
+        if param.holds_json:
+            _check_json(param, part, f"{what}:", *where)
+        _check_limits(param, part, f"{what}:", *where)
     for name, param in fields.items():
         if param.required and name not in values:
-            unprocessable(f"item {position}: {name!r} is missing", "body", position, name)
+            unprocessable(f"{what}: {name!r} is missing", *where, name)
     return values

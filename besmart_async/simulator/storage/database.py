@@ -16,11 +16,13 @@ CREATE TABLE IF NOT EXISTS client (client_cid INTEGER PRIMARY KEY, next_sensor_m
 CREATE TABLE IF NOT EXISTS sensor (
     client_cid INTEGER NOT NULL, sensor_mid INTEGER NOT NULL, name TEXT NOT NULL, sensor_type_id INTEGER NOT NULL,
     sensor_eid TEXT, lat REAL, lon REAL, info TEXT, comments TEXT, uncertain INTEGER NOT NULL DEFAULT 0,
-    negligible INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (client_cid, sensor_mid)) WITHOUT ROWID;
+    negligible INTEGER NOT NULL DEFAULT 0, balance_calculation INTEGER, node_id INTEGER,
+    PRIMARY KEY (client_cid, sensor_mid)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meter_type (
     client_cid INTEGER NOT NULL, id INTEGER NOT NULL, meter_type_name TEXT NOT NULL, description TEXT,
     number_of_phases INTEGER NOT NULL, is_balance INTEGER NOT NULL DEFAULT 0, is_ami INTEGER NOT NULL DEFAULT 0,
-    is_dcu INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (client_cid, id),
+    is_dcu INTEGER NOT NULL DEFAULT 0, is_remote INTEGER NOT NULL DEFAULT 0, prefix_name TEXT,
+    default_cap_period INTEGER, PRIMARY KEY (client_cid, id),
     UNIQUE (client_cid, meter_type_name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sensor_state (
     sensor_state_id INTEGER PRIMARY KEY AUTOINCREMENT, client_cid INTEGER NOT NULL, sensor_mid INTEGER NOT NULL,
@@ -41,6 +43,17 @@ CREATE TABLE IF NOT EXISTS reading (
     signal INTEGER NOT NULL, time NOT NULL, sequence INTEGER NOT NULL, value, type TEXT NOT NULL,
     origin INTEGER NOT NULL, acquired NOT NULL, PRIMARY KEY (signal, time, sequence)) WITHOUT ROWID;
 """
+
+
+_ADDED = {
+    "sensor": {"balance_calculation": "INTEGER", "node_id": "INTEGER"},
+    "meter_type": {
+        "is_remote": "INTEGER NOT NULL DEFAULT 0",
+        "prefix_name": "TEXT",
+        "default_cap_period": "INTEGER",
+    },
+}
+"""Columns that files of earlier versions do not have."""
 
 
 class DatabaseFileError(ValueError):
@@ -69,6 +82,7 @@ def connect(database: str | Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(_TABLES)
+        _add_columns(connection)
     except (sqlite3.Error, ValueError) as error:
         if connection is not None:
             connection.close()
@@ -77,6 +91,14 @@ def connect(database: str | Path) -> sqlite3.Connection:
         reason = "is a folder" if Path(database).is_dir() else f"cannot be used as a database: {error}"
         raise DatabaseFileError(database, reason) from None
     return connection
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    for table, columns in _ADDED.items():
+        present = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        for name, declaration in columns.items():
+            if name not in present:
+                connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {declaration}")
 
 
 @contextmanager

@@ -41,9 +41,9 @@ def is_answer_to(data: SignalData, query: SignalQuery) -> bool:
     return data.key == query.key and data.value.tolist() == [float(query.key.sensor_mid * 1000 + hour)]
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    embedded = Simulator()
+@pytest.fixture(params=["documented", "live"])
+def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    embedded = Simulator(dialect=request.param)
     yield embedded
     embedded.close()
 
@@ -52,13 +52,19 @@ def simulator() -> Iterator[Simulator]:
 async def client(simulator: Simulator) -> AsyncGenerator[BesmartClient]:
     async with (
         simulator.serve() as base_url,
-        BesmartClient(api_key="API_KEY", login="login", password="password", base_url=base_url) as opened,
+        BesmartClient(
+            api_key="API_KEY",
+            login="login",
+            password="password",
+            base_url=base_url,
+            dialect=simulator.settings.dialect,
+        ) as opened,
     ):
         yield opened
 
 
 def reader_of(client: BesmartClient, policy: ReadPolicy | None = None) -> Reader:
-    return Reader(lambda queries: client._transport.send(bulk_read(queries)), policy)
+    return Reader(lambda queries: client._transport.send(bulk_read(queries, client._dialect)), policy)
 
 
 @pytest.mark.parametrize("signals", SIZES)

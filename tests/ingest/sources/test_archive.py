@@ -143,6 +143,7 @@ def test_the_checkpoint_knows_each_member_by_itself(tmp_path: Path) -> None:
 
 def test_a_member_can_be_sent_to_a_worker(tmp_path: Path) -> None:
     [member] = members_of(packed(tmp_path / "usage.zip", {"a.csv": table("E")}))
+    assert member.within == tmp_path / "usage.zip"
     copy: ZipMember = pickle.loads(pickle.dumps(member))
     with copy.open() as raw:
         assert raw.read() == table("E")

@@ -1,7 +1,13 @@
 """What a file is, by its first bytes."""
 
+import os
+import threading
+from pathlib import Path
+
 import pytest
 
+from besmart_async.ingest import SourceError
+from besmart_async.ingest.sources import CsvSource
 from besmart_async.ingest.sources.recognition import TEXT, recognized
 
 
@@ -62,6 +68,20 @@ def test_others_are_named_as_what_they_are(start: bytes, problem: str) -> None:
     found = recognized(start)
     assert found.format is None
     assert problem in found.problem
+
+
+@pytest.mark.parametrize(
+    ("start", "problem"),
+    [(b"%PDF-1.7", "is a PDF document"), (b"100,NEM12,2024\n", "is nem12, not CSV; say --format nem12")],
+)
+def test_what_comes_through_a_pipe_is_named_too(tmp_path: Path, start: bytes, problem: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(start,))
+    writer.start()
+    with pytest.raises(SourceError, match=problem):
+        next(CsvSource(pipe).pages())
+    writer.join()
 
 
 @pytest.mark.parametrize(

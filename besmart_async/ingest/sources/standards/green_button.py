@@ -12,7 +12,7 @@ calculated; 12 (projected) is predicted. A reading without a value is left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
@@ -122,7 +122,7 @@ class GreenButtonSource:
     def pages(self) -> Generator[Page, None, None]:
         """Read the file from the start; see `Source`."""
         kinds = self._kinds()
-        found = StandardPages(self.name, _TITLES, GREEN_BUTTON_SIGNALS)
+        found = StandardPages(self.name, _TITLES, _signals(kinds.values()))
         failure: SourceError | None = None
         with opened(self.path, self.name) as raw:
             try:
@@ -217,6 +217,17 @@ class _Entries:
         if len(self._points) == 1 and self._unnamed <= 1:
             return self._points[0]
         return self._stem if not self._points and self._unnamed <= 1 else None
+
+
+def _signals(kinds: Iterable[_Kind | str]) -> dict[str, str]:
+    """Return the signal types by name. The only kind of a usage point, such as gas, has what the user says of all."""
+    of_points: dict[str, set[str]] = {}
+    for kind in kinds:
+        if isinstance(kind, _Kind):
+            of_points.setdefault(kind.meter, set()).add(kind.signal)
+    alone = {next(iter(names)) for names in of_points.values() if len(names) == 1}
+    among = {name for names in of_points.values() if len(names) > 1 for name in names}
+    return {**dict.fromkeys(alone - among, ""), **GREEN_BUTTON_SIGNALS}
 
 
 def _own(entry: Entry) -> set[str]:

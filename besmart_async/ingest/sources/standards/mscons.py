@@ -131,6 +131,7 @@ class _Interchange:
         self._header = header
         self._quantities: list[_Quantity] = []
         self._meter = self._obis = self._unit = ""
+        self._open = False
 
     def read(self, segment: Segment, syntax: Syntax) -> None:
         self._last = segment
@@ -153,6 +154,8 @@ class _Interchange:
     def _within(self, segment: Segment) -> None:
         """A segment of a message's body."""
         tag = segment.tag
+        if tag in ("NAD", "LOC", "LIN", "PIA", "UNS"):
+            self._open = False  # times that follow are not of the quantity above
         if tag == "NAD":
             self._meter = self._obis = self._unit = ""
         elif tag == "LOC":
@@ -167,9 +170,10 @@ class _Interchange:
         elif tag == "QTY":
             unit = segment.get(0, 2) or self._unit
             self._quantities.append(_Quantity(segment, self._meter, self._obis, unit))
+            self._open = True
             if len(self._quantities) > _MOST_QUANTITIES:
                 raise SourceError(self._name, f"a message has more than {_MOST_QUANTITIES:,} quantities")
-        elif tag == "DTM" and self._quantities:
+        elif tag == "DTM" and self._open:
             self._quantities[-1].times[segment.get(0)] = (segment.get(0, 1), segment.get(0, 2))
 
     def end(self) -> None:

@@ -126,6 +126,21 @@ def test_without_a_direction_the_signal_type_is_what_the_user_says(tmp_path: Pat
     assert [key[1] for key in read(tmp_path, kind(flow=""), ONE).readings] == [""]
 
 
+def test_the_only_kind_of_a_usage_point_may_be_what_the_user_says_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "gas.xml"
+    path.write_text(feed(kind("169"), ONE), encoding="utf-8")
+    [page] = GreenButtonSource(path).pages()
+    assert page.chunk.standard is not None
+    assert page.chunk.standard.signals["therm forward"] == ""
+    types = [kind(uom, "0", "1", "", ("self", f"/ReadingType/{number}")) for number, uom in ((1, "72"), (2, "38"))]
+    path.write_text(
+        feed(*types, *linked("A", "1", reading(T0, 1)), *linked("A", "2", reading(T0, 2))), encoding="utf-8"
+    )
+    [page] = GreenButtonSource(path).pages()
+    assert page.chunk.standard is not None
+    assert "W forward" not in page.chunk.standard.signals
+
+
 def test_the_meter_of_a_file_may_be_told(tmp_path: Path) -> None:
     assert list(read(tmp_path, kind(), ONE, mapping='[file]\nmeter = "M1"\n').by_meter) == ["M1"]
     several = [*linked("A", "1", reading(T0, 1)), *linked("B", "1", reading(T0, 2))]

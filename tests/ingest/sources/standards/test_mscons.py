@@ -70,6 +70,13 @@ def test_several_messages_meters_and_registers(tmp_path: Path) -> None:
     }
 
 
+def test_times_above_a_register_are_not_those_of_the_quantity_before(tmp_path: Path) -> None:
+    period = "DTM+163:202404302200?+00:303'DTM+164:202405312200?+00:303'"
+    other = f"NAD+DP'LOC+172+DE2'{period}LIN+1'{period}PIA+5+1-1?:1.29.0'"
+    found = read(tmp_path, interchange(message(quantity(), other, SECOND)))
+    assert found.by_meter == {METER: [(T0, 12.5)], "DE2": [(T0 + QUARTER, 13.25)]}
+
+
 def test_offsets_other_than_utc_are_the_same_moments(tmp_path: Path) -> None:
     summer = quantity(start="202406010000?+02", end="202406010015?+02")
     assert read(tmp_path, interchange(message(summer))).by_meter == {METER: [(T0, 12.5)]}
