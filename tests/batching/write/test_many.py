@@ -149,7 +149,7 @@ async def test_a_large_write_of_many_is_one_commit(
 
     monkeypatch.setattr(JournalFile, "append", counted)
     async with Writer(service, journal=tmp_path / "journal") as writer:
-        await writer.write_many([columns(sensor, 90_000) for sensor in range(1, 9)])  # 11 MB: more than 8 MiB make a commit
+        await writer.write_many([columns(sensor, 90_000) for sensor in range(1, 9)])  # 11 MB: more than a commit
         assert commits == [8]
         with pytest.raises(JournalError, match="disk is full"):
             await writer.write_many([columns(sensor, 2) for sensor in range(1, 9)])
