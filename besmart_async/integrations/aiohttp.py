@@ -11,7 +11,7 @@ async def handler(request: web.Request) -> web.Response:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from besmart_async.batching.read.reader import Reader
 from besmart_async.batching.write.writer import Writer
@@ -21,7 +21,6 @@ from besmart_async.integrations.answers import Answer
 from besmart_async.integrations.shutdown import drained
 
 try:
-    from aiohttp.typedefs import Handler
     from aiohttp.web import AppKey, Application, Request, StreamResponse, json_response, middleware
 except ModuleNotFoundError as error:
     hint = "aiohttp is missing: pip install 'besmart-async[aiohttp]'"
@@ -74,7 +73,7 @@ def besmart_context(
 
 
 @middleware
-async def besmart_errors(request: Request, handler: Handler) -> StreamResponse:
+async def besmart_errors(request: Request, handler: Callable[[Request], Awaitable[StreamResponse]]) -> StreamResponse:
     """Answer errors of this package as `Answer` says, and log them: as errors where no caller is at fault."""
     try:
         return await handler(request)
