@@ -12,7 +12,7 @@ from besmart_async.ingest.suggest.cells import OBIS, is_number, number_writing, 
 from besmart_async.ingest.suggest.document import Document
 from besmart_async.ingest.suggest.known import Told
 from besmart_async.ingest.suggest.roles import ColumnFacts, Roles
-from besmart_async.ingest.suggest.table import Table
+from besmart_async.ingest.suggest.table import FoundTable
 from besmart_async.models.keys import SensorKey
 
 _LISTED = 12
@@ -89,7 +89,7 @@ _LABELS = [
 """Words with which the label of the meter begins, above the header."""
 
 
-def write_meter(made: Document, table: Table, roles: Roles, told: Told) -> None:
+def write_meter(made: Document, table: FoundTable, roles: Roles, told: Told) -> None:
     """Say which meter it is, if no column does."""
     if told.meter:
         made.set("file", "meter", told.meter, "as --meter says")
@@ -120,7 +120,7 @@ def _has_ids(roles: Roles) -> bool:
     return {"client_cid", "sensor_mid"} <= titles
 
 
-def _label_above(table: Table) -> tuple[str, str] | None:
+def _label_above(table: FoundTable) -> tuple[str, str] | None:
     """The label of the meter above the header, and the meter; None unless exactly one cell fits."""
     found: dict[str, str] = {}
     for row in table.above:
@@ -133,7 +133,7 @@ def _label_above(table: Table) -> tuple[str, str] | None:
     return next(iter(found.items())) if len(found) == 1 else None
 
 
-def write_columns(made: Document, table: Table, roles: Roles) -> None:
+def write_columns(made: Document, table: FoundTable, roles: Roles) -> None:
     """Write which column is what."""
     if told_in_file(made):
         positions = {role: index for role, index in roles.positions.items() if role != "meter"}
@@ -170,7 +170,7 @@ def _slots(roles: Roles) -> Sequence[int]:
     return roles.layout.used if roles.layout is not None else ()
 
 
-def _shown(column: ColumnFacts, table: Table, *, headed: bool) -> str | int:
+def _shown(column: ColumnFacts, table: FoundTable, *, headed: bool) -> str | int:
     same = sum(plain_title(title) == plain_title(column.title) for title in table.titles)
     return column.title if headed and column.title and same == 1 else column.index + 1
 
@@ -199,7 +199,7 @@ def _origin_of(text: str) -> str | None:
     return next((origin for origin, words in _ORIGIN_WORDS.items() if plain in words), None)
 
 
-def _write_series(made: Document, table: Table, roles: Roles) -> None:
+def _write_series(made: Document, table: FoundTable, roles: Roles) -> None:
     values = [roles.columns[index] for index in roles.values]
     if titles_are_meters(roles):
         start = values[0].title.rstrip("0123456789")
@@ -228,7 +228,7 @@ def _others(roles: Roles) -> list[str]:
     ]
 
 
-def write_values(made: Document, table: Table, roles: Roles, told: Told, *, typed: bool) -> None:
+def write_values(made: Document, table: FoundTable, roles: Roles, told: Told, *, typed: bool) -> None:
     """Write how values are written, their unit, and which of them mean that there is none."""
     columns = [roles.columns[index] for index in (*roles.values, *_value_slots(roles))]
     texts = list(dict.fromkeys(text for column in columns for text in column.distinct))
@@ -310,7 +310,7 @@ def _write_missing(made: Document, texts: Sequence[str], columns: Sequence[Colum
         )
 
 
-def _unit_above(table: Table) -> str | None:
+def _unit_above(table: FoundTable) -> str | None:
     units = {
         part.strip()
         for row in table.above

@@ -11,7 +11,7 @@ from besmart_async.ingest.mapping.signals import unit_of
 from besmart_async.ingest.parse.parser import ORIGINS
 from besmart_async.ingest.sources.layout import COLUMN_NAMES, FileForm, Layout, plain_title
 from besmart_async.ingest.suggest.cells import OBIS, Writing, is_number, plain_word, unit_in, writing_of
-from besmart_async.ingest.suggest.table import Table
+from besmart_async.ingest.suggest.table import FoundTable
 
 _WORDS: dict[str, tuple[str, ...]] = {
     "meter": (
@@ -125,7 +125,7 @@ class Roles:
         return None if index is None else self.columns[index]
 
 
-def roles_of(table: Table, exact: frozenset[int] = frozenset(), naive: frozenset[int] = frozenset()) -> Roles:
+def roles_of(table: FoundTable, exact: frozenset[int] = frozenset(), naive: frozenset[int] = frozenset()) -> Roles:
     """Find the columns of a table."""
     columns = tuple(
         ColumnFacts(index, title, table.column(index), index in exact, index in naive)

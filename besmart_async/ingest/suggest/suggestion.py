@@ -20,7 +20,7 @@ from besmart_async.ingest.suggest.known import Told
 from besmart_async.ingest.suggest.roles import Roles, roles_of
 from besmart_async.ingest.suggest.sample import Sample, sample_of
 from besmart_async.ingest.suggest.standards import names_of
-from besmart_async.ingest.suggest.table import Table, table_of
+from besmart_async.ingest.suggest.table import FoundTable, table_of
 from besmart_async.ingest.suggest.times import write_times, write_wide
 from besmart_async.models.times import from_ms
 
@@ -102,7 +102,9 @@ def suggestion_of(source: Source, told: Told | None = None) -> Suggestion:
     return Suggestion(made.text, (), made.open, trial)
 
 
-def _written(source: Source, sample: Sample, table: Table, roles: Roles, clock: ClockFacts, told: Told) -> Document:
+def _written(
+    source: Source, sample: Sample, table: FoundTable, roles: Roles, clock: ClockFacts, told: Told
+) -> Document:
     made = Document([f"Suggested by besmart check --suggest for {_last(source.name)}."])
     if not sample.whole:
         made.head.append(f"It is based on the first {len(table.rows):,} rows.")
@@ -126,7 +128,7 @@ def _last(name: str) -> str:
     return re.split(r"[/\\]", name)[-1]
 
 
-def _write_skipped(made: Document, table: Table) -> None:
+def _write_skipped(made: Document, table: FoundTable) -> None:
     """Leave out lines that begin with a word that no row begins with."""
     found: dict[str, int] = {}
     for number, text in table.odd:

@@ -21,7 +21,7 @@ _MOMENT = re.compile(r"[0-9]{1,4}[-./][0-9]{1,2}[-./][0-9]{1,4}[T ]+[0-9]{1,2}:[
 
 
 @attrs.frozen
-class Table:
+class FoundTable:
     """A table.
 
     Attributes:
@@ -47,11 +47,11 @@ class Table:
         return [row[index] if index < len(row) else "" for row in self.rows]
 
 
-def table_of(sample: Sample) -> Table | None:
+def table_of(sample: Sample) -> FoundTable | None:
     """Return the table in a sample; None if no lines look like readings."""
     if sample.kind == "parquet":
         rows = tuple(zip(*sample.columns, strict=True))
-        return Table(None, (1,), sample.titles, rows, tuple(range(1, len(rows) + 1))) if rows else None
+        return FoundTable(None, (1,), sample.titles, rows, tuple(range(1, len(rows) + 1))) if rows else None
     marks = "," if sample.kind == "excel" else DELIMITERS
     best: tuple[tuple[int, int], str] | None = None
     for mark in marks:
@@ -86,7 +86,7 @@ def _below_moments(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     return []
 
 
-def _table(sample: Sample, mark: str) -> Table:
+def _table(sample: Sample, mark: str) -> FoundTable:
     split = [_split(line, mark) for line in sample.lines]
     flags = [_is_row(row) for row in split]
     if not any(flags):
@@ -111,7 +111,7 @@ def _table(sample: Sample, mark: str) -> Table:
             odd.append((number + 1, text))
     above = tuple(tuple(row) for row in split[: (header[0] - 1 if header else first)])
     delimiter = None if sample.kind == "excel" else mark
-    return Table(delimiter, header, tuple(titles), tuple(rows), tuple(numbers), above, tuple(odd))
+    return FoundTable(delimiter, header, tuple(titles), tuple(rows), tuple(numbers), above, tuple(odd))
 
 
 def _partly(row: Sequence[str], width: int) -> bool:
