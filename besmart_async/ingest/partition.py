@@ -175,6 +175,17 @@ def environment_of_worker(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def client_of_worker(environ: Mapping[str, str] | None = None) -> BesmartClient:
+    """Return a client of the worker's environment, secret files included; over aiohttp if that is installed.
+
+    Raises:
+        BesmartConfigError: the environment has no usable credentials.
+    """
+    return BesmartClient.from_env(
+        environment_of_worker(os.environ if environ is None else environ), transport=_transport()
+    )
+
+
 async def _ingest(part: FilePart, settings: PartitionSettings) -> PartitionReport:
     environ = environment_of_worker(os.environ)
     identity = _identity(part, settings, environ) if settings.checkpoint or settings.rejects else ""
@@ -183,7 +194,7 @@ async def _ingest(part: FilePart, settings: PartitionSettings) -> PartitionRepor
         return _recorded(done, part)
     rejects = Path(settings.rejects) / f"{identity}.csv" if settings.rejects else None
     refused: list[Reject] = []
-    async with BesmartClient.from_env(environ, transport=_transport()) as client:
+    async with client_of_worker(environ) as client:
         job = IngestJob(
             client.signals,
             client.writer,
