@@ -68,9 +68,17 @@ class Run:
             places = _places(labels, strict=False)
             if len(places) != 1:
                 places = _by_copies(labels, copies)
+        places = [place for place in places if self._follows(place, strict=copies == 1)]
         if len(places) > 1:
             places = self._continuing(labels)
         return [row >= places[0] for row in range(len(labels))] if len(places) == 1 else None
+
+    def _follows(self, place: int, *, strict: bool) -> bool:
+        """Whether the run is after the row above and before the row below, if the later pass begins at this place."""
+        first = self.times[0].earlier if place else self.times[0].later
+        last = self.times[-1].later if place < len(self.times) else self.times[-1].earlier
+        gaps = [*(first - one for one in self.before[-1:]), *(one - last for one in self.after[:1])]
+        return all(gap > 0 or (gap == 0 and not strict) for gap in gaps)
 
     def _continuing(self, labels: Sequence[Milliseconds]) -> list[int]:
         """The place of a run that is one pass only, at the beginning or the end of the file."""

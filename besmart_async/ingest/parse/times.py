@@ -488,7 +488,8 @@ class TimeParser:
             return clock if isinstance(found, Problem) and found.reason == NO_ZONE else found
         if clock.told is None or isinstance(found, Problem) or not is_local(plain):
             return found
-        return _later(clock.told.choose(_later(found, -self._ahead), clock.zone), self._ahead)
+        asked = _later(found, -self._ahead)
+        return asked if isinstance(asked, Problem) else _later(clock.told.choose(asked, clock.zone), self._ahead)
 
     def _counted(self, day: datetime, elapsed: timedelta, clock: Clock) -> Milliseconds | Problem:
         first, following = (first_moment(date, clock.zone) for date in (day, day + timedelta(days=1)))
