@@ -33,7 +33,7 @@ class SeriesMemory:
 
 
 @attrs.frozen
-class Run:
+class RepeatedRows:
     """Rows of a signal in one repeated hour, one after the other, and the moments beside them.
 
     Attributes:
@@ -57,7 +57,7 @@ class Run:
         falling = votes.pop() if len(votes) == 1 else falling
         if not falling:
             return self._rising()
-        found = Run(self.times[::-1], self.after[::-1], self.before[::-1])._rising()
+        found = RepeatedRows(self.times[::-1], self.after[::-1], self.before[::-1])._rising()
         return None if found is None else found[::-1]
 
     def _rising(self) -> list[bool] | None:
@@ -212,7 +212,7 @@ class Repeats:
             if memory.run and not _one_hour(memory.run[0], twice[rows[at]]):
                 memory.before, memory.run = [], []
             run = [*memory.run, *(twice[row] for row in rows[at:end])]
-            passes = Run(run, memory.before, after).passes(falling=self._falling)
+            passes = RepeatedRows(run, memory.before, after).passes(falling=self._falling)
             if passes is not None:
                 for row, later in zip(rows[at:end], passes[len(memory.run) :], strict=True):
                     decided[row] = twice[row].later if later else twice[row].earlier

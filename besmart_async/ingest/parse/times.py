@@ -475,11 +475,8 @@ class TimeParser:
             found = in_zone(told.clock - timedelta(milliseconds=self._ahead), clock.zone)
         except OverflowError:
             return Problem(OUT_OF_RANGE)
-        if told.second is not None:
-            found = Told("second" if told.second else "first", plain, strict=True).choose(found, clock.zone)
-        elif clock.told is not None:
-            found = clock.told.choose(found, clock.zone)
-        return _later(found, self._ahead)
+        pass_ = clock.told if told.second is None else Told("second" if told.second else "first", plain, strict=True)
+        return _later(found if pass_ is None else pass_.choose(found, clock.zone), self._ahead)
 
     def _of_iso(self, plain: str, zone: str | None) -> Milliseconds | Local | Problem:
         clock = self.clock(zone)

@@ -102,8 +102,8 @@ def slots_of(
     if extra is not None and kind != "elapsed":
         step_ms = step_ms or _step_ms(len(titles) - 1)
         starts = [(n - (n >= extra)) * step_ms for n in range(len(titles))]
-        passes = tuple(1 if n == extra else 0 for n in range(len(titles)))
-        return Slots(tuple(positions), tuple(titles), "clock", tuple(starts), step_ms, passes, True, extra)
+        passes = [int(n == extra) for n in range(len(titles))]
+        return Slots(tuple(positions), tuple(titles), "clock", tuple(starts), step_ms, tuple(passes), True, extra)
     times = clock_times(titles)
     if times is not None and kind != "elapsed":
         starts, passes = times
