@@ -323,11 +323,7 @@ class FileForm:
         return any(isinstance(name, int) for name in (*named, *(series.column for series in self.series)))
 
 
-<<<<<<< HEAD
-_NEWER = {"optional", "series", "meter", "name_pattern", "preamble", "skip", "footer"}
-=======
-_NEWER = {"series", "meter", "name_pattern", "preamble", "skip", "footer", "sheet"}
->>>>>>> main
+_NEWER = {"optional", "series", "meter", "name_pattern", "preamble", "skip", "footer", "sheet"}
 
 
 @attrs.frozen
