@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from besmart_async.ingest.parse.formats import EXCEL, NUMBERED, UNIX_MS, UNIX_S, read_iso, time_format
 from besmart_async.ingest.parse.numbers import parse_numbers
-from besmart_async.ingest.parse.passes import WORDS, Told, fixed_zone, is_abbreviation
+from besmart_async.ingest.parse.passes import WORDS, NamedPass, fixed_zone, is_abbreviation
 from besmart_async.ingest.parse.repeats import Repeats
 from besmart_async.ingest.parse.zones import (
     EMPTY,
@@ -436,9 +436,9 @@ class TimeParser:
             if name and default is not None:
                 zone = zone_of(default, standard=standard)
                 if meant in WORDS:
-                    return Clock(zone, Told(meant, name))
+                    return Clock(zone, NamedPass(meant, name))
                 if is_abbreviation(meant, zone_of(default)):
-                    return Clock(zone, Told(meant.upper(), name))
+                    return Clock(zone, NamedPass(meant.upper(), name))
             return Clock(_zone_named(meant, standard=standard))
         except UnknownZoneError as error:
             return Problem(str(error), "zone")
@@ -475,7 +475,9 @@ class TimeParser:
             found = in_zone(told.clock - timedelta(milliseconds=self._ahead), clock.zone)
         except OverflowError:
             return Problem(OUT_OF_RANGE)
-        pass_ = clock.told if told.second is None else Told("second" if told.second else "first", plain, strict=True)
+        pass_ = (
+            clock.told if told.second is None else NamedPass("second" if told.second else "first", plain, strict=True)
+        )
         return _later(found if pass_ is None else pass_.choose(found, clock.zone), self._ahead)
 
     def _of_iso(self, plain: str, zone: str | None) -> Milliseconds | Local | Problem:
