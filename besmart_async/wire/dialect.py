@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Literal, TypeVar
 
 import attrs
@@ -22,7 +23,6 @@ from besmart_async.errors import BesmartConfigError, InvalidInputError, Response
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.values import JsonValue
 from besmart_async.wire.operation import Auth, Operation
-from besmart_async.wire.parameters import query, text_of
 
 T = TypeVar("T")
 
@@ -413,3 +413,24 @@ def dialect_named(name: object) -> Dialect:
         if dialect.name == name:
             return dialect
     raise BesmartConfigError(f"dialect={name!r}: give {' or '.join(map(repr, DIALECTS))}")
+
+
+# -- arguments as texts ----------------------------------------------------------------------------------------------
+
+
+def query(*parameters: tuple[str, JsonValue]) -> tuple[tuple[str, str], ...]:
+    """Return the parameters that are not None, in order, as texts."""
+    return tuple((name, text_of(value)) for name, value in parameters if value is not None)
+
+
+def text_of(value: JsonValue) -> str:
+    """Return one value as it is written in a query or a path."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return orjson.dumps(value).decode()
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")  # never an exponent
+    return str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -60,9 +61,15 @@ def test_every_public_name_is_described(package: str) -> None:
 
 
 def test_every_integration_is_described() -> None:
-    modules = {path.stem for path in (ROOT / "besmart_async" / "integrations").glob("[a-z]*.py")}
-    inner = {"labels", "long_frames"}
-    assert {f"besmart_async.integrations.{name}" for name in modules - inner} <= described()
+    modules = {path.stem: path.read_text("utf-8") for path in (ROOT / "besmart_async/integrations").glob("[a-z]*.py")}
+    shared = {name for name in modules for text in modules.values() if f"besmart_async.integrations.{name} " in text}
+    assert {f"besmart_async.integrations.{name}" for name in modules.keys() - shared} <= described()
+
+
+def test_every_extra_is_in_the_settings() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    text = (DOCS / "settings.md").read_text("utf-8")
+    assert [extra for extra in extras if f"`{extra}`" not in text] == []
 
 
 def test_every_error_is_in_the_table_of_errors() -> None:

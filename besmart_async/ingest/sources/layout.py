@@ -239,6 +239,7 @@ class FileForm:
         preamble: where the lines above the header have the meter, signal type or unit of all rows.
         skip: regular expressions (RE2) of lines that are left out.
         footer: number of lines at the end that are left out, or a regular expression of the first of them.
+        sheet: names of sheets of a workbook that are read, or patterns with `*`; empty: the visible ones with a table.
     """
 
     format: str | None = None
@@ -257,6 +258,7 @@ class FileForm:
     preamble: Mapping[str, PreambleCell] = attrs.field(factory=dict[str, PreambleCell])
     skip: tuple[str, ...] = ()
     footer: int | str | None = None
+    sheet: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """The fields, without the newer ones if they are not set.
@@ -285,7 +287,7 @@ class FileForm:
         return any(isinstance(name, int) for name in (*named, *(series.column for series in self.series)))
 
 
-_NEWER = {"series", "meter", "name_pattern", "preamble", "skip", "footer"}
+_NEWER = {"series", "meter", "name_pattern", "preamble", "skip", "footer", "sheet"}
 
 
 @attrs.frozen
