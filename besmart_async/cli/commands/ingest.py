@@ -30,11 +30,11 @@ from besmart_async.cli.ingest_inputs import (
 from besmart_async.cli.options import Flag, picture_format
 from besmart_async.cli.terminal.day_chart import DayView, day_view
 from besmart_async.cli.terminal.ingest_view import JsonLines, Observer, Terminal
-from besmart_async.cli.terminal.output import write_drawing
+from besmart_async.cli.terminal.output import error_line, write_drawing
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.client import BesmartClient
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 from besmart_async.export.files import complete_file
 from besmart_async.ingest import (
     PAGE_TIMEOUT_S,
@@ -155,6 +155,8 @@ def ingest(
                 raise UsageError(str(error)) from None
             raise
     observer.report(report)
+    for text in order.inputs.left_out:
+        error_line(visible(text, one_line=True))
     if drawing and chart and not json:
         write_drawing("\n" + drawing.text())
     if drawing and chart_file is not None and form is not None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from besmart_async.ingest.mapping.meters import Meter, Meters
 from besmart_async.ingest.parse.parser import ParsedReadings
 from besmart_async.ingest.rejects import of_column
-from besmart_async.ingest.report import Reject
+from besmart_async.ingest.report import UNKNOWN_SIGNAL, Reject
 from besmart_async.ingest.sources.columns import Coded, Coder, distinct_codes
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.signal_types import SignalType
@@ -152,7 +152,7 @@ class SignalTypes:
     def _find(self, name: str) -> int | str:
         found = self._by_name.get(name) or self._by_name.get(_plain_obis(name) or "")
         if not found:
-            return f"is no signal type of the service; it knows {_some(self._known)}"
+            return f"{UNKNOWN_SIGNAL}; it knows {_some(self._known)}"
         if len(found) > 1:
             return f"is ambiguous: the signal types {', '.join(map(str, sorted(found)))} are called so; give the id"
         return next(iter(found))
@@ -271,13 +271,17 @@ class Mapper:
             return "signal", "no signal type: add a column obis, or say --signal-type, such as 1.8.0"
         moid = self._types.find(wanted)
         if isinstance(moid, str):
-            return "signal", moid if signal else f"({wanted}) {moid}"
+            if not signal:
+                return "signal", f"({wanted}) {moid}"
+            named = "" if _OBIS_LIKE.match(signal) else "; say which one it is under [signals.names] of a mapping file"
+            return "signal", f"{moid}{named}"
         key = meter.sensor.signal(moid)
         number = self._numbers.setdefault(key, len(self._numbers))
         factor = meter.factor if factor is None else factor
         return Target(name, key, number, self._types.unit(moid), self._types.counts_up(moid), factor)
 
 
+_OBIS_LIKE = re.compile(r"(?:[0-9]+-[0-9]+:)?[0-9]+(?:\.[0-9]+)+")
 _NOWHERE = Target("", SignalKey(0, 0, 0), -1)
 
 
