@@ -39,6 +39,7 @@ from besmart_async.export.files import complete_file
 from besmart_async.ingest import (
     PAGE_TIMEOUT_S,
     Checkpoint,
+    CheckpointError,
     IngestJob,
     IngestReport,
     Meters,
@@ -194,13 +195,20 @@ class _Order:
 
 def _ingested(order: _Order, kept: Path | None, observer: Observer) -> tuple[IngestReport, DayView | None]:
     with (
-        nullcontext() if kept is None else Checkpoint(kept, former_scope=order.scope(None)) as record,
+        nullcontext() if kept is None else _checkpoint(order, kept) as record,
         reject_file(order.rejects, order.inputs, order.files(kept)) as rejects,
     ):
         report, drawing = asyncio.run(_ingest(order, record, observer, None if rejects is None else rejects.add))
         if rejects is not None and rejects.error is not None and report.error is None:
             report = attrs.evolve(report, error=rejects.error)
         return report, drawing
+
+
+def _checkpoint(order: _Order, path: Path) -> Checkpoint:
+    try:
+        return Checkpoint(path, former_scope=order.scope(None))
+    except CheckpointError as error:  # nothing was sent
+        raise UsageError(str(error)) from None
 
 
 async def _ingest(

@@ -183,3 +183,9 @@ def test_a_format_that_says_it_itself_needs_no_mapping(tmp_path: Path) -> None:
 def test_a_file_without_readings_has_no_mapping(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no rows with a time and a number"):
         suggested(written(tmp_path, "Dear customer,\nplease log in.\n"))
+
+
+def test_a_column_that_may_say_summer_time_is_left_open(tmp_path: Path) -> None:
+    rows = "M1,11/03/2024,01:00,N,1.5\nM1,11/03/2024,02:00,N,2.5\nM1,11/03/2024,02:00,Y,3.5\n"
+    text = suggested(written(tmp_path, f"Meter,DeliveryDate,Start,DSTFlag,kWh\n{rows}")).text
+    assert '# zone = "DSTFlag"' in text
