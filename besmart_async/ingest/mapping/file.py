@@ -7,9 +7,8 @@ so are their keys; docs/mapping-files.md describes them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -20,14 +19,19 @@ from besmart_async.ingest.mapping.form import encoding_of, form_of
 from besmart_async.ingest.mapping.meters import Meter, NewSensors
 from besmart_async.ingest.mapping.signals import unit_of
 from besmart_async.ingest.mapping.toml import MappingError, TomlTable
+from besmart_async.ingest.parse.formats import NUMBERED, refusal_of
+from besmart_async.ingest.parse.numbers import Thousands
 from besmart_async.ingest.parse.parser import ORIGINS, ParseOptions
+from besmart_async.ingest.parse.passes import WORDS, fixed_zone
 from besmart_async.ingest.parse.zones import DstRule, UnknownZoneError, zone_of
 from besmart_async.ingest.sources.layout import FileForm, plain_cell
 from besmart_async.models.keys import SensorKey
+from besmart_async.models.times import to_ms
 
 __all__ = ["FileMapping", "MappingError", "MeterRules", "encoding_of", "mapping_of", "read_mapping"]
 
 REFUSE = "reject"
+_CALENDARS: tuple[Literal["clock", "elapsed"], ...] = ("clock", "elapsed")
 _MOST_SENSORS = 100_000
 
 
@@ -120,7 +124,17 @@ def _reading(whole: TomlTable, signals: TomlTable, form: FileForm) -> ParseOptio
         origins=origins.pairs(_origin),
         signals=signals.table("names").pairs(str),
         ignored=frozenset(signals.texts("ignore")),
+        ends=time.choice("ends", _CALENDARS) or "clock",
+        hours=time.choice("hours", _CALENDARS) or "clock",
+        zone_names=time.table("zones").pairs(_zone_or_pass),
+        thousands=values.choice("thousands", cast("tuple[Thousands, ...]", get_args(Thousands))),
+        earliest_ms=time.checked("earliest", _moment),
+        latest_ms=time.checked("latest", _moment),
+        history=signals.choice("history", cast("tuple[Literal['reject', 'ignore'], ...]", ("reject", "ignore")))
+        or "reject",
     )
+    if found.thousands == ("," if found.decimal_comma else "."):
+        raise values.error("thousands", 'is the decimal point as well; say values.decimal, "." or ","')
     wide = form.kind == "wide" and form.slots != "moments"
     if found.interval == "end" and found.resolution_ms is None and not wide:
         raise time.error("interval", 'needs the length of a period: say time.resolution, such as "15min"')
@@ -156,6 +170,24 @@ def _meters(meters: TomlTable, folder: Path) -> MeterRules:
     return found
 
 
+def _zone_or_pass(text: str) -> str:
+    if text in WORDS or fixed_zone(text) is not None:
+        return text
+    try:
+        zone_of(text)
+    except UnknownZoneError:
+        raise ValueError(f"is no time zone; give one, or one of {', '.join(WORDS)}") from None
+    return text
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError('is no date; write it like "2024-03-31"') from None
+    return to_ms(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+
+
 def _zone(name: str) -> str:
     try:
         zone_of(name)
@@ -165,14 +197,11 @@ def _zone(name: str) -> str:
 
 
 def _time_format(written: str) -> str:
-    moment = datetime(2024, 12, 31, 23, 59, 58)
-    try:
-        read = datetime.strptime(moment.strftime(written), written)
-    except (ValueError, re.error, IndexError, OverflowError) as error:  # re.error: a directive that stands twice
-        reason = "a directive stands twice" if isinstance(error, re.error) else error
-        raise ValueError(f"is no format of times, such as %d.%m.%Y %H:%M ({reason})") from None
-    if read.date() != moment.date():
-        raise ValueError("does not tell year, month and day; write it like %d.%m.%Y %H:%M")
+    if written in NUMBERED:
+        return written
+    problem = refusal_of(written)
+    if problem is not None:
+        raise ValueError(problem)
     return written
 
 

@@ -35,6 +35,7 @@ def form_of(whole: TomlTable) -> FileForm:
         encoding=file.checked("encoding", encoding_of) or "utf-8-sig",
         delimiter=file.checked("delimiter", _delimiter),
         header_row=_header_rows(file),
+        optional=_optional(columns),
         kind=file.choice("layout", cast("tuple[LayoutKind, ...]", get_args(LayoutKind))),
         columns={role: names for role, names in titles.items() if names},
         first_slot=first[0] if first else None,
@@ -89,6 +90,14 @@ def _check(form: FileForm, file: TomlTable, columns: TomlTable, wide: TomlTable)
         raise file.error("meter", f"is said by {' and by '.join(named)}; leave out all but one")
     if named and "meter" in form.columns:
         raise columns.error("meter", f"names a column, but {named[0]} says the meter of the whole file; leave out one")
+
+
+def _optional(columns: TomlTable) -> tuple[str, ...]:
+    roles = columns.texts("optional")
+    for role in roles:
+        if role not in COLUMN_NAMES or not columns.has(role):
+            raise columns.error("optional", f"names {role!r}, which is no column of [columns]")
+    return roles
 
 
 def _header_rows(file: TomlTable) -> int | tuple[int, ...] | None:

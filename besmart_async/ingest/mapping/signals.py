@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.mapping.meters import Meter, Meters
+from besmart_async.ingest.parse.obis import ObisCode, obis_code
 from besmart_async.ingest.parse.parser import ParsedReadings
 from besmart_async.ingest.rejects import of_column
 from besmart_async.ingest.report import UNKNOWN_SIGNAL, Reject
@@ -118,13 +119,13 @@ def conversion(text: str, symbol: str | None) -> Conversion | str:
 _SIGNAL_BITS = 32
 _SIGNAL_MASK = (1 << _SIGNAL_BITS) - 1
 _NO_SIGNAL = [""]
-_OBIS = re.compile(r"(?:[0-9]+-[0-9]+:)?([0-9]+\.[0-9]+(?:\.[0-9]+)?)(?:[*.][0-9]+)?")
 
 
 class SignalTypes:
     """The service's signal types, found by OBIS code, symbol or id.
 
-    An OBIS code may be written in full (`1-0:1.8.0*255`) or by its C.D.E part (`1.8.0`).
+    An OBIS code may be written in full (`1-0:1.8.0*255`) or by its C.D.E part (`1.8.0`). Its medium, channel and
+    billing period count: a gas meter's `7-0:1.8.0` or last month's `1.8.0*01` is not the type of `1.8.0`.
     """
 
     def __init__(self, types: Iterable[SignalType]) -> None:
@@ -132,12 +133,16 @@ class SignalTypes:
         self._asked: dict[str, int | str] = {}
         self._by_moid: dict[int, SignalType] = {}
         self._known: list[str] = []
+        self._codes: dict[str, list[tuple[ObisCode, int]]] = {}
         for kind in types:
             moid = kind.signal_type_moid
             if moid is None:
                 continue
             self._by_moid[moid] = kind
-            names = (str(moid), kind.symbol, kind.obis_mapping, kind.obis_mapping and _plain_obis(kind.obis_mapping))
+            names = (str(moid), kind.symbol, kind.obis_mapping)
+            code = obis_code(kind.obis_mapping) if kind.obis_mapping else None
+            if code is not None:
+                self._codes.setdefault(code.quantity, []).append((code, moid))
             for name in filter(None, names):
                 self._by_name.setdefault(name, set()).add(moid)
             self._known.append(f"{kind.obis_mapping or kind.symbol or moid}")
@@ -150,9 +155,12 @@ class SignalTypes:
         return answer
 
     def _find(self, name: str) -> int | str:
-        found = self._by_name.get(name) or self._by_name.get(_plain_obis(name) or "")
+        code = obis_code(name)
+        alike = self._codes.get(code.quantity, []) if code else []
+        found = self._by_name.get(name) or {moid for other, moid in alike if code and code.means(other)}
         if not found:
-            return f"{UNKNOWN_SIGNAL}; it knows {_some(self._known)}"
+            said = f" (the code {code.said})" if code and code.said else ""
+            return f"{UNKNOWN_SIGNAL}{said}; it knows {_some(self._known)}"
         if len(found) > 1:
             return f"is ambiguous: the signal types {', '.join(map(str, sorted(found)))} are called so; give the id"
         return next(iter(found))
@@ -220,6 +228,7 @@ class Mapper:
         self._default = signal_type
         self._found: dict[str, Meter | str] = {}
         self._numbers: dict[SignalKey, int] = {}
+        self._channels: dict[SignalKey, int] = {}
         self._columns: tuple[object, object] = (None, None)
         self._targets: dict[int, Target] = {}  # by pairs of codes, which keep their meaning within a file
         self._problems: dict[int, tuple[str, str]] = {}
@@ -276,6 +285,11 @@ class Mapper:
             named = "" if _OBIS_LIKE.match(signal) else "; say which one it is under [signals.names] of a mapping file"
             return "signal", f"{moid}{named}"
         key = meter.sensor.signal(moid)
+        code = obis_code(signal)
+        channel = None if code is None else code.channel
+        if channel is not None and self._channels.setdefault(key, channel) != channel:
+            other = self._channels[key]
+            return "signal", f"is of channel {channel}, and readings of channel {other} go to the same signal"
         number = self._numbers.setdefault(key, len(self._numbers))
         factor = meter.factor if factor is None else factor
         return Target(name, key, number, self._types.unit(moid), self._types.counts_up(moid), factor)
@@ -360,11 +374,6 @@ def _reject(readings: ParsedReadings, row: int, column: str, reason: str) -> Rej
     text = held.text(row) if held is not None else (readings.options.unit or "") if column == "unit" else ""
     title = readings.titles.get(column, column)
     return Reject(readings.file, int(readings.rows[row]), title, text, reason, of_column(readings.column, row))
-
-
-def _plain_obis(code: str) -> str | None:
-    found = _OBIS.fullmatch(code)
-    return found[1] if found else None
 
 
 def _some(names: Sequence[str], limit: int = 8) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.parse.times import SeriesOf, TimeParser
-from besmart_async.ingest.parse.zones import Clock, Local, Milliseconds, Problem, in_zone
+from besmart_async.ingest.parse.zones import Clock, Local, Milliseconds, Problem, first_moment, in_zone
 from besmart_async.ingest.sources.columns import Coded, DaySlots, distinct_codes
 from besmart_async.ingest.sources.layout import DAY_MS
 
@@ -81,6 +81,7 @@ class DayParser:
         absent: NDArray[np.bool_],
         zones: Coded | None,
         series: SeriesOf,
+        ahead_ms: int = 0,
     ) -> tuple[NDArray[Any], dict[int, Problem]]:
         """Return the moments, and why values have none; see `TimeParser.parse`.
 
@@ -89,7 +90,8 @@ class DayParser:
             column: days and slots.
             absent: missing values: they do not count as the last of their row.
             zones: the zone of each value.
-            series: returns the signal of a value.
+            series: returns the signals of values.
+            ahead_ms: how much later a title is than the time that the zone is asked for: see `TimeParser`.
         """
         days = self._of(column.day, zones)
         elapsed = column.slots.kind == "elapsed"
@@ -101,34 +103,41 @@ class DayParser:
             ms[list(refused)] = 0
             return ms, refused
         ms[list(refused)] = 0
-        return self._on_clock(ms, column, days, zones, series, refused)
+        present = np.flatnonzero(~absent)
+        order = present[np.lexsort((column.slot[present], rows[present]))]  # as the file has them
+        return self._on_clock(ms, order, column, days, zones, series, refused, ahead_ms)
 
     def _on_clock(
         self,
         ms: NDArray[Any],
+        order: NDArray[np.int64],
         column: DaySlots,
         days: _Days,
         zones: Coded | None,
         series: SeriesOf,
         refused: dict[int, Problem],
+        ahead_ms: int,
     ) -> tuple[NDArray[Any], dict[int, Problem]]:
         """Settle local times: those whose titles name their pass at once, the others by the rule."""
         named = np.array(column.slots.passes, np.int64)[column.slot]
-        plain = np.flatnonzero(named < 0)
+        if refused:
+            order = order[~np.isin(order, list(refused))]
+        plain = order[named[order] < 0]
         moments, problems = self._times.settle(
-            ms[plain], zones.take(plain) if zones else None, lambda row: series(int(plain[row]))
+            ms[plain], zones.take(plain) if zones else None, lambda some: series(plain[some]), ahead_ms
         )
         out = np.zeros(len(ms), moments.dtype)
         out[plain] = moments
         found = {int(plain[row]): _of_slot(problem) for row, problem in problems.items()}
         decided: dict[tuple[int, int], Milliseconds | Problem] = {}
-        for row in np.flatnonzero(named >= 0).tolist():
+        for row in order[named[order] >= 0].tolist():
             number, slot = int(days.index[row]), int(column.slot[row])
             day = days.found[number]
             if isinstance(day, Problem):
                 continue
             if (number, slot) not in decided:
-                decided[number, slot] = self._in_pass(day, column, slot, zones.text(row) if zones else None)
+                zone = zones.text(row) if zones else None
+                decided[number, slot] = self._in_pass(day, column, slot, zone, ahead_ms)
             moment = decided[number, slot]
             if isinstance(moment, Problem):
                 found[row] = moment
@@ -138,17 +147,21 @@ class DayParser:
         out[list(found)] = 0
         return out, found
 
-    def _in_pass(self, day: _Day, column: DaySlots, slot: int, zone: str | None) -> Milliseconds | Problem:
+    def _in_pass(
+        self, day: _Day, column: DaySlots, slot: int, zone: str | None, ahead_ms: int
+    ) -> Milliseconds | Problem:
         clock = self._times.clock(zone)
         if isinstance(clock, Problem):
             return clock
-        time = in_zone(day.date + timedelta(milliseconds=column.slots.starts_ms[slot]), clock.zone)
+        if column.slots.extra is not None and day.length_ms > DAY_MS:  # all columns of this day, one after the other
+            return day.start_ms + slot * column.slots.step_ms
+        time = in_zone(day.date + timedelta(milliseconds=column.slots.starts_ms[slot] - ahead_ms), clock.zone)
         second = column.slots.passes[slot] == 1
         if isinstance(time, Local) and time.twice:
-            return time.later if second else time.earlier
+            return (time.later if second else time.earlier) + ahead_ms
         if second or isinstance(time, Local):
             return Problem(_NOT_TWICE.format(day=day.date, zone=clock.zone), "value")
-        return time
+        return time + ahead_ms
 
     def _of_wrong_length(
         self,
@@ -206,7 +219,7 @@ class DayParser:
         if isinstance(clock, Problem):
             return clock
         try:
-            start, end = _first(date, clock), _first(date + _ONE_DAY, clock)
+            start, end = first_moment(date, clock.zone), first_moment(date + _ONE_DAY, clock.zone)
         except OverflowError:
             return Problem("is outside the years 1 to 9999")
         return _Day(date, (date - _NAIVE_EPOCH) // timedelta(milliseconds=1), start, end - start)
@@ -215,20 +228,3 @@ class DayParser:
 def _of_slot(problem: Problem) -> Problem:
     """Blame the slot, not its day."""
     return attrs.evolve(problem, column="slot") if problem.column == "time" else problem
-
-
-def _first(date: datetime, clock: Clock) -> Milliseconds:
-    """The first moment of a day: midnight, the first of two, or the clock change that skipped it."""
-    midnight = in_zone(date, clock.zone)
-    if not isinstance(midnight, Local):
-        return midnight
-    return midnight.earlier if midnight.twice else _change(date, clock)
-
-
-def _change(date: datetime, clock: Clock) -> Milliseconds:
-    """The moment at which midnight was skipped: the first minute after midnight that exists."""
-    for minutes in range(1, 24 * 60):
-        moment = in_zone(date + timedelta(minutes=minutes), clock.zone)
-        if not isinstance(moment, Local):
-            return moment
-    return 0  # pragma: no cover - no zone skips a whole day

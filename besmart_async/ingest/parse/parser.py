@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -12,104 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.ingest.parse.days import DayParser
+from besmart_async.ingest.parse.numbers import Thousands, parse_numbers
+from besmart_async.ingest.parse.obis import obis_code
 from besmart_async.ingest.parse.times import SeriesOf, TimeParser
 from besmart_async.ingest.parse.zones import DstRule, Problem
 from besmart_async.ingest.rejects import of_column
 from besmart_async.ingest.report import Reject
-from besmart_async.ingest.sources.columns import Chunk, Coded, Column, DaySlots, as_column, as_numpy, as_texts, pa, pc
+from besmart_async.ingest.sources.columns import Chunk, Coded, DaySlots
+from besmart_async.models.times import from_ms
 from besmart_async.models.values import CALCULATED, CORRECTED, ESTIMATED, MEASURED, PREDICTED
-
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_BLANKS = " \t\r\n"
-
-
-@attrs.frozen(eq=False)
-class Numbers:
-    """The values of a column.
-
-    Attributes:
-        values: doubles, shape (n,); 0 where a row has none.
-        problems: why rows have none, by index.
-        absent: rows that hold a null, an empty text, or a text that stands for a missing value.
-    """
-
-    values: NDArray[np.float64]
-    problems: dict[int, str]
-    absent: NDArray[np.bool_]
-
-
-def parse_numbers(column: Column, *, decimal_comma: bool = False, missing: Collection[str] = ()) -> Numbers:
-    """Return the numbers of a column.
-
-    Args:
-        column: texts or numbers.
-        decimal_comma: numbers are written `1,5`.
-        missing: texts that stand for a missing value, in addition to the empty text.
-    """
-    column = as_column(column)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_dictionary(column.type):
-        return _of_texts(as_texts(column), decimal_comma, missing)
-    absent = as_numpy(column.is_null()) if column.null_count else np.zeros(len(column), np.bool_)
-    try:
-        doubles = pc.cast(column, pa.float64())
-    except pa.ArrowInvalid:  # an integer that a double cannot hold exactly
-        doubles = pc.cast(column, pa.float64(), safe=False)
-    numbers = as_numpy(pc.fill_null(doubles, 0.0) if doubles.null_count else doubles)
-    finite = np.isfinite(numbers)
-    if finite.all():
-        return Numbers(numbers, {}, absent)
-    bad = np.flatnonzero(~finite).tolist()
-    return Numbers(np.where(finite, numbers, 0.0), dict.fromkeys(bad, "is not finite"), absent)
-
-
-def _of_texts(texts: Column, decimal_comma: bool, missing: Collection[str]) -> Numbers:
-    none = np.zeros(len(texts), np.bool_)
-    plain = _pointed(texts) if decimal_comma else texts
-    if not missing or not pc.any(pc.is_in(texts, value_set=pa.array(list(missing), pa.string()))).as_py():
-        try:
-            numbers = as_numpy(pc.cast(plain, pa.float64()))
-        except pa.ArrowInvalid:
-            pass
-        else:
-            if np.isfinite(numbers).all():
-                return Numbers(numbers, {}, none)
-    trimmed = pc.utf8_trim(texts, _BLANKS)
-    absent = as_numpy(pc.is_in(trimmed, value_set=pa.array(["", *missing], pa.string())))
-    return _one_by_one(texts, pc.utf8_trim(plain, _BLANKS), absent)
-
-
-def _pointed(texts: Column) -> Column:
-    """Turn decimal commas into points; a text that already has a point is made invalid."""
-    pointed = pc.replace_substring(texts, ",", ".")
-    has_point = pc.match_substring(texts, ".")
-    if pc.any(has_point).as_py():
-        return pc.if_else(has_point, pc.binary_join_element_wise(texts, "?", ""), pointed)
-    return pointed
-
-
-def _one_by_one(texts: Column, plain: Column, absent: NDArray[np.bool_]) -> Numbers:
-    """Cast the texts that certainly are numbers, and parse the others one by one."""
-    simple = as_numpy(pc.match_substring_regex(plain, r"^-?[0-9]{1,15}(\.[0-9]{1,17})?$"))
-    values = np.zeros(len(texts), np.float64)
-    values[simple] = as_numpy(pc.cast(plain.filter(pa.array(simple)), pa.float64()))
-    problems: dict[int, str] = {}
-    for row in np.flatnonzero(~simple & ~absent).tolist():
-        text = plain[row].as_py()
-        number = float(text) if _NUMBER.fullmatch(text) else None
-        if number is not None and np.isfinite(number):
-            values[row] = number
-        else:
-            problems[row] = _reason(texts[row].as_py().strip(), number)
-    return Numbers(values, problems, absent)
-
-
-def _reason(text: str, number: float | None) -> str:
-    if number is not None:
-        return "is too large for a double"
-    if "," in text and _NUMBER.fullmatch(text.replace(",", ".")):
-        return "is not a number; if the comma is a decimal point, say --decimal-comma"
-    return "is not a number"
-
 
 ORIGINS = {
     "": MEASURED,
@@ -122,6 +33,9 @@ ORIGINS = {
 """Names that an origin column may use instead of numbers; an empty field means measured."""
 
 _MAX_ORIGIN_DIGITS = 9
+_SERIES_BITS = 20
+_EARLIEST_MS = 978_307_200_000  # 2001-01-01
+_MOST_AHEAD_MS = 7 * 86_400_000
 
 
 @attrs.frozen(kw_only=True)
@@ -131,17 +45,28 @@ class ParseOptions:
     Attributes:
         time_zone: zone of times without an offset, if the row names none.
         dst: what to do with local times that come twice or do not exist; None refuses them.
-        time_format: format of times, as for strptime; None for ISO 8601 and unix milliseconds.
+        time_format: format of times, as for strptime, or one of `formats.NUMBERED`; None for ISO 8601 and unix
+            milliseconds.
         interval: which end of its period the time of a reading is. The service gets the start; readings of registers,
             which have no period, keep their time.
         resolution_ms: length of a period, for times that are ends; the columns of a wide file say it.
         decimal_comma: values are written `1,5`.
-        missing: texts that stand for a missing value: such readings are left out, not rejected.
+        missing: what stands for a missing value, as a text or as a number in any spelling: such readings are left out,
+            not rejected.
         unit: unit of values if the row names none.
         origins: the file's own names of origins.
         signals: the file's own names of signal types, with the OBIS code, symbol or id of each.
         ignored: names of signal types whose readings are left out.
         factors: what the values of a meter are multiplied by, by the meter's name: the ratio of its transformers.
+        ends: what local labels at the end of periods are: "clock": the start on the clock plus the length; "elapsed":
+            the time at the end. They differ where the clock changes.
+        hours: "elapsed": hours are counted from the beginning of the day, from 0 or 1 to 25.
+        zone_names: texts of the column for the zone, with a zone, or with a pass of a repeated hour
+            (`passes.WORDS`).
+        thousands: what separates groups of three digits; None refuses columns that look as if something did.
+        earliest_ms: readings before are refused; None for the year 2001: a clock that was not set counts from 2000.
+        latest_ms: readings after are refused; None for some days from now, but for predicted ones.
+        history: "ignore" leaves out values of past billing periods (OBIS `*01`), instead of refusing them.
     """
 
     time_zone: str | None = None
@@ -156,19 +81,31 @@ class ParseOptions:
     signals: Mapping[str, str] = attrs.field(factory=dict[str, str])
     ignored: frozenset[str] = frozenset()
     factors: Mapping[str, float] = attrs.field(factory=dict[str, float])
+    ends: Literal["clock", "elapsed"] = "clock"
+    hours: Literal["clock", "elapsed"] = "clock"
+    zone_names: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    thousands: Thousands | None = None
+    earliest_ms: float | None = None
+    latest_ms: float | None = None
+    history: Literal["reject", "ignore"] = "reject"
 
     def __repr__(self) -> str:
-        """The fields, with the former name of the class, and without `factors` if there are none.
+        """The fields, with the former name of the class, and without the newer ones if they are not set.
 
         `besmart ingest` digests this text into the scope of its checkpoints: with another text it would not find what
         earlier versions have sent, and send it again.
         """
-        held = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
-        if not self.factors:
-            del held["factors"]
+        plain = type(self)()
+        held = {
+            field.name: getattr(self, field.name)
+            for field in attrs.fields(type(self))
+            if field.name not in _NEWER or getattr(self, field.name) != getattr(plain, field.name)
+        }
         values = ", ".join(f"{name}={value!r}" for name, value in held.items())
         return f"Reading({values})"
 
+
+_NEWER = {"factors", "ends", "hours", "zone_names", "thousands", "earliest_ms", "latest_ms", "history"}
 
 Reading = ParseOptions
 """The former name of `ParseOptions`."""
@@ -238,11 +175,26 @@ class ParsedReadings:
 
 
 class Parser:
-    """Parses the chunks of one file, in order."""
+    """Parses the chunks of one file, in order.
 
-    def __init__(self, options: ParseOptions) -> None:
+    Args:
+        options: how to parse.
+        now_ms: the present, for times that cannot be; None for the clock's.
+    """
+
+    def __init__(self, options: ParseOptions, now_ms: float | None = None) -> None:
         self._options = options
-        self._times = TimeParser(options.time_zone, options.dst, options.time_format)
+        self._now_ms = time.time() * 1000 if now_ms is None else now_ms
+        ends = options.interval == "end"
+        self._times = TimeParser(
+            options.time_zone,
+            options.dst,
+            options.time_format,
+            ahead_ms=(options.resolution_ms or 0) if ends and options.ends == "clock" else 0,
+            counting=options.hours == "elapsed",
+            ends=ends,
+            names=options.zone_names,
+        )
         self._standard_times = TimeParser(options.time_zone, options.dst)
         self._origins = ORIGINS | {name.casefold(): origin for name, origin in options.origins.items()}
 
@@ -251,10 +203,14 @@ class Parser:
 
         Missing values of wide files, values in `ParseOptions.missing`, and ignored signals are in neither.
         """
-        numbers = parse_numbers(chunk.value, decimal_comma=self._options.decimal_comma, missing=self._options.missing)
+        options = self._options
+        numbers = parse_numbers(
+            chunk.value, decimal_comma=options.decimal_comma, missing=options.missing, thousands=options.thousands
+        )
         time, time_problems = self._parse_times(chunk, numbers.absent)
         origin, bad_origins = self._parse_origins(chunk)
-        left_out = self._left_out(chunk, numbers.absent)
+        time_problems |= self._implausible(time, origin, numbers.absent, time_problems)
+        left_out = self._left_out(chunk, numbers.absent, numbers.named)
         readings = ParsedReadings(
             chunk.file,
             chunk.rows,
@@ -300,7 +256,8 @@ class Parser:
     def _parse_times(self, chunk: Chunk, absent: NDArray[np.bool_]) -> tuple[NDArray[Any], dict[int, Problem]]:
         series = _series(chunk)
         if isinstance(chunk.time, DaySlots):
-            return self._days.parse(chunk.rows, chunk.time, absent, chunk.zone, series)
+            ahead_ms = self._length_ms(chunk) if self._options.ends == "clock" else 0
+            return self._days.parse(chunk.rows, chunk.time, absent, chunk.zone, series, ahead_ms)
         times = self._times if chunk.standard is None else self._standard_times
         return times.parse(chunk.time, chunk.zone, series)
 
@@ -309,21 +266,48 @@ class Parser:
             return 0
         if not isinstance(chunk.time, DaySlots):
             return self._options.resolution_ms or 0
-        if chunk.time.slots.kind == "elapsed":  # the number of a period is its own start
+        if chunk.time.slots.numbered:  # the number of a period is its own start
             return 0
         return self._options.resolution_ms or chunk.time.slots.step_ms
 
-    def _left_out(self, chunk: Chunk, absent: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        if isinstance(chunk.time, DaySlots) or chunk.standard is not None:
-            left_out = absent.copy()
-        else:
-            left_out = np.zeros(len(chunk), np.bool_)
-            for row in np.flatnonzero(absent).tolist():
-                left_out[row] = chunk.text("value", row).strip() in self._options.missing
-        if self._options.ignored and chunk.signal is not None:
-            codes = [code for code, name in enumerate(chunk.signal.names) if name in self._options.ignored]
+    def _implausible(
+        self,
+        time: NDArray[Any],
+        origin: NDArray[np.int64],
+        absent: NDArray[np.bool_],
+        problems: Mapping[int, Problem],
+    ) -> dict[int, Problem]:
+        """Times that no reading has: clocks that were not set, and numbers taken for times."""
+        earliest, latest = self._options.earliest_ms, self._options.latest_ms
+        first = _EARLIEST_MS if earliest is None else earliest
+        last = self._now_ms + _MOST_AHEAD_MS if latest is None else latest
+        if not len(time) or (time.min() >= first and time.max() <= last):
+            return {}
+        early, late = (time < first) & ~absent, (time > last) & ~absent
+        if latest is None:
+            late &= origin != PREDICTED
+        if problems:
+            early[list(problems)] = late[list(problems)] = False
+        found = dict.fromkeys(np.flatnonzero(early).tolist(), "earliest") | dict.fromkeys(
+            np.flatnonzero(late).tolist(), "latest"
+        )
+        return {row: Problem(_implausible_reason(float(time[row]), side)) for row, side in found.items()}
+
+    def _left_out(self, chunk: Chunk, absent: NDArray[np.bool_], named: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        blank_is_none = isinstance(chunk.time, DaySlots) or chunk.standard is not None
+        left_out = absent.copy() if blank_is_none else named.copy()
+        if (self._options.ignored or self._options.history == "ignore") and chunk.signal is not None:
+            codes = [code for code, name in enumerate(chunk.signal.names) if self._ignores(name)]
             left_out |= np.isin(chunk.signal.codes, codes)
         return left_out
+
+    def _ignores(self, signal: str) -> bool:
+        if signal in self._options.ignored:
+            return True
+        if self._options.history != "ignore" or signal in self._options.signals:
+            return False
+        code = obis_code(signal)
+        return code is not None and code.is_history
 
     def _parse_origins(self, chunk: Chunk) -> tuple[NDArray[np.int64], list[int]]:
         if chunk.origin is None:
@@ -340,10 +324,23 @@ class Parser:
 
 
 def _series(chunk: Chunk) -> SeriesOf:
-    def series(row: int) -> tuple[int, int]:
-        return int(chunk.meter.codes[row]), int(chunk.signal.codes[row]) if chunk.signal is not None else 0
+    """Numbers of the signals of rows; columns of one row that have the same one count as several."""
+
+    def series(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        numbers = chunk.meter.codes[rows].astype(np.int64)
+        for column in (chunk.signal, chunk.column):
+            if column is not None:
+                numbers = (numbers << _SERIES_BITS) + column.codes[rows]
+        return numbers
 
     return series
+
+
+def _implausible_reason(ms: float, side: str) -> str:
+    day = from_ms(int(ms)).date()
+    if side == "latest":
+        return f"is not plausible: {day} is in the future; if it is right, say time.latest"
+    return f"is not plausible: {day} is too early, as of a clock that was not set; if it is right, say time.earliest"
 
 
 def _reject(chunk: Chunk, row: int, column: str, reason: str) -> Reject:

@@ -3,9 +3,9 @@
 Rules. A time with an offset (or `Z`) is a moment. Digits alone are unix milliseconds. A time without an offset is a
 local time: it needs a time zone, from the row or for the whole run. When the clock is set back, an hour repeats; when
 it is set forward, an hour does not exist. Such a time is refused unless a rule is given: "earlier" and "later" choose
-that one of the two possible moments; "infer" takes the first occurrence of a repeated time as the earlier moment and
-the second as the later one, per file and signal, in the order of rows, and refuses times that do not exist. "standard"
-says that the clock is never set forward: all times are winter time.
+that one of the two possible moments; "infer" looks at the rows of the same signal around it (`repeats`), and refuses
+what stays uncertain and times that do not exist. "standard" says that the clock is never set forward: all times are
+winter time. A mark (`02b`) or the abbreviation of the zone (`CEST`) names the pass (`passes`).
 
 arrow parses most texts. A text that it cannot parse, or would parse less strictly than `parse_time`, is left to that.
 """
@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any
 
@@ -22,10 +23,13 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from besmart_async.ingest.parse.formats import EXCEL, NUMBERED, UNIX_MS, UNIX_S, read_iso, time_format
+from besmart_async.ingest.parse.numbers import parse_numbers
+from besmart_async.ingest.parse.passes import WORDS, NamedPass, fixed_zone, is_abbreviation
+from besmart_async.ingest.parse.repeats import Repeats
 from besmart_async.ingest.parse.zones import (
     EMPTY,
     NO_ZONE,
-    NOT_A_TIME,
     OUT_OF_RANGE,
     Clock,
     DstRule,
@@ -33,7 +37,10 @@ from besmart_async.ingest.parse.zones import (
     Milliseconds,
     Problem,
     UnknownZoneError,
+    first_moment,
     in_zone,
+    is_local,
+    milliseconds,
     on_clock,
     parse_time,
     unix_time,
@@ -45,7 +52,16 @@ from besmart_async.models.times import MAX_MS, MIN_MS
 _CACHED_TEXTS = 500_000
 _TWICE = "comes twice in {zone}, when the clock is set back; add the offset or say --dst earlier, later or infer"
 _NEVER = "does not exist in {zone}, where the clock is set forward; add the offset or say --dst earlier or later"
-_THRICE = "a third {zone} reading of an hour that comes twice; add the offset"
+_UNCERTAIN = (
+    "comes twice in {zone}, and the rows around it do not say which of the two it is; add the offset or say --dst"
+    " earlier or later"
+)
+_OTHER_ENDS = "; it is the end of a period here: time.ends = '{other}' takes it in another way"
+_NOT_IN_DAY = "is not in that day, which has {hours:g} hours in {zone}; hours are counted from the day's first moment"
+_NO_MARK_HERE = "names the pass or zone of a time, and the row names a zone as well"
+_NOT_A_NUMBER = "is not a number, as {written} wants"
+_EXCEL_DIGITS = "has too few digits for a time of a spreadsheet: it is not a whole second"
+_EXCEL_EPOCH = 25_569  # days from 1899-12-30 to 1970-01-01
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 _LARGEST_DIGITS = {"Y": (9, 9, 9, 9), "m": (1, 9), "d": (3, 9), "H": (2, 9), "M": (5, 9), "S": (5, 9)}
@@ -55,8 +71,8 @@ _SMALLEST_PART = 64
 """Texts that are no longer halved to find the one that arrow cannot parse."""
 
 _Parse = Callable[[Column], tuple[NDArray[np.int64], NDArray[np.bool_]]]
-SeriesOf = Callable[[int], Hashable]
-"""Returns the signal of a row, in any form."""
+SeriesOf = Callable[[NDArray[np.int64]], NDArray[np.int64] | int]
+"""Returns the signals of rows, as numbers."""
 
 
 @attrs.frozen
@@ -195,29 +211,46 @@ _SHAPES: tuple[tuple[str, _Parse, bool], ...] = (
 
 
 class TimeParser:
-    """Parses the time columns of one file; counts the repeated times that it has seen.
+    """Parses the time columns of one file; remembers the repeated times that it has seen.
 
     Args:
         default_zone: zone of times that have neither an offset nor a zone in their row.
         rule: what to do with repeated and missing local times; None to refuse them.
-        written: format of times, as for strptime; None for ISO 8601 and unix milliseconds.
+        written: format of times, as for strptime, or one of `NUMBERED`; None for ISO 8601 and unix milliseconds.
+        ahead_ms: how much later a label on the clock is than the time that the zone is asked for: the length of a
+            period, if labels are the start of the period plus its length.
+        counting: hours are counted from the beginning of the day, from 0 or 1 to 25.
+        ends: a count is the end of its hour.
+        names: texts for zones in the files, with the zone or pass of each (`passes.WORDS`).
     """
 
     def __init__(
-        self, default_zone: str | None = None, rule: DstRule | None = None, written: str | None = None
+        self,
+        default_zone: str | None = None,
+        rule: DstRule | None = None,
+        written: str | None = None,
+        *,
+        ahead_ms: int = 0,
+        counting: bool = False,
+        ends: bool = False,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         self._default = default_zone
         self._rule: DstRule | None = rule
         self._written = written
+        self._ahead = ahead_ms
+        self._counting = counting
+        self._ends = ends
+        self._names = names or {}
         self._clocks: dict[str | None, Clock | Problem] = {}
         self._caches: dict[str | None, dict[str, Milliseconds | Local | Problem]] = {}
-        self._seen: dict[tuple[Hashable, int | float], int] = {}
+        self._repeats = Repeats()
 
     def clock(self, zone: str | None) -> Clock | Problem:
         """Return the clock of a zone, for an empty name that of the default zone; or why there is none."""
         found = self._clocks.get(zone)
         if found is None:
-            found = self._clocks[zone] = self._new_clock(zone or self._default)
+            found = self._clocks[zone] = self._new_clock(zone or None)
         return found
 
     def parse(self, column: Column, zones: Coded | None, series: SeriesOf) -> tuple[NDArray[Any], dict[int, Problem]]:
@@ -226,7 +259,7 @@ class TimeParser:
         Args:
             column: texts, timestamps or numbers.
             zones: the zone of each row; an empty text for none.
-            series: returns the signal of a row; called only for rows in a repeated hour.
+            series: returns the signals of rows; called only if a row is in a repeated hour.
 
         Returns:
             UTC unix milliseconds, shape (n,), int64 (float64 if any has a fraction), 0 where a row has none; and the
@@ -236,46 +269,84 @@ class TimeParser:
         kind = column.type
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             return self._timestamps(column, zones, series)
+        if self._written in NUMBERED:
+            return self._numbered(column, zones, series)
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            return _numbers(column)
+            if self._written is None:
+                return _numbers(column)
+            return self._texts(_digits(column, self._written), zones, series)
         return self._texts(as_texts(column), zones, series)
 
     def settle(
-        self, clock_ms: NDArray[np.int64], zones: Coded | None, series: SeriesOf
+        self, clock_ms: NDArray[np.int64], zones: Coded | None, series: SeriesOf, ahead_ms: int | None = None
     ) -> tuple[NDArray[Any], dict[int, Problem]]:
-        """Return the moments of local times, given in milliseconds as if they were in UTC; see `parse`."""
-        moments, problems, ambiguous = self._moments(clock_ms, zones)
-        decided, refused = self._decide(ambiguous, zones, series)
+        """Return the moments of local times, given in milliseconds as if they were in UTC; see `parse`.
+
+        Args:
+            clock_ms: the times.
+            zones: the zone of each.
+            series: returns the signals of rows.
+            ahead_ms: see `TimeParser`; None for the file's.
+        """
+        moments, problems, ambiguous = self._moments(clock_ms, zones, self._ahead if ahead_ms is None else ahead_ms)
+        decided, refused = self._decide(ambiguous, zones, series, moments, problems)
         return _placed(moments, decided, problems | refused)
 
     def _decide(
-        self, ambiguous: dict[int, Local], zones: Coded | None, series: SeriesOf
+        self,
+        ambiguous: dict[int, Local],
+        zones: Coded | None,
+        series: SeriesOf,
+        moments: NDArray[Any],
+        problems: Collection[int],
     ) -> tuple[dict[int, Milliseconds], dict[int, Problem]]:
-        """Choose one of two moments by the rule, in the order of rows."""
+        """Choose one of two moments by the rule.
+
+        Args:
+            ambiguous: the times, by row.
+            zones: the zone of each row.
+            series: returns the signals of rows.
+            moments: the moments of all other rows.
+            problems: rows without a moment.
+        """
         decided: dict[int, Milliseconds] = {}
-        problems: dict[int, Problem] = {}
+        refused: dict[int, Problem] = {}
         for row in sorted(ambiguous):
-            found = self._decided(ambiguous[row], (zones.text(row) if zones else "") or self._default, series(row))
+            found = self._decided(ambiguous[row], (zones.text(row) if zones else "") or self._default)
             if isinstance(found, Problem):
-                problems[row] = found
+                refused[row] = found
             else:
                 decided[row] = found
-        return decided, problems
+        if self._rule == "infer":
+            known = moments.astype(np.float64)
+            known[[*problems, *ambiguous]] = np.nan
+            rows = np.arange(len(moments))
+            numbers = np.broadcast_to(np.asarray(series(rows), np.int64), len(rows))
+            if not ambiguous:
+                self._repeats.skip(numbers, known)
+                return {}, {}
+            decided = self._repeats.settle(numbers, known, {row: one for row, one in ambiguous.items() if one.twice})
+            refused = {row: problem for row, problem in refused.items() if row not in decided}
+        return decided, refused
 
     def _moments(
-        self, clock_ms: NDArray[np.int64], zones: Coded | None
+        self, clock_ms: NDArray[np.int64], zones: Coded | None, ahead_ms: int
     ) -> tuple[NDArray[np.int64], dict[int, Problem], dict[int, Local]]:
         moments = np.zeros(len(clock_ms), np.int64)
         problems: dict[int, Problem] = {}
         ambiguous: dict[int, Local] = {}
+        asked_ms = clock_ms - ahead_ms if ahead_ms else clock_ms
         for name, rows in _by_zone(zones, len(clock_ms)):
             clock = self.clock(name)
+            numbers = np.arange(len(clock_ms))[rows]
             if isinstance(clock, Problem):
-                problems |= dict.fromkeys(np.arange(len(clock_ms))[rows].tolist(), clock)
+                problems |= dict.fromkeys(numbers.tolist(), clock)
                 continue
-            moments[rows], settled = clock.moments(clock_ms[rows])
-            for row in np.arange(len(clock_ms))[rows][~settled].tolist():
-                one = _one(int(clock_ms[row]), clock)
+            found, settled = clock.moments(asked_ms[rows])
+            moments[rows] = found + ahead_ms if ahead_ms else found
+            open_ = ~settled if clock.told is None else ~settled | _contradicted(clock, asked_ms[rows], found)
+            for row in numbers[open_].tolist():
+                one = _later(_one(int(asked_ms[row]), clock), ahead_ms)
                 if isinstance(one, Local):
                     ambiguous[row] = one
                 elif isinstance(one, Problem):
@@ -285,27 +356,54 @@ class TimeParser:
         return moments, problems, ambiguous
 
     def _texts(self, texts: Column, zones: Coded | None, series: SeriesOf) -> tuple[NDArray[Any], dict[int, Problem]]:
-        parsed = parse_texts(texts, self._written)
+        if self._counting:
+            none = np.zeros(len(texts), np.bool_)
+            parsed = ParsedTexts(np.zeros(len(texts), np.int64), none, none)
+        else:
+            parsed = parse_texts(texts, self._written)
         moments, problems = parsed.ms, dict[int, Problem]()
         decided: dict[int, Milliseconds] = {}
         ambiguous: dict[int, Local] = {}
         clock_rows = np.flatnonzero(parsed.known & ~parsed.moment)
         if len(clock_rows):
-            found, wrong, open_ = self._moments(moments[clock_rows], zones.take(clock_rows) if zones else None)
+            taken = zones.take(clock_rows) if zones else None
+            found, wrong, open_ = self._moments(moments[clock_rows], taken, self._ahead)
             moments = moments.copy()
             moments[clock_rows] = found
             problems |= {int(clock_rows[row]): problem for row, problem in wrong.items()}
             ambiguous |= {int(clock_rows[row]): local for row, local in open_.items()}
         for row in np.flatnonzero(~parsed.known).tolist():
-            one = self._cache((zones.text(row) if zones else "") or self._default)[texts[row].as_py()]
+            one = self._cache((zones.text(row) if zones else "") or None)[texts[row].as_py()]
             if isinstance(one, Local):
                 ambiguous[row] = one
             elif isinstance(one, Problem):
                 problems[row] = one
             else:
                 decided[row] = one
-        chosen, refused = self._decide(ambiguous, zones, series)
-        return _placed(moments, decided | chosen, problems | refused)
+        moments, _ = _placed(moments, decided, {})
+        chosen, refused = self._decide(ambiguous, zones, series, moments, problems)
+        return _placed(moments, chosen, problems | refused)
+
+    def _numbered(
+        self, column: Column, zones: Coded | None, series: SeriesOf
+    ) -> tuple[NDArray[Any], dict[int, Problem]]:
+        """Times that are numbers: seconds or milliseconds since 1970, or days of a spreadsheet, which are local."""
+        numbers = parse_numbers(column)
+        wrong = {row: Problem(_NOT_A_NUMBER.format(written=self._written)) for row in numbers.problems}
+        wrong |= dict.fromkeys(np.flatnonzero(numbers.absent).tolist(), Problem(EMPTY))
+        size = {UNIX_S: 1000.0, UNIX_MS: 1.0, EXCEL: 86_400_000.0}[self._written or UNIX_MS]
+        ms = (numbers.values - (_EXCEL_EPOCH if self._written == EXCEL else 0)) * size
+        outside = (ms < MIN_MS) | (ms > MAX_MS)
+        wrong |= dict.fromkeys(np.flatnonzero(outside).tolist(), Problem(OUT_OF_RANGE))
+        ms = np.where(outside, 0, ms)
+        if self._written != EXCEL:
+            ms = np.round(ms * 1000) / 1000  # 1717200000.1 s is 100 ms, whatever a double says
+            whole = ms.astype(np.int64)
+            return _placed(whole if (whole == ms).all() else ms, {}, wrong)
+        seconds = np.round(ms / 1000)
+        wrong |= dict.fromkeys(np.flatnonzero(np.abs(ms - seconds * 1000) > 2).tolist(), Problem(_EXCEL_DIGITS))
+        moments, problems = self.settle(seconds.astype(np.int64) * 1000, zones, series)
+        return _placed(moments, {}, problems | wrong)
 
     def _timestamps(
         self, column: Column, zones: Coded | None, series: SeriesOf
@@ -330,59 +428,162 @@ class TimeParser:
         return _placed(moments, {}, problems | dict.fromkeys(empty, Problem(EMPTY)))
 
     def _new_clock(self, name: str | None) -> Clock | Problem:
-        if name is None:
+        standard, default = self._rule == "standard", self._default
+        meant = self._names.get(name, name) if name else default
+        if meant is None or (meant in WORDS and default is None):
             return Problem(NO_ZONE)
         try:
-            return Clock(zone_of(name, standard=self._rule == "standard"))
+            if name and default is not None:
+                zone = zone_of(default, standard=standard)
+                if meant in WORDS:
+                    return Clock(zone, NamedPass(meant, name))
+                if is_abbreviation(meant, zone_of(default)):
+                    return Clock(zone, NamedPass(meant.upper(), name))
+            return Clock(_zone_named(meant, standard=standard))
         except UnknownZoneError as error:
             return Problem(str(error), "zone")
 
     def _cache(self, zone: str | None) -> dict[str, Milliseconds | Local | Problem]:
         cache = self._caches.get(zone)
         if cache is None or len(cache) > _CACHED_TEXTS:
-            cache = self._caches[zone] = _TextCache(zone, self._written, standard=self._rule == "standard")
+            cache = self._caches[zone] = _TextCache(partial(self._one_text, zone))
         return cache
 
-    def _decided(self, local: Local, zone: str | None, series: Hashable) -> Milliseconds | Problem:
+    def _one_text(  # noqa: PLR0911 - one return for each outcome
+        self, zone: str | None, text: str
+    ) -> Milliseconds | Local | Problem:
+        """The meaning of one text that arrow did not parse."""
+        plain = text.strip()
+        if self._written is None:
+            told = read_iso(plain, counting=self._counting)
+        else:
+            told = time_format(self._written).read(plain, counting=self._counting)
+            if told is None:
+                return Problem(EMPTY if not plain else f"is not written as {self._written}")
+        if told is None:
+            return self._of_iso(plain, zone)
+        if told.clock.tzinfo is not None:
+            return milliseconds(told.clock)
+        if (told.second is not None or told.zone) and zone:
+            return Problem(_NO_MARK_HERE)
+        clock = self.clock(told.zone or zone)
+        if isinstance(clock, Problem):
+            return clock
+        try:
+            if told.elapsed is not None:
+                return self._counted(told.clock, told.elapsed, clock)
+            found = in_zone(told.clock - timedelta(milliseconds=self._ahead), clock.zone)
+        except OverflowError:
+            return Problem(OUT_OF_RANGE)
+        pass_ = (
+            clock.told if told.second is None else NamedPass("second" if told.second else "first", plain, strict=True)
+        )
+        return _later(found if pass_ is None else pass_.choose(found, clock.zone), self._ahead)
+
+    def _of_iso(self, plain: str, zone: str | None) -> Milliseconds | Local | Problem:
+        clock = self.clock(zone)
+        found = parse_time(plain, None if isinstance(clock, Problem) else clock.zone, ahead_ms=self._ahead)
+        if isinstance(clock, Problem):
+            return clock if isinstance(found, Problem) and found.reason == NO_ZONE else found
+        if clock.told is None or isinstance(found, Problem) or not is_local(plain):
+            return found
+        asked = _later(found, -self._ahead)
+        return asked if isinstance(asked, Problem) else _later(clock.told.choose(asked, clock.zone), self._ahead)
+
+    def _counted(self, day: datetime, elapsed: timedelta, clock: Clock) -> Milliseconds | Problem:
+        first, following = (first_moment(date, clock.zone) for date in (day, day + timedelta(days=1)))
+        ms = elapsed // timedelta(milliseconds=1)
+        length = following - first
+        if not (0 < ms <= length if self._ends else 0 <= ms < length):
+            return Problem(_NOT_IN_DAY.format(hours=length / 3_600_000, zone=clock.zone))
+        return first + ms
+
+    def _decided(self, local: Local, zone: str | None) -> Milliseconds | Problem:
         if self._rule == "earlier":
             return local.earlier
         if self._rule == "later":
             return local.later
+        hint = _OTHER_ENDS.format(other="elapsed" if self._ahead else "clock") if self._ends else ""
         if not local.twice:
-            return Problem(_NEVER.format(zone=zone))
-        if self._rule is None:
-            return Problem(_TWICE.format(zone=zone))
-        seen = self._seen[series, local.earlier] = self._seen.get((series, local.earlier), 0) + 1
-        return local.earlier if seen == 1 else local.later if seen == 2 else Problem(_THRICE.format(zone=zone))
+            return Problem(_NEVER.format(zone=zone) + hint)
+        return Problem((_TWICE if self._rule is None else _UNCERTAIN).format(zone=zone) + hint)
 
 
 class _TextCache(dict[str, Milliseconds | Local | Problem]):
     """Texts of one zone and their meaning; a missing text is parsed once."""
 
-    def __init__(self, zone: str | None, written: str | None, *, standard: bool) -> None:
+    def __init__(self, parse: Callable[[str], Milliseconds | Local | Problem]) -> None:
         super().__init__()
-        self._zone, self._written, self._standard = zone, written, standard
+        self._parse = parse
 
     def __missing__(self, text: str) -> Milliseconds | Local | Problem:
-        self[text] = found = parse_time(text, self._zone, self._written, standard=self._standard)
+        self[text] = found = self._parse(text)
         return found
+
+
+def _zone_named(name: str, *, standard: bool) -> tzinfo:
+    try:
+        return zone_of(name, standard=standard)
+    except UnknownZoneError:
+        fixed = fixed_zone(name)
+        if fixed is None:
+            raise
+        return fixed
+
+
+def _contradicted(clock: Clock, clock_ms: NDArray[np.int64], moments: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which settled moments are not what their row says of them: all of one offset are alike."""
+    offsets, first, which = np.unique(clock_ms - moments, return_index=True, return_inverse=True)
+    assert clock.told is not None  # noqa: S101 - the caller checked
+    wrong = [not clock.told.fits(int(moments[row]), clock.zone) for row in first.tolist()]
+    return np.array(wrong, np.bool_)[which] if len(offsets) else np.zeros(0, np.bool_)
+
+
+def _later(found: Milliseconds | Local | Problem, ms: int) -> Milliseconds | Local | Problem:
+    """Return the end of a period of this length."""
+    if not ms or isinstance(found, Problem):
+        return found
+    if isinstance(found, Local):
+        return attrs.evolve(found, earlier=found.earlier + ms, later=found.later + ms)
+    return found + ms
+
+
+def _digits(column: Column, written: str) -> Column:
+    """Whole numbers as the digits that a format describes: a leading zero is missing in them."""
+    shape = TimeShape.of(written)
+    numbers = column if pa.types.is_integer(column.type) else _whole(column)
+    texts = pc.cast(numbers, pa.string())
+    texts = pc.utf8_lpad(texts, shape.width, "0") if shape is not None else texts
+    return pc.fill_null(texts, "")
+
+
+def _whole(column: Column) -> Column:
+    """Floating numbers as integers; null for others."""
+    is_whole = pc.and_(pc.is_finite(column), pc.equal(pc.floor(column), column))
+    is_whole = pc.and_(is_whole, pc.less(pc.abs(column), 1e18))
+    return pc.cast(pc.if_else(is_whole, column, None), pa.int64())
 
 
 def _one(clock_ms: Milliseconds, clock: Clock) -> Milliseconds | Local | Problem:
     try:
-        return in_zone(on_clock(clock_ms), clock.zone)
+        found = in_zone(on_clock(clock_ms), clock.zone)
     except OverflowError:
         return Problem(OUT_OF_RANGE)
+    return found if clock.told is None else clock.told.choose(found, clock.zone)
 
 
 def _numbers(column: Column) -> tuple[NDArray[Any], dict[int, Problem]]:
     empty = as_numpy(column.is_null())
     numbers = as_numpy(_filled(column))
     good = (numbers >= MIN_MS) & (numbers <= MAX_MS) & (np.abs(numbers) >= 1e11) & ~empty
+    good &= ~(((numbers >= 1.9e11) & (numbers < 2.2e11)) | ((numbers >= 1.9e13) & (numbers < 2.2e13)))  # dates
     problems: dict[int, Problem] = {}
     for row in np.flatnonzero(~good).tolist():
         found = Problem(EMPTY) if empty[row] else unix_time(float(numbers[row]))
-        problems[row] = found if isinstance(found, Problem) else Problem(NOT_A_TIME)
+        if isinstance(found, Problem):
+            problems[row] = found
+        else:
+            good[row] = True
     kept = np.where(good, numbers, 0)
     whole = kept.astype(np.int64)
     return (whole if (whole == kept).all() else kept), problems

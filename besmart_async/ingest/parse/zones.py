@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.models.times import EPOCH, MAX_MS, MIN_MS
+
+if TYPE_CHECKING:
+    from besmart_async.ingest.parse.passes import NamedPass
 
 DstRule = Literal["earlier", "later", "infer", "standard"]
 """What to do with local times that come twice or do not exist (see `times`)."""
@@ -146,10 +149,15 @@ class Clock:
     up hour by hour. Times in hours with a change are left to be settled one by one.
 
     arrow's `assume_timezone` is not used: it has its own copy of the zones, and none of winter time.
+
+    Args:
+        zone: the zone.
+        told: what rows say of their times beyond the zone; the caller applies it.
     """
 
-    def __init__(self, zone: tzinfo) -> None:
+    def __init__(self, zone: tzinfo, told: NamedPass | None = None) -> None:
         self.zone = zone
+        self.told = told
         self._offsets: dict[int, dict[int, int]] = {DAY_MS: {}, HOUR_MS: {}}
 
     def moments(self, ms: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -198,11 +206,31 @@ class Clock:
         return offset
 
 
+def first_moment(date: datetime, zone: tzinfo) -> Milliseconds:
+    """Return the first moment of a day: midnight, the first of two, or the clock change that skipped it.
+
+    Raises:
+        OverflowError: it is outside the years 1 to 9999.
+    """
+    midnight = in_zone(date, zone)
+    if not isinstance(midnight, Local):
+        return midnight
+    if midnight.twice:
+        return midnight.earlier
+    for minutes in range(1, 24 * 60):
+        moment = in_zone(date + timedelta(minutes=minutes), zone)
+        if not isinstance(moment, Local):
+            return moment
+    return 0  # pragma: no cover - no zone skips a whole day
+
+
 NO_ZONE = "has no UTC offset; add it, or say --time-zone (or a column zone), such as Europe/Warsaw"
 NOT_A_TIME = "is not an ISO 8601 time such as 2024-03-31T02:30:00+01:00, nor unix milliseconds"
 _SECONDS = "looks like unix seconds; milliseconds are expected"
 OUT_OF_RANGE = "is outside the years 1 to 9999; unix times are milliseconds here"
 EMPTY = "is empty"
+_DATES = {8: ("YYYYMMDD", "%Y%m%d"), 12: ("YYYYMMDDHHMM", "%Y%m%d%H%M"), 14: ("YYYYMMDDHHMMSS", "%Y%m%d%H%M%S")}
+"""Dates in digits, by their number."""
 _DIGITS = re.compile(r"-?[0-9]+(\.[0-9]*)?")
 
 
@@ -214,10 +242,23 @@ class Problem:
     column: Literal["time", "slot", "zone", "value"] = "time"
 
 
-def parse_time(
-    text: str, zone: str | None = None, written: str | None = None, *, standard: bool = False
+def parse_time(  # noqa: PLR0911 - one return for each outcome
+    text: str,
+    zone: str | tzinfo | None = None,
+    written: str | None = None,
+    *,
+    standard: bool = False,
+    ahead_ms: int = 0,
 ) -> Milliseconds | Local | Problem:
-    """Return the meaning of one text: a moment, a local time that needs a rule, or why it is neither."""
+    """Return the meaning of one text: a moment, a local time that needs a rule, or why it is neither.
+
+    Args:
+        text: the text.
+        zone: zone of a time without an offset, or its name.
+        written: format, as for strptime; None for ISO 8601 and unix milliseconds.
+        standard: winter time all year round, for a zone that is named.
+        ahead_ms: how much later a local time is than the time that the zone is asked for.
+    """
     plain = text.strip()
     if written is None and _DIGITS.fullmatch(plain):
         return unix_time(float(plain))
@@ -225,20 +266,50 @@ def parse_time(
         moment = datetime.strptime(plain, written) if written else datetime.fromisoformat(plain)
         if moment.tzinfo is not None:
             return milliseconds(moment)
-        return in_zone(moment, zone_of(zone, standard=standard)) if zone is not None else Problem(NO_ZONE)
+        if zone is None:
+            return Problem(NO_ZONE)
+        known = zone_of(zone, standard=standard) if isinstance(zone, str) else zone
+        found = in_zone(moment - timedelta(milliseconds=ahead_ms), known)
     except UnknownZoneError as error:
         return Problem(str(error), "zone")
     except OverflowError:
         return Problem(OUT_OF_RANGE)
     except ValueError:
         return Problem(EMPTY if not plain else f"is not written as {written}" if written else NOT_A_TIME)
+    if isinstance(found, Local):
+        return Local(found.earlier + ahead_ms, found.later + ahead_ms, found.twice)
+    return found + ahead_ms
+
+
+def is_local(text: str) -> bool:
+    """Whether an ISO 8601 text has no offset."""
+    return not _DIGITS.fullmatch(text) and datetime.fromisoformat(text).tzinfo is None
 
 
 def unix_time(number: float) -> Milliseconds | Problem:
     """Return unix milliseconds, or why a number is not a time."""
+    dated = _reads_as_date(number)
+    if dated is not None:
+        return dated
     if not MIN_MS <= number <= MAX_MS:
         return Problem(OUT_OF_RANGE)
     if abs(number) < 1e11:
         # 1e11 ms is March 1973, and 1e11 s is the year 5138: no reading of today is on the wrong side.
         return Problem(_SECONDS if abs(number) >= 1e8 else NOT_A_TIME)
     return int(number) if number.is_integer() else number
+
+
+def _reads_as_date(number: float) -> Problem | None:
+    """Refuse digits that are a date and time: as milliseconds they are in the years 1976, 2610 or 1970."""
+    digits = f"{number:.0f}"
+    name, written = _DATES.get(len(digits), ("", ""))
+    if not name or not float(number).is_integer():
+        return None
+    try:
+        moment = datetime.strptime(digits[:8], "%Y%m%d")
+    except ValueError:
+        return None
+    hour, rest = digits[8:10] or "0", (digits[10:12] or "0", digits[12:14] or "0")
+    if not 1900 <= moment.year <= 2100 or int(hour) > 24 or any(int(part) > 59 for part in rest):
+        return None
+    return Problem(f'{NOT_A_TIME}: it reads as {name}; say time.format = "{written}"')

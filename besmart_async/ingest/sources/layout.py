@@ -28,6 +28,7 @@ _CLOCK = re.compile(
     r"([0-9]{1,2})([AB]?):([0-9]{2})(?::00)?\s*([AB*])?(?:\s*(?:-|\u2013|to)\s*[0-9]{1,2}[AB]?:[0-9]{2}.*)?"
 )
 _COUNTED = re.compile(r"([^0-9]*)([0-9]{1,4})")
+_MARKED = re.compile(r"([^0-9]*)([0-9]{1,4})\s?([ABXabx*])")
 _MOMENT = re.compile(
     r"(?:[0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}|[0-9]{1,2}[-./][0-9]{1,2}[-./][0-9]{4})[T ]+[0-9]{1,2}:[0-9]{2}.*"
 )
@@ -47,6 +48,9 @@ class Slots:
         starts_ms: start of each slot in milliseconds after midnight, local or elapsed.
         step_ms: length of a slot.
         passes: 0 for a title that names the first pass of a repeated hour, 1 for the second pass, -1 for neither.
+        numbered: the titles are numbers of periods (1, 2, …), not times: a period's number is not its end.
+        extra: index of the column of the hour that a day of 25 hours has in addition (`2A`, `02X`); None without one.
+            On such a day the columns follow each other; on others that column is empty.
     """
 
     positions: tuple[int, ...]
@@ -55,6 +59,8 @@ class Slots:
     starts_ms: tuple[int, ...]
     step_ms: int
     passes: tuple[int, ...]
+    numbered: bool = False
+    extra: int | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -92,6 +98,12 @@ def slots_of(
     Raises:
         ValueError: a title cannot be interpreted, or a setting is missing.
     """
+    extra = extra_column(titles)
+    if extra is not None and kind != "elapsed":
+        step_ms = step_ms or _step_ms(len(titles) - 1)
+        starts = [(n - (n >= extra)) * step_ms for n in range(len(titles))]
+        passes = [int(n == extra) for n in range(len(titles))]
+        return Slots(tuple(positions), tuple(titles), "clock", tuple(starts), step_ms, tuple(passes), True, extra)
     times = clock_times(titles)
     if times is not None and kind != "elapsed":
         starts, passes = times
@@ -104,7 +116,29 @@ def slots_of(
         raise ValueError(f"{len(titles)} value columns are not titled with times of the day, such as 00:15")
     step_ms = step_ms or _step_ms(len(titles))
     starts = [n * step_ms for n in range(len(titles))]
-    return Slots(tuple(positions), tuple(titles), kind or "elapsed", tuple(starts), step_ms, (-1,) * len(titles))
+    marked = next((title for title in titles if _MARKED.fullmatch(title.strip())), None)
+    if marked is not None and kind != "elapsed":
+        raise ValueError(f"the title {marked!r} is neither a time of the day nor a number in a row; say wide.slots")
+    return Slots(tuple(positions), tuple(titles), kind or "elapsed", tuple(starts), step_ms, (-1,) * len(titles), True)
+
+
+def extra_column(titles: Sequence[str]) -> int | None:
+    """Return the index of the column for the additional hour of a long day: `2A` in `1, 2, 2A, 3, …, 24`."""
+    marked = [index for index, title in enumerate(titles) if _MARKED.fullmatch(title.strip())]
+    if len(marked) != 1 or not marked[0]:
+        return None
+    index = marked[0]
+    found = _MARKED.fullmatch(titles[index].strip())
+    before = _COUNTED.fullmatch(titles[index - 1].strip())
+    others = [title for place, title in enumerate(titles) if place != index]
+    if (
+        found is None
+        or before is None
+        or found[1].casefold() != before[1].casefold()
+        or int(found[2]) != int(before[2])
+    ):
+        return None
+    return index if counted(others) and len(others) in DAYS else None
 
 
 def clock_times(titles: Sequence[str]) -> tuple[list[int], list[int]] | None:
@@ -233,6 +267,7 @@ class FileForm:
         last_slot: the same for the last one.
         slots: the meaning of the value columns; None: by the titles.
         step_ms: length of a period of a wide file; None: by the titles or their number.
+        optional: roles of `columns` that a file may lack.
         series: value columns that say whose and what they are, in files with several readings in a row.
         meter: the meter of all rows.
         name_pattern: pattern of the file's name, which has the meter of all rows, or its signal type or unit.
@@ -252,6 +287,7 @@ class FileForm:
     last_slot: str | int | None = None
     slots: TitleKind | None = None
     step_ms: int | None = None
+    optional: tuple[str, ...] = ()
     series: tuple[SeriesForm, ...] = ()
     meter: str | None = None
     name_pattern: TextPattern | None = None
@@ -287,7 +323,7 @@ class FileForm:
         return any(isinstance(name, int) for name in (*named, *(series.column for series in self.series)))
 
 
-_NEWER = {"series", "meter", "name_pattern", "preamble", "skip", "footer", "sheet"}
+_NEWER = {"optional", "series", "meter", "name_pattern", "preamble", "skip", "footer", "sheet"}
 
 
 @attrs.frozen
@@ -351,6 +387,7 @@ class Layout:
                 wanted = ", ".join(map(str, form.columns.get(role, COLUMN_NAMES[role])))
                 hint = "; if all rows are of one meter, say --meter or file.name" if role == "meter" else ""
                 raise ValueError(f"no column for the {role} (one of: {wanted}); the header is {_shown(header)}{hint}")
+        _check_named(positions, header, form)
         titles = {role: header[index].strip() for role, index in positions.items()}
         for role, text in said.items():
             if role in titles or (role == "meter" and "sensor_mid" in titles):
@@ -366,7 +403,11 @@ class Layout:
             titles["time"] = f"{titles['date']} {titles['time']}"
         found = cls(len(header), positions, titles, (), slots, series, said)
         used = set(found.used)
-        unused = tuple(title for index, title in enumerate(header) if index not in used and title.strip())
+        unused = tuple(
+            _with_likely_role(title, found.positions)
+            for index, title in enumerate(header)
+            if index not in used and title.strip()
+        )
         return attrs.evolve(found, unused=unused)
 
     @property
@@ -392,6 +433,7 @@ def form_of_rejects(form: FileForm, columns: int) -> FileForm:
         first_slot=len(TOLD) + len(roles) + 1 if wide else None,
         last_slot=columns if wide else None,
         header_row=1,
+        optional=(),
         series=(),
         meter=None,
         name_pattern=None,
@@ -399,6 +441,41 @@ def form_of_rejects(form: FileForm, columns: int) -> FileForm:
         skip=(),
         footer=None,
     )
+
+
+def _check_named(positions: Mapping[str, int], header: Sequence[str], form: FileForm) -> None:
+    """Refuse a file that lacks a column which the user names, since its values would go without what it says."""
+    swapped = {"date", "time"}
+    for role, names in form.columns.items():
+        found = bool(swapped & positions.keys()) if role in swapped else role in positions
+        if role in swapped and swapped <= form.columns.keys():
+            found = role in positions
+        if not found and role not in form.optional and not (role == "meter" and "sensor_mid" in positions):
+            wanted = ", ".join(map(str, names))
+            raise ValueError(
+                f"no column for the {role} (one of: {wanted}), which [columns] names; the header is {_shown(header)};"
+                f' if it may be missing, say columns.optional = ["{role}"]'
+            )
+
+
+def _with_likely_role(title: str, positions: Mapping[str, int]) -> str:
+    """A title that is not used, with the role that it seems to have if no column has that one."""
+    words = set(re.findall(r"[^\W\d_]+", title.casefold()))
+    for role, parts in _LIKELY.items():
+        if role not in positions and any(word.startswith(parts) for word in words):
+            return f"{title} (the {role}? columns.{role} = {title.strip()!r})"
+    return title
+
+
+_LIKELY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "unit": ("unit", "uom", "einheit", "masseinheit", "jednostka", "unidad", "unit\u00e9", "eenheid"),
+        "signal": ("obis", "register", "direction", "richtung", "kennzahl", "channel", "kanal"),
+        "zone": ("dst", "timezone", "zeitzone", "offset", "sommerzeit"),
+        "origin": ("quality", "qualit", "status", "flag", "estimated", "ersatzwert"),
+    }
+)
+"""Beginnings of words in titles that often mean a role."""
 
 
 def plain_cell(text: str) -> str:
@@ -610,6 +687,10 @@ def _slot_columns(header: Sequence[str], free: Sequence[int]) -> list[int]:
     times = [index for index in free if _are_times(header, [index])]
     if times:
         return times
+    plain = [title.strip() for title in header]
+    numbered = [index for index in free if _COUNTED.fullmatch(plain[index]) or _MARKED.fullmatch(plain[index])]
+    if extra_column([header[index] for index in numbered]) is not None:
+        return numbered
     best: list[int] = []
     run: list[int] = []
     before: tuple[str, int] | None = None

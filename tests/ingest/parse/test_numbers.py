@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from besmart_async.ingest.parse.parser import Numbers, parse_numbers
+from besmart_async.ingest.parse.numbers import Numbers, parse_numbers
 
 
 def parsed(*texts: str, decimal_comma: bool = False, missing: tuple[str, ...] = ()) -> Numbers:

@@ -133,14 +133,16 @@ def test_earlier_and_later_decide_both_kinds() -> None:
     ]
 
 
-def test_infer_counts_per_signal_and_over_chunks() -> None:
+def test_infer_looks_at_each_signal_and_over_chunks() -> None:
     parser = TimeParser("Europe/Warsaw", "infer")
-    early, late = ms("2024-10-27T02:30+02:00"), ms("2024-10-27T02:30+01:00")
-    assert parsed(parser, "2024-10-27T02:30", series=1) == [early]
+    before, early = ms("2024-10-27T01:30+02:00"), ms("2024-10-27T02:30+02:00")
+    late, after = ms("2024-10-27T02:30+01:00"), ms("2024-10-27T03:30+01:00")
+    assert parsed(parser, *(f"2024-10-27T{hour}:30" for hour in ("00", "01", "02")), series=1)[1:] == [before, early]
+    assert parsed(parser, "2024-10-27T00:30", "2024-10-27T01:30", series=2) == [before - 3_600_000, before]
     assert parsed(parser, "2024-10-27T02:30", series=2) == [early]
-    again, third = parsed(parser, "2024-10-27T02:30", "2024-10-27T02:30", series=1)
-    assert again == late
-    assert "third" in str(third)
+    assert parsed(parser, "2024-10-27T02:30", "2024-10-27T03:30", series=1) == [late, after]
+    for reason in parsed(parser, "2024-10-27T02:30", "2024-10-27T02:30", "2024-10-27T03:30", series=2)[:2]:
+        assert "the rows around it do not say which" in str(reason)  # it is the third reading of that time
 
 
 def test_infer_cannot_tell_what_does_not_exist() -> None:
