@@ -1,0 +1,1 @@
+"""Engines that run many parts of a job: Spark (extra `spark`)."""
