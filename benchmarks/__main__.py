@@ -53,7 +53,7 @@ def _journeys(smoke: bool) -> Sequence[Table]:
 def _reads(smoke: bool) -> Sequence[Table]:
     if smoke:
         return reads.standings(signals=1_000, years=20, exported=2, rounds=1)
-    return reads.standings(signals=10_000, years=1_000, exported=100, rounds=3)
+    return reads.standings(signals=10_000, years=1_000, exported=100, rounds=2)
 
 
 def _codec(smoke: bool) -> Sequence[Table]:

@@ -84,15 +84,12 @@ class _Answers:
         """The readings from `since` up to but not including `till`."""
         first, stop = (min(max(-((START_MS - at) // STEP_MS), 0), YEAR_ROWS) for at in (since, till))
         rows, shift = stop - first, mid % _VALUES
-        columns = (
-            self._times[first * _TIME_BYTES : stop * _TIME_BYTES],
-            self._values[(first + shift) * _VALUE_BYTES : (stop + shift) * _VALUE_BYTES],
-            self._types[: rows * len(_TYPE)],
-            self._origins[: rows * len(_ORIGIN)],
-        )
+        times = self._times[first * _TIME_BYTES : stop * _TIME_BYTES]
+        values = self._values[(first + shift) * _VALUE_BYTES : (stop + shift) * _VALUE_BYTES]
+        types, origins = self._types[: rows * len(_TYPE)], self._origins[: rows * len(_ORIGIN)]
         return (
             b'{"client_cid":12,"sensor_mid":%d,"signal_type_moid":32,"data":{"time":[%b],"value":[%b],"type":[%b],'
-            b'"origin":[%b]},"unit":"kW.h"}' % (mid, *(column[:-1] for column in columns))
+            b'"origin":[%b]},"unit":"kW.h"}' % (mid, times[:-1], values[:-1], types[:-1], origins[:-1])
         )
 
 

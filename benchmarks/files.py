@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +55,7 @@ def _times() -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
     return (_START_MS + _STEP_MS * np.arange(_DAYS * _PER_DAY)).astype("M8[ms]")
 
 
-def _table(meters: int, times: pa.Array) -> pa.Table:
+def _table(meters: int, times: Any) -> Any:
     """Some meters, 100 days of quarters of an hour each, one after the other."""
     rows = meters * len(times)
     values = np.random.default_rng(1).gamma(2.0, 0.15, rows).round(3)

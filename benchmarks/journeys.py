@@ -31,7 +31,7 @@ _TOLD = {
 def marks(*, rounds: int) -> Marks:
     """Walk along the second call of each kind, in processes of their own; tell the medians."""
     with sink() as taking, answers(10) as answering:
-        options = ["--answers", answering, "--sink", taking.base_url]
+        options = ["--answers", answering.base_url, "--sink", taking.base_url]
         command = [sys.executable, "-m", "benchmarks.clients.journeys", *options]
         walks = [_walked(command) for _ in range(rounds)]
     figures = {

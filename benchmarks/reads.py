@@ -52,7 +52,7 @@ def _far(delay_s: float, signals: int, years: int, exported: int) -> Iterator[St
 
 def _days(url: str, delay_s: float, signals: int, way: str, contender: str) -> Contest:
     options = ["--url", url, "--signals", f"{signals}"]
-    goal = (0.8, 0.95) if delay_s >= DELAYS_S[2] else (None, None)
+    goal = _goal(delay_s)
     return Contest(
         f"{way}: {signals:,} days, {place(delay_s)}",
         "read",
@@ -62,9 +62,13 @@ def _days(url: str, delay_s: float, signals: int, way: str, contender: str) -> C
     )
 
 
+def _goal(delay_s: float) -> tuple[float | None, float | None]:
+    return (0.8, 0.95) if delay_s >= DELAYS_S[2] else (None, None)
+
+
 def _years(url: str, delay_s: float, signals: int) -> Contest:
     options = ["--url", url, "--signals", f"{signals}"]
-    goal = (0.8, 0.95) if delay_s >= DELAYS_S[2] else (None, None)
+    goal = _goal(delay_s)
     return Contest(
         f"stream: {signals:,} years, {place(delay_s)}",
         "reading",
@@ -77,7 +81,7 @@ def _years(url: str, delay_s: float, signals: int) -> Contest:
 def _exported(url: str, delay_s: float, signals: int) -> Contest:
     options = ["--url", url, "--signals", f"{signals}"]
     rows = signals * YEAR_ROWS
-    goal = (0.8, 0.95) if delay_s >= DELAYS_S[2] else (None, None)
+    goal = _goal(delay_s)
     ours = ["-m", "benchmarks.clients.years", "export", *options]
     by_hand = ["-m", "benchmarks.clients.years", "export-by-hand", *options]
     return Contest(

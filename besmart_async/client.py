@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from types import TracebackType
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import NoReturn, Self
+from weakref import WeakSet
 
 import attrs
 
@@ -23,8 +25,9 @@ from besmart_async.config import (
     RetryPolicy,
     Timeouts,
 )
-from besmart_async.errors import BesmartConfigError, BesmartError
+from besmart_async.errors import BesmartConfigError, BesmartError, Response
 from besmart_async.logs import set_up_logging
+from besmart_async.models.health import Health
 from besmart_async.models.tokens import Token
 from besmart_async.resources import (
     MeterTypes,
@@ -37,13 +40,22 @@ from besmart_async.resources import (
     Users,
     Weather,
 )
+from besmart_async.resources.raw import raw_operation
 from besmart_async.resources.signals import bulk_reader, bulk_write
 from besmart_async.resources.users import login_operation, refresh_operation
 from besmart_async.transport import AnyTransport, Credentials, Hook, Transport, TransportSettings
+from besmart_async.transport.auth import LoginCall
+from besmart_async.transport.settings import AskedCredentials, checked_headers
 from besmart_async.wire.dialect import Dialect, DialectName, dialect_named
 from besmart_async.wire.operation import Operation
 
 set_up_logging()
+
+CredentialsSource = Callable[[], Credentials | Awaitable[Credentials]]
+"""Returns what to log in with now."""
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NO_QUERY: Mapping[str, str | int | float] = MappingProxyType({})
 
 
 class BesmartClient:
@@ -81,6 +93,9 @@ class BesmartClient:
         max_connections: int = MAX_CONNECTIONS,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        credentials: CredentialsSource | None = None,
         allow_insecure_http: bool = False,
         dialect: DialectName = "documented",
     ) -> None:
@@ -102,6 +117,11 @@ class BesmartClient:
                 `AnswerTooLargeError`. Of an error's body 64 KiB are kept.
             proxy: an HTTP proxy's address; by default what HTTPS_PROXY and NO_PROXY say. Not together with a transport
                 of your own, which has its own setting for it.
+            ssl_context: the TLS context, for a private certificate authority or a client certificate. The transport of
+                `aiohttp_transport` takes it too; another one has its own setting for it.
+            headers: sent with every request, such as what a gateway wants, or a `User-Agent`. They are never shown.
+            credentials: called before each login, instead of api_key, login and password: for secrets that change. It
+                may be asynchronous.
             allow_insecure_http: allow plain http to other machines, which shows the credentials to the network.
             dialect: which requests to send: `"documented"` those of the API document 0.1.5, `"live"` those that public
                 material shows of the service of today. Answers of both are understood in either. An operation that
@@ -110,12 +130,14 @@ class BesmartClient:
         Raises:
             BesmartConfigError: no usable credentials, an address the client may not use, or another bad setting.
         """
-        credentials = Credentials(api_key, login, password, token)
+        if credentials is not None and not (api_key is login is password is None):
+            raise BesmartConfigError("credentials: give either credentials, or api_key, login and password")
+        fixed = Credentials(api_key, login, password, token)
         del api_key, login, password, token  # a traceback of what follows shows local variables
         spoken = dialect_named(dialect)
         settings = TransportSettings(
             base_url=base_url,
-            credentials=credentials,
+            credentials=fixed if credentials is None else AskedCredentials(token=fixed.token),
             timeouts=Timeouts.of(timeout),
             retry=retry,
             http=transport,
@@ -123,12 +145,21 @@ class BesmartClient:
             max_connections=max_connections,
             max_answer_bytes=max_answer_bytes,
             proxy=proxy,
+            ssl_context=ssl_context,
+            headers=headers,
             allow_insecure_http=allow_insecure_http,
         )
-        del proxy  # which may hold a password
-        self._transport = Transport(settings, _login(credentials, spoken), refresh_operation(spoken))
-        self._dialect = spoken
+        del proxy, headers  # which may hold secrets
+        fresh_login = None if credentials is None else _FreshLogin(credentials, spoken)
+        transport_ = Transport(settings, _login(fixed, spoken), refresh_operation(spoken), fresh_login=fresh_login)
+        self._owns_transport = True
+        self._writers = WeakSet[Writer]()
+        self._compose(transport_, spoken)
         self._base_url = base_url.strip()
+
+    def _compose(self, transport: Transport, spoken: Dialect) -> None:
+        self._transport = transport
+        self._dialect = spoken
         self.users = Users(self._transport)
         self.sensors = Sensors(self._transport, spoken)
         self.meter_types = MeterTypes(self._transport, spoken)
@@ -156,6 +187,8 @@ class BesmartClient:
         max_connections: int = MAX_CONNECTIONS,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
         allow_insecure_http: bool = False,
         dialect: DialectName | None = None,
     ) -> Self:
@@ -172,6 +205,8 @@ class BesmartClient:
             max_connections: as above.
             max_answer_bytes: as above.
             proxy: as above.
+            ssl_context: as above.
+            headers: as above.
             allow_insecure_http: as above.
             dialect: as above, instead of BESMART_DIALECT.
 
@@ -197,6 +232,8 @@ class BesmartClient:
             max_connections=max_connections,
             max_answer_bytes=max_answer_bytes,
             proxy=proxy,
+            ssl_context=ssl_context,
+            headers=headers,
             allow_insecure_http=allow_insecure_http,
             dialect=given.dialect if dialect is None else dialect,
         )
@@ -225,7 +262,9 @@ class BesmartClient:
         async def put(body: bytes, /) -> None:
             await self._transport.send(bulk_write(body, self._dialect), attempts=1)  # the writer sees to retries
 
-        return Writer(put, policy, journal=journal, on_reject=on_reject, hooks=hooks)
+        writer = Writer(put, policy, journal=journal, on_reject=on_reject, hooks=hooks)
+        self._writers.add(writer)
+        return writer
 
     def reader(
         self,
@@ -244,9 +283,78 @@ class BesmartClient:
         """
         return Reader(bulk_reader(self._transport, self._dialect), policy, hooks=hooks, check=self._dialect.check_query)
 
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> Self:
+        """Return a client with other options that shares connections, token and life with this one.
+
+        Cheap: `await client.with_options(timeout=300).tasks.run_graph(...)`. It needs no closing; closing it does
+        nothing, and it ends with the client it came from.
+
+        Args:
+            timeout: seconds for one attempt, or `Timeouts`; None: as before.
+            retry: bounds a call as a whole; None: as before.
+            headers: further headers, or other values for those it has.
+
+        Raises:
+            BesmartConfigError: a bad setting.
+        """
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise BesmartConfigError(f"retry={type(retry).__name__}: give a RetryPolicy(...)")
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        timeouts = None if timeout is None else Timeouts.of(timeout)
+        other._owns_transport = False
+        other._compose(self._transport.with_options(timeouts, retry, checked_headers(headers)), self._dialect)
+        return other
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int | float] = _NO_QUERY,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        replay: bool = False,
+    ) -> Response:
+        """Send any request with this client's token, retries and limits, and return the raw answer.
+
+        For operations that the client does not have, and for the exact bytes of an answer. Cancelling gives the
+        connection up; what was sent by then may still be applied.
+
+        Args:
+            method: HTTP method.
+            path: relative to the base URL, such as `"/sensors/types"`.
+            query: parameters of the query, in their order.
+            body: the body, already encoded.
+            content_type: media type of the body.
+            replay: whether sending it twice does no harm; only then is it sent again after a lost answer.
+
+        Returns:
+            The answer with a 2xx status: status, headers (names in lower case) and content.
+
+        Raises:
+            InvalidInputError: a method or path that cannot be sent.
+            ApiError: the service answered with an error.
+            TransportError: no answer came.
+        """
+        operation = raw_operation(method, path, query=query, body=body, content_type=content_type, replay=replay)
+        return await self._transport.send(operation)
+
+    def health(self) -> Health:
+        """Return what is known of the service and of this client's writers, at once and without asking the service."""
+        writers = [writer for writer in self._writers if writer.is_open]
+        return Health(transport=self._transport.health(), writers=tuple(writer.report for writer in writers))
+
     async def aclose(self) -> None:
         """Close all connections. A second time does nothing."""
-        await self._transport.aclose()
+        if self._owns_transport:
+            await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -286,6 +394,36 @@ def _from_env(env: Mapping[str, str]) -> _Environment:
     password = env.get("BESMART_PASSWORD") or None
     dialect = dialect_named(env.get("BESMART_DIALECT", "").strip() or "documented").name
     return _Environment(base_url or DEFAULT_BASE_URL, dialect, api_key, login, password, token)
+
+
+class _FreshLogin:
+    """Asks for the credentials before each login."""
+
+    def __init__(self, source: CredentialsSource, dialect: Dialect) -> None:
+        if not callable(source):
+            raise BesmartConfigError(f"credentials={type(source).__name__}: give a function that returns Credentials")
+        self._source = source
+        self._dialect = dialect
+
+    async def __call__(self) -> LoginCall:
+        """Return the login to send now.
+
+        Raises:
+            BesmartConfigError: what was returned cannot log in.
+        """
+        answer = self._source()
+        found = answer if isinstance(answer, Credentials) else await _awaited(answer)
+        if not isinstance(found, Credentials):
+            raise BesmartConfigError(f"credentials() returned {type(found).__name__}: return Credentials(...)")
+        found.check()
+        operation = _login(found, self._dialect)
+        if operation is None:
+            raise BesmartConfigError("credentials() returned no login and password")
+        return LoginCall(operation, found)
+
+
+async def _awaited(answer: Credentials | Awaitable[Credentials]) -> object:
+    return await answer if isinstance(answer, Awaitable) else answer
 
 
 def _login(credentials: Credentials, dialect: Dialect) -> Operation[Token] | None:

@@ -107,6 +107,7 @@ class InvalidInputError(BesmartError, ValueError):
     Attributes:
         field: the name of the argument or column, with a row where there is one (`"value[3]"`).
         value: what was given.
+        problem: what is wrong with it, and what to give instead.
     """
 
     def __init__(self, field: str, value: object, problem: str) -> None:
@@ -114,6 +115,7 @@ class InvalidInputError(BesmartError, ValueError):
         super().__init__(f"{field}={_short(value)}: {problem}")
         self.field = field
         self.value = value
+        self.problem = problem
         self.outcome = "not_sent"
 
 

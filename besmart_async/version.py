@@ -4,3 +4,4 @@
 """
 
 __version__ = "0.1.0"
+"""The version of this package, also `besmart_async.__version__`."""

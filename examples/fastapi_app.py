@@ -20,7 +20,7 @@ from besmart_async.simulator import Simulator
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, BesmartClient]]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, object]]:
     """Without the simulator, `FastAPI(lifespan=besmart_lifespan())` would do."""
     if "BESMART_LOGIN" in os.environ:
         async with besmart_lifespan()(app) as state:

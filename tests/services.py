@@ -39,13 +39,19 @@ def served_in_a_thread(make: Callable[[], Simulator], environment: pytest.Monkey
     loop.close()
 
 
-def five_sensors() -> Iterator[Simulator]:
-    """A service that knows the sensors 1.1 to 1.5, closed at the end."""
-    made = Simulator(seed=False)
+def five_sensors(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    """A service that knows the sensors 1.1 to 1.5, closed at the end; `in_both_dialects` makes one of each dialect."""
+    made = Simulator(seed=False, dialect=getattr(request, "param", "documented"))
     for sensor_mid in range(1, 6):
         made.add_sensor(1, sensor_mid)
     yield made
     made.close()
+
+
+def in_both_dialects(metafunc: pytest.Metafunc, modules: set[str]) -> None:
+    """Run the tests of some modules on a service of each dialect, with the client of that dialect."""
+    if metafunc.module.__name__.rpartition(".")[2] in modules and "simulator" in metafunc.fixturenames:
+        metafunc.parametrize("simulator", ["documented", "live"], indirect=True)
 
 
 def client_in_process(simulator: Simulator, retry: RetryPolicy = RetryPolicy()) -> BesmartClient:  # noqa: B008 - a frozen value

@@ -1,10 +1,10 @@
-"""One client per FastAPI application (extra `fastapi`), and HTTP answers to its errors.
+"""Client, reader and writer of a FastAPI application (extra `fastapi`), and HTTP answers to their errors.
 
-    app = FastAPI(lifespan=besmart_lifespan())
+    app = FastAPI(lifespan=besmart_lifespan(make_writer=lambda client: client.writer(journal="journal")))
     add_error_handlers(app)
 
     @app.get("/readings/{key}")
-    async def readings(key: str, client: BesmartDependency) -> ...:
+    async def readings(key: str, reader: ReaderDependency) -> ...:
 
 An application with a lifespan of its own enters this one in it: `async with besmart_lifespan()(app) as state:`, and
 yields `state`, or what has it in it.
@@ -16,25 +16,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+from besmart_async.batching.read.reader import Reader
+from besmart_async.batching.write.writer import Writer
 from besmart_async.client import BesmartClient
-from besmart_async.errors import (
-    ApiError,
-    BesmartConfigError,
-    BesmartError,
-    ConflictError,
-    ConnectError,
-    DecodeError,
-    InvalidInputError,
-    NotFoundError,
-    PayloadTooLargeError,
-    RateLimitError,
-    RequestTimeoutError,
-    TransportError,
-    UnprocessableError,
-)
-from besmart_async.logs import logger
+from besmart_async.errors import BesmartConfigError, BesmartError
+from besmart_async.integrations.answers import Answer
+from besmart_async.integrations.shutdown import drained
 
 try:
     from fastapi import Depends, FastAPI
@@ -45,46 +34,56 @@ except ModuleNotFoundError as error:
     hint = "FastAPI is missing: pip install 'besmart-async[fastapi]'"
     raise ModuleNotFoundError(hint, name=error.name) from error
 
-_STATE = "besmart_client"
+_CLIENT, _READER, _WRITER = "besmart_client", "besmart_reader", "besmart_writer"
+"""Names in the state of the application."""
 _LONGEST_REASON = 123  # bytes, RFC 6455, 5.5
 
-_ANSWERS: tuple[tuple[type[BesmartError], int, str], ...] = (
-    # What the caller of the application can do something about.
-    (InvalidInputError, 422, "not valid"),
-    (NotFoundError, 404, "besmart knows no such resource"),
-    (ConflictError, 409, "it contradicts what besmart holds"),
-    (PayloadTooLargeError, 413, "too much at once for besmart"),
-    (UnprocessableError, 422, "besmart refuses the content"),
-    # What it cannot, other than to try again later. A refused login or right is the application's, not its caller's.
-    (RateLimitError, 503, "besmart is busy"),
-    (ConnectError, 503, "besmart cannot be reached"),
-    (RequestTimeoutError, 504, "besmart did not answer in time"),
-    (TransportError, 502, "the connection to besmart broke"),
-    (DecodeError, 502, "besmart's answer is not understood"),
-    (ApiError, 502, "besmart failed"),
-    (BesmartError, 500, "this application cannot use besmart"),
-)
+T = TypeVar("T")
+
+
+def _reader_of(client: BesmartClient) -> Reader:
+    return client.reader()
+
+
+def _writer_of(client: BesmartClient) -> Writer:
+    return client.writer()
 
 
 def besmart_lifespan(
     make_client: Callable[[], BesmartClient] = BesmartClient.from_env,
-) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, BesmartClient]]]:
-    """Return a lifespan for `FastAPI(lifespan=...)`: it makes the app's client at start and closes it at shutdown.
+    *,
+    make_reader: Callable[[BesmartClient], Reader] = _reader_of,
+    make_writer: Callable[[BesmartClient], Writer] = _writer_of,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, object]]]:
+    """Return a lifespan for `FastAPI(lifespan=...)`: client, reader and writer of the application.
 
-    The client is in the lifespan's state, so that mounted applications find it, and in `app.state`.
+    They are made when it starts. At shutdown the writer delivers what it accepted, for `BatchPolicy.close_timeout_s` at
+    most: keep that below what the host allows. What then stays in a journal is logged as a warning; readings that are
+    lost are an `UndeliveredError`, which fails the shutdown.
+
+    All three are in the lifespan's state, so that mounted applications find them, and in `app.state`.
 
     Args:
         make_client: called once per start of an application, in its event loop.
+        make_reader: makes the reader, such as `lambda client: client.reader(ReadPolicy(...))`.
+        make_writer: makes the writer, such as `lambda client: client.writer(journal="...", on_reject=...)`.
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, BesmartClient]]:
-        async with make_client() as client:
-            setattr(app.state, _STATE, client)
+    async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, object]]:
+        async with (
+            make_client() as client,
+            make_reader(client) as reader,
+            drained(make_writer(client)) as writer,
+        ):
+            state: dict[str, object] = {_CLIENT: client, _READER: reader, _WRITER: writer}
+            for name, part in state.items():
+                setattr(app.state, name, part)
             try:
-                yield {_STATE: client}
+                yield state
             finally:
-                delattr(app.state, _STATE)
+                for name in state:
+                    delattr(app.state, name)
 
     return lifespan
 
@@ -95,14 +94,41 @@ def client_of(connection: HTTPConnection) -> BesmartClient:
     Raises:
         BesmartConfigError: the application has none, or was not started.
     """
-    client: object = getattr(connection.state, _STATE, None) or getattr(connection.app.state, _STATE, None)
-    if isinstance(client, BesmartClient):
-        return client
-    raise BesmartConfigError("this application has no client: start it with FastAPI(lifespan=besmart_lifespan())")
+    return _part(connection, _CLIENT, BesmartClient)
+
+
+def reader_of(connection: HTTPConnection) -> Reader:
+    """Return the reader of the application, whose reads share bulk calls; a FastAPI dependency.
+
+    Raises:
+        BesmartConfigError: as `client_of`.
+    """
+    return _part(connection, _READER, Reader)
+
+
+def writer_of(connection: HTTPConnection) -> Writer:
+    """Return the writer of the application, whose writes share bulk calls; a FastAPI dependency.
+
+    Raises:
+        BesmartConfigError: as `client_of`.
+    """
+    return _part(connection, _WRITER, Writer)
+
+
+def _part(connection: HTTPConnection, name: str, kind: type[T]) -> T:
+    found: object = getattr(connection.state, name, None) or getattr(connection.app.state, name, None)
+    if isinstance(found, kind):
+        return found
+    what = name.removeprefix("besmart_")
+    raise BesmartConfigError(f"this application has no {what}: start it with FastAPI(lifespan=besmart_lifespan())")
 
 
 BesmartDependency = Annotated[BesmartClient, Depends(client_of)]
 """For a parameter that takes the application's client."""
+ReaderDependency = Annotated[Reader, Depends(reader_of)]
+"""For a parameter that takes the application's reader."""
+WriterDependency = Annotated[Writer, Depends(writer_of)]
+"""For a parameter that takes the application's writer."""
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -113,39 +139,19 @@ def add_error_handlers(app: FastAPI) -> None:
 
     async def handle(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
         assert isinstance(error, BesmartError)  # noqa: S101 - it is registered for these
-        status, detail = _status_and_detail(error)
-        if status >= 500:
-            logger.error("answered %d, since a besmart call failed: %s", status, error, exc_info=error)
-        else:
-            logger.info("answered %d: %s", status, error)
+        answer = Answer.to(error)
+        answer.log(error)
         if not isinstance(connection, WebSocket):
             return answer_to(error)
         if connection.client_state is not WebSocketState.DISCONNECTED:
-            reason = detail.encode()[:_LONGEST_REASON].decode(errors="ignore")
-            await connection.close(1011 if status >= 500 else 1008, reason)
+            reason = answer.body["detail"].encode()[:_LONGEST_REASON].decode(errors="ignore")
+            await connection.close(1011 if answer.status >= 500 else 1008, reason)
         return None
 
     app.add_exception_handler(BesmartError, handle)  # type: ignore[arg-type]
 
 
 def answer_to(error: BesmartError) -> JSONResponse:
-    """Return the HTTP answer an error means to the application's own caller.
-
-    404, 409, 413 and 422 pass on; everything else becomes 502, 503 (with Retry-After, if the service gave it) or 504,
-    and 500 where the application itself is at fault. The body has `detail`, in fixed words that hold nothing of the
-    service's, and after writes the `outcome` (`"in_doubt"`: do not just repeat).
-    """
-    status, detail = _status_and_detail(error)
-    body = {"detail": detail} if error.outcome is None else {"detail": detail, "outcome": error.outcome}
-    wait_s = error.retry_after_s if isinstance(error, ApiError) else None
-    headers = {"Retry-After": f"{-(-wait_s // 1):.0f}"} if status == 503 and wait_s is not None else None
-    return JSONResponse(body, status, headers)
-
-
-def _status_and_detail(error: BesmartError) -> tuple[int, str]:
-    status, detail = next((status, detail) for kind, status, detail in _ANSWERS if isinstance(error, kind))
-    if isinstance(error, InvalidInputError):
-        detail = f"{error.field}: {detail}"
-    if isinstance(error, ApiError) and error.status in {503, 504}:
-        return error.status, "besmart is not available"
-    return status, detail
+    """Return the HTTP answer an error means to the application's own caller; see `Answer`."""
+    answer = Answer.to(error)
+    return JSONResponse(answer.body, answer.status, answer.headers or None)

@@ -1,5 +1,6 @@
 """Plain data: keys, columns of readings, and the entities of the API. No I/O, no wire format."""
 
+from besmart_async.models.health import Health, TransportHealth
 from besmart_async.models.keys import SensorKey, SignalKey
 from besmart_async.models.meter_types import MeterType
 from besmart_async.models.queries import SignalQuery
@@ -13,6 +14,7 @@ from besmart_async.models.tokens import Token
 __all__ = [
     "GraphOutput",
     "GraphResult",
+    "Health",
     "MeterType",
     "Sensor",
     "SensorKey",
@@ -24,4 +26,5 @@ __all__ = [
     "SignalState",
     "SignalType",
     "Token",
+    "TransportHealth",
 ]

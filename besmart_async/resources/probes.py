@@ -80,7 +80,9 @@ class Probes:
             if sent_ms is not None:
                 ahead.append((middle_ms - sent_ms - 500) / 1000)  # the header has whole seconds, cut off
         usual = statuses[_NOWHERE]
-        found = {dialect for path, dialect in _ONLY_IN.items() if statuses[path] in _THERE and statuses[path] != usual}
+        found: set[DialectName] = {
+            dialect for path, dialect in _ONLY_IN.items() if statuses[path] in _THERE and statuses[path] != usual
+        }
         return ServiceProbe(
             dialect=found.pop() if len(found) == 1 else None,
             statuses=statuses,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import select
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
@@ -52,7 +53,12 @@ def aiohttp_transport(max_connections: int = 64) -> httpx.AsyncBaseTransport:
 
 
 def adopted(
-    transport: httpx.AsyncBaseTransport, proxy: httpx.Proxy | None, base_url: str, *, explicit: bool
+    transport: httpx.AsyncBaseTransport,
+    proxy: httpx.Proxy | None,
+    base_url: str,
+    *,
+    explicit: bool,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> httpx.AsyncBaseTransport:
     """Return the transport that a client uses for the one it was given; failures of httpx-aiohttp's are put right.
 
@@ -61,9 +67,10 @@ def adopted(
         proxy: the proxy to go through. Only a transport from `aiohttp_transport` takes it.
         base_url: the address of the service.
         explicit: whether the user gave the proxy, too; else it comes from the environment.
+        ssl_context: the TLS context that the user gave. Only a transport from `aiohttp_transport` takes it.
 
     Raises:
-        BesmartConfigError: the transport cannot go through the proxy.
+        BesmartConfigError: the transport cannot go through the proxy, or takes no TLS context.
     """
     if isinstance(transport, _AiohttpBackend):
         if proxy is not None and proxy.url.scheme.startswith("socks"):
@@ -71,7 +78,12 @@ def adopted(
                 "proxy: aiohttp knows no SOCKS proxies; leave transport= out and pip install 'httpx[socks]', "
                 "or give the address of an HTTP proxy"
             )
-        return transport.for_client(proxy, tls=needs_tls(base_url, proxy))
+        return transport.for_client(proxy, tls=needs_tls(base_url, proxy), ssl_context=ssl_context)
+    if ssl_context is not None:
+        raise BesmartConfigError(
+            "ssl_context: a transport of your own does not take it; give it to the transport "
+            "(httpx.AsyncHTTPTransport(verify=...)), or leave transport= out"
+        )
     if explicit:
         raise BesmartConfigError(
             "proxy: a transport of your own does not take it; give the proxy to the transport "
@@ -110,16 +122,25 @@ class _Corrected(httpx.AsyncBaseTransport):
 class _AiohttpBackend(httpx.AsyncBaseTransport):
     """Sends over an aiohttp session of its own, which opens with the first request, and again after `aclose`."""
 
-    def __init__(self, max_connections: int, proxy: httpx.Proxy | None = None, *, tls: bool = True) -> None:
+    def __init__(
+        self,
+        max_connections: int,
+        proxy: httpx.Proxy | None = None,
+        *,
+        tls: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
         self._max_connections = max_connections
         self._proxy = _with_auth_header(proxy)
-        self._certificates = Certificates(tls=tls)
+        self._certificates = Certificates(tls=tls, given=ssl_context)
         self._open: _Corrected | None = None
         self._drop_idle: Callable[[], None] | None = None
 
-    def for_client(self, proxy: httpx.Proxy | None, *, tls: bool) -> _AiohttpBackend:
+    def for_client(
+        self, proxy: httpx.Proxy | None, *, tls: bool, ssl_context: ssl.SSLContext | None = None
+    ) -> _AiohttpBackend:
         """Return one with connections of its own."""
-        return _AiohttpBackend(self._max_connections, proxy, tls=tls)
+        return _AiohttpBackend(self._max_connections, proxy, tls=tls, ssl_context=ssl_context)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._open is None:

@@ -38,6 +38,32 @@ _REFUSED_FOR_S = 1.0
 _REFRESH_AGAIN_AFTER = 0.25
 """Share of the remaining life after which a refresh that failed is tried again."""
 
+LOGIN = "users.login"
+"""Name of the login operation."""
+
+
+@attrs.frozen
+class LoginCall:
+    """A login that is about to be sent.
+
+    Attributes:
+        operation: the login operation.
+        credentials: what it logs in with; the API key goes in a header.
+    """
+
+    operation: Operation[Token]
+    credentials: Credentials
+
+    @property
+    def header(self) -> CredentialHeader | None:
+        """The header that carries the API key."""
+        key = self.credentials.api_key
+        return CredentialHeader("X-Auth", key) if key else None
+
+
+FreshLogin = Callable[[], Awaitable[LoginCall]]
+"""Returns the login to send now: credentials may have changed since the last one."""
+
 Renew = Callable[[Operation[Token], CredentialHeader | None, int | None], Awaitable[Response]]
 
 _By = Literal["login", "refresh", "either"]
@@ -68,8 +94,8 @@ class TokenAuth:
     """Holds the bearer token, and renews it.
 
     Args:
-        credentials: the API key for login, and a token to start with.
-        login: the login operation; None where there are no credentials for it.
+        credentials: a token to start with.
+        login: returns the login to send; None where there are no credentials for it.
         refresh: the refresh operation.
         renew: carries out a login or refresh, with so many attempts at most, and returns the answer of a success.
     """
@@ -77,7 +103,7 @@ class TokenAuth:
     def __init__(
         self,
         credentials: Credentials,
-        login: Operation[Token] | None,
+        login: FreshLogin | None,
         refresh: Operation[Token],
         renew: Renew,
         *,
@@ -93,7 +119,6 @@ class TokenAuth:
         self._secrets = secrets
         self._rng = rng
         self._wall_clock_ms = wall_clock_ms
-        self._api_key = CredentialHeader("X-Auth", credentials.api_key) if credentials.api_key else None
         self._held = HeldToken(credentials.token) if credentials.token else None
         self._renewal: _Renewal | None = None
         self._refusal: tuple[float, BesmartError] | None = None
@@ -145,6 +170,11 @@ class TokenAuth:
             await self._renewed("login")
         return await self._renewed("refresh")
 
+    def expires_in_s(self, now: float) -> float | None:
+        """Return for how long the token is valid; None if there is none, or nobody knows."""
+        held = self._held
+        return None if held is None or held.expires_at == float("inf") else held.expires_at - now
+
     async def aclose(self) -> None:
         """Stop a renewal that is under way."""
         if self._renewal is not None:
@@ -188,7 +218,7 @@ class TokenAuth:
     def _ended(self, task: asyncio.Task[Token]) -> None:
         self._renewal = None
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, AuthenticationError) and self._login is not None and error.operation == self._login.name:
+        if isinstance(error, AuthenticationError) and error.operation == LOGIN:
             self._refusal = (asyncio.get_running_loop().time() + _REFUSED_FOR_S, error)
         if error is not None:
             logger.debug("renewing the token failed: %s", error)
@@ -214,7 +244,9 @@ class TokenAuth:
                     raise
                 logger.debug("refreshing the token failed, logging in: %s", error)
         assert self._login is not None  # noqa: S101 - checked where the renewal was started
-        return await self._fetch(self._login, self._api_key)
+        login = await self._login()
+        self._secrets.add_all(login.credentials.api_key, login.credentials.password)
+        return await self._fetch(login.operation, login.header)
 
     async def _fetch(
         self, operation: Operation[Token], credential: CredentialHeader | None, attempts: int | None = None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from copy import copy
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -29,6 +30,12 @@ from besmart_async.wire.operation import Operation
 USER_AGENT = f"besmart-async/{__version__}"
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
+
+
+def _without(headers: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return the headers without those names; HTTP does not tell upper case from lower."""
+    lowered = {name.lower() for name in names}
+    return {name: value for name, value in headers.items() if name.lower() not in lowered}
 
 
 class AttemptProgress:
@@ -127,6 +134,10 @@ class ConnectionSlots:
                 self.release()  # it was given a slot at the same moment
             raise
 
+    def busy(self, count: int) -> tuple[int, int]:
+        """Return how many of `count` slots are taken, and how many callers wait."""
+        return count - self._free, len(self._waiting)
+
     def release(self) -> None:
         """Hand a slot to the next in line."""
         while self._waiting:
@@ -151,8 +162,10 @@ class HttpExchange:
         proxy: str | None,
         hooks: Hooks[Event],
         secrets: Secrets,
+        headers: Mapping[str, str],
     ) -> None:
         self._base_url = base_url
+        self._headers = {**_without(_HEADERS, headers), **headers}
         self._transport = transport
         self._timeouts = timeouts
         self._max_connections = max_connections
@@ -162,6 +175,18 @@ class HttpExchange:
         self._hooks = hooks if hooks else None
         self._secrets = secrets
         self._parsed_url = lru_cache(maxsize=32)(httpx.URL)  # of the bulk calls, mostly
+
+    def with_options(self, timeouts: Timeouts | None, headers: Mapping[str, str]) -> HttpExchange:
+        """Return one with other timeouts and more headers that shares the connections and the line for them."""
+        other = copy(self)
+        other._timeouts = timeouts or self._timeouts
+        other._headers = {**_without(self._headers, headers), **headers}
+        return other
+
+    @property
+    def busy(self) -> tuple[int, int]:
+        """How many attempts are under way, and how many wait for a connection."""
+        return self._slots.busy(self._max_connections)
 
     async def attempt(self, call: CallState, credential: CredentialHeader | None) -> Response | TransportError:
         """Send once. Return the answer whatever its status, or why there is none."""
@@ -268,7 +293,9 @@ class HttpExchange:
         request = httpx.Request(
             operation.method,
             url,
-            headers=_HEADERS if operation.content_type is None else _HEADERS | {"Content-Type": operation.content_type},
+            headers=self._headers
+            if operation.content_type is None
+            else self._headers | {"Content-Type": operation.content_type},
             content=operation.body,
             extensions={"timeout": timeout, "trace": progress},
         )

@@ -12,23 +12,29 @@ import asyncio
 import contextlib
 import math
 import os
+from collections.abc import Mapping
+from copy import copy
 from typing import TypeVar
 
 import attrs
 
+from besmart_async.config import RetryPolicy, Timeouts
 from besmart_async.errors import (
     ApiError,
     AuthenticationError,
     BesmartError,
     DecodeError,
+    RateLimitError,
     RequestTimeoutError,
     Response,
+    ServerError,
     TransportError,
 )
+from besmart_async.models.health import TransportHealth
 from besmart_async.models.tokens import Token
 from besmart_async.transport.addresses import checked_base_url, chosen_proxy, needs_tls, proxy_source
 from besmart_async.transport.aiohttp_backend import adopted
-from besmart_async.transport.auth import TokenAuth
+from besmart_async.transport.auth import FreshLogin, LoginCall, TokenAuth
 from besmart_async.transport.bodies import ERROR_BYTES
 from besmart_async.transport.events import Event, Hooks, RetryScheduled
 from besmart_async.transport.http import CallState, HttpExchange
@@ -44,7 +50,7 @@ from besmart_async.transport.retry import (
     may_help,
 )
 from besmart_async.transport.secrets import CredentialHeader, Secrets, basic_auth
-from besmart_async.transport.settings import TransportSettings
+from besmart_async.transport.settings import Credentials, TransportSettings
 from besmart_async.transport.sharded import ShardedTransport
 from besmart_async.wire.failures import failure
 from besmart_async.wire.operation import Auth, Operation
@@ -66,8 +72,21 @@ _NO_LOGIN = (
 class Transport:
     """Carries out operations. It belongs to the process and event loop that use it first."""
 
-    def __init__(self, settings: TransportSettings, login: Operation[Token] | None, refresh: Operation[Token]) -> None:
+    def __init__(
+        self,
+        settings: TransportSettings,
+        login: Operation[Token] | None,
+        refresh: Operation[Token],
+        *,
+        fresh_login: FreshLogin | None = None,
+    ) -> None:
         """Prepare everything; nothing is sent before the first call.
+
+        Args:
+            settings: what it is made of.
+            login: the login operation; None where there are no credentials for it.
+            refresh: the refresh operation.
+            fresh_login: asked for the credentials before each login, instead of `login`.
 
         Raises:
             BesmartConfigError: the base URL or the proxy may not be used.
@@ -87,9 +106,11 @@ class Transport:
         self._budget = RetryBudget.of(settings.retry)
         http = settings.http
         if http is None:
-            http = ShardedTransport(settings.max_connections, proxy=proxy, tls=needs_tls(base_url, proxy))
+            tls, context = needs_tls(base_url, proxy), settings.ssl_context
+            http = ShardedTransport(settings.max_connections, proxy=proxy, tls=tls, ssl_context=context)
         else:
-            http = adopted(http, proxy, base_url, explicit=settings.proxy is not None)
+            explicit = settings.proxy is not None
+            http = adopted(http, proxy, base_url, explicit=explicit, ssl_context=settings.ssl_context)
         self._exchange = HttpExchange(
             base_url,
             http,
@@ -99,10 +120,11 @@ class Transport:
             proxy=None if proxy is None else f"{proxy.url}, from {proxy_source(settings.proxy, base_url)}",
             hooks=self._hooks,
             secrets=self._secrets,
+            headers=settings.headers,
         )
         self._auth = TokenAuth(
             credentials,
-            login,
+            fresh_login or _always(login, credentials),
             refresh,
             self._renew,
             hooks=self._hooks,
@@ -110,11 +132,9 @@ class Transport:
             rng=settings.rng,
             wall_clock_ms=settings.wall_clock_ms,
         )
-        self._has_login = login is not None
+        self._has_login = login is not None or fresh_login is not None
         self._owner = Owner("client")
-        self._closed = False
-        self._running: set[asyncio.Timeout] = set()
-        self._last_ended: asyncio.Event | None = None
+        self._life = _Life()
 
     async def send(self, operation: Operation[T], *, attempts: int | None = None) -> T:
         """Carry out one operation and return its decoded result.
@@ -133,6 +153,7 @@ class Transport:
         """
         loop = self._checked_loop()
         outcome = await self._outcome(self._new_call(operation, loop), attempts)
+        self._life.note(outcome, loop.time())
         if isinstance(outcome, Response):
             if len(outcome.content) <= _DECODE_HERE_BYTES:
                 decoded = self._decoded(operation, outcome)
@@ -146,6 +167,37 @@ class Transport:
             raise outcome
         finally:
             del outcome  # else the error and this frame keep each other, and the request, alive
+
+    def with_options(
+        self, timeouts: Timeouts | None, retry: RetryPolicy | None, headers: Mapping[str, str]
+    ) -> Transport:
+        """Return a transport with other options that shares connections, token, pause and life with this one."""
+        other = copy(self)
+        if retry is not None:
+            other._policy = retry
+        other._exchange = self._exchange.with_options(timeouts, headers)
+        return other
+
+    def health(self) -> TransportHealth:
+        """Return what is known of the service, without asking it."""
+        life, (in_flight, waiting) = self._life, self._exchange.busy
+        loop = self._owner.loop
+        now = None if loop is None else loop.time()
+
+        def age(moment: float | None) -> float | None:
+            return None if moment is None or now is None else now - moment
+
+        return TransportHealth(
+            closed=life.closed,
+            failing=life.failing,
+            calls_in_flight=in_flight,
+            calls_waiting=waiting,
+            paused_s=0.0 if now is None else max(0.0, self._pause.until - now),
+            token_expires_in_s=None if now is None else self._auth.expires_in_s(now),
+            last_answer_age_s=age(life.answered_at),
+            last_error=life.error,
+            last_error_age_s=age(life.failed_at),
+        )
 
     async def login(self) -> Token:
         """Log in now and use the new token from here on; see `TokenAuth.login`."""
@@ -164,20 +216,20 @@ class Transport:
             BesmartError: the client was used in another event loop. In another process (after a fork) the connections
                 are the parent's and stay as they are.
         """
-        if self._closed:
+        if self._life.closed:
             return
         if self._owner.loop is None:
-            self._closed = True
+            self._life.closed = True
             await self._exchange.aclose()
         elif self._owner.pid == os.getpid():
             self._checked_loop()
-            self._closed = True
+            self._life.closed = True
             try:
                 await self._end_calls()
                 await self._auth.aclose()
             finally:
                 await self._exchange.aclose()
-        self._closed = True
+        self._life.closed = True
 
     # -- one call ----------------------------------------------------------------------------------------------------
 
@@ -197,10 +249,10 @@ class Transport:
             credential: for a renewal of the token, which brings its own (or none).
             renewal: whether it is one.
         """
-        if self._last_ended is not None:
+        if self._life.last_ended is not None:
             return self._with_outcome(self._cut_short(call), call)
         scope = asyncio.timeout_at(None if math.isinf(call.deadline) else call.deadline)
-        self._running.add(scope)
+        self._life.running.add(scope)
         try:
             async with scope:
                 while True:
@@ -216,7 +268,7 @@ class Transport:
         except TimeoutError:
             return self._with_outcome(self._cut_short(call), call)
         finally:
-            self._running.discard(scope)
+            self._life.running.discard(scope)
             self._note_end()
 
     async def _tried(
@@ -314,7 +366,7 @@ class Transport:
     def _cut_short(self, call: CallState) -> TransportError:
         name = call.operation.name
         reached = call.under_way and call.progress is not None and call.progress.reached
-        if self._last_ended is not None:
+        if self._life.last_ended is not None:
             said = f"{name}: the client was closed while this call was under way"
             return TransportError(said, operation=name, reached=reached)
         said = f"{name}: no success within the total timeout of {self._policy.total_timeout_s:g} s"
@@ -357,7 +409,7 @@ class Transport:
         return _Undecodable(error.with_traceback(None))
 
     def _checked_loop(self) -> asyncio.AbstractEventLoop:
-        if self._closed:
+        if self._life.closed:
             raise BesmartError(
                 "this client is closed; make a new one, or keep `async with BesmartClient(...)` open longer"
             )
@@ -371,20 +423,61 @@ class Transport:
         return CallState(operation, math.inf if math.isinf(total_s) else loop.time() + total_s)
 
     def _note_end(self) -> None:
-        if self._last_ended is not None and not self._running:
-            self._last_ended.set()
+        if self._life.last_ended is not None and not self._life.running:
+            self._life.last_ended.set()
 
     async def _end_calls(self) -> None:
         """End every call that is under way or waits to be tried again."""
-        self._last_ended = asyncio.Event()
+        self._life.last_ended = asyncio.Event()
         now = asyncio.get_running_loop().time()
-        for scope in self._running:
+        for scope in self._life.running:
             if not scope.expired():
                 scope.reschedule(now)
-        if self._running:
+        if self._life.running:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_WITHIN_S):
-                    await self._last_ended.wait()
+                    await self._life.last_ended.wait()
+
+
+@attrs.define(eq=False)
+class _Life:
+    """What a transport and those made of it by `with_options` share.
+
+    Attributes:
+        closed: nothing is sent any more.
+        running: the scopes of the calls under way.
+        last_ended: set when the last of them has ended; there while the transport is being closed.
+        failing: whether the last call failed in a way that concerns all.
+        answered_at: when the service last answered well, or refused a single call, on the loop's clock.
+        failed_at: when a call last failed in a way that concerns all.
+        error: how.
+    """
+
+    closed: bool = False
+    running: set[asyncio.Timeout] = attrs.field(factory=set[asyncio.Timeout])
+    last_ended: asyncio.Event | None = None
+    failing: bool = False
+    answered_at: float | None = None
+    failed_at: float | None = None
+    error: str | None = None
+
+    def note(self, outcome: Response | BesmartError, now: float) -> None:
+        """Record how a call has ended."""
+        if isinstance(outcome, TransportError | AuthenticationError | ServerError | RateLimitError):
+            self.failing, self.failed_at, self.error = True, now, str(outcome)
+        elif isinstance(outcome, Response | ApiError):
+            self.failing, self.answered_at = False, now
+
+
+def _always(login: Operation[Token] | None, credentials: Credentials) -> FreshLogin | None:
+    if login is None:
+        return None
+    call = LoginCall(login, credentials)
+
+    async def fresh_login() -> LoginCall:
+        return call
+
+    return fresh_login
 
 
 @attrs.frozen(eq=False)

@@ -41,6 +41,13 @@ class Secrets:
         self._credentials |= _forms(credential)
         self._sort()
 
+    def add_all(self, *credentials: str | None) -> None:
+        """Remember credentials that may be new."""
+        forms = {form for credential in credentials if credential for form in _forms(credential)}
+        if not forms <= self._credentials:
+            self._credentials |= forms
+            self._sort()
+
     def add_token(self, token: str) -> None:
         """Remember a token; old ones are forgotten once eight newer ones are known."""
         self._tokens.append(_forms(token))

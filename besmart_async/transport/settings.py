@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
+import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -68,6 +70,72 @@ class Credentials:
             raise BesmartConfigError(f"{missing} is missing: login and password go together")
 
 
+@attrs.frozen
+class AskedCredentials(Credentials):
+    """At most a token: everything else is asked for before each login."""
+
+    def check(self) -> None:
+        """Check the token alone.
+
+        Raises:
+            BesmartConfigError: it cannot be sent.
+        """
+        problem = _problem(self.token, header=True)
+        if problem is not None:
+            raise BesmartConfigError(f"token: {problem}")
+
+
+_OURS = frozenset(
+    {
+        "authorization",
+        "x-auth",
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that the client sets, or whose change would break the connection."""
+
+
+def checked_headers(headers: object) -> dict[str, str]:
+    """Return headers that every request may carry. Values are not shown: they may be secrets.
+
+    Raises:
+        BesmartConfigError: a header that the client sets itself, or that HTTP cannot carry.
+    """
+    if not isinstance(headers, Mapping):
+        raise BesmartConfigError(f"headers={type(headers).__name__}: give a mapping of names to values")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+            raise BesmartConfigError(f"headers: {name!r} is not the name of an HTTP header")
+        if name.lower() in _OURS:
+            raise BesmartConfigError(f"headers: the client sets {name} itself; leave it out")
+        if not isinstance(value, str) or not fits_a_header(value):
+            raise BesmartConfigError(f"headers: the value of {name} is not a text that an HTTP header can hold")
+    return dict(headers)
+
+
+def _headers(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    checked_headers(value)
+
+
+def _tls(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, ssl.SSLContext):
+        raise BesmartConfigError(
+            f"ssl_context={type(value).__name__}: give an ssl.SSLContext, such as "
+            "ssl.create_default_context(cafile=...)"
+        )
+
+
 def _usable(instance: object, attribute: attrs.Attribute[Any], value: Credentials) -> None:
     value.check()
 
@@ -111,6 +179,8 @@ class TransportSettings:
         max_connections: attempts at a time.
         max_answer_bytes: the largest answer that is read, decompressed.
         allow_insecure_http: whether plain http may go to other machines.
+        headers: sent with every request.
+        ssl_context: the TLS context; None for one with the usual root certificates.
         proxy: address of an HTTP proxy; None to follow the environment (HTTPS_PROXY, NO_PROXY ...).
         rng: source of jitter. The system's, by default: processes forked after the client was made differ.
         wall_clock_ms: this machine's clock, UTC unix ms; only used where an answer has no `Date`.
@@ -125,6 +195,8 @@ class TransportSettings:
     max_connections: int = attrs.field(default=MAX_CONNECTIONS, validator=_count)
     max_answer_bytes: int = attrs.field(default=MAX_ANSWER_BYTES, validator=_count)
     allow_insecure_http: bool = attrs.field(default=False, validator=_a(bool, "True or False"))
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, validator=_headers)
+    ssl_context: ssl.SSLContext | None = attrs.field(default=None, validator=_tls)
     proxy: str | None = attrs.field(default=None, repr=False)
     rng: random.Random = attrs.field(factory=random.SystemRandom, repr=False)
     wall_clock_ms: Callable[[], float] = attrs.field(default=_wall_clock_ms, repr=False)

@@ -36,9 +36,9 @@ class Certificates:
         context: the context; None until `read`. Without TLS one that verifies nothing is there from the start.
     """
 
-    def __init__(self, *, tls: bool) -> None:
-        """Read nothing yet."""
-        self.context: ssl.SSLContext | None = None if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def __init__(self, *, tls: bool, given: ssl.SSLContext | None = None) -> None:
+        """Read nothing yet; a context that the user gave is used as it is."""
+        self.context = given if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._reading: asyncio.Task[ssl.SSLContext] | None = None
 
     async def read(self) -> ssl.SSLContext:
@@ -67,17 +67,25 @@ class Certificates:
 class ShardedTransport(httpx.AsyncBaseTransport):
     """Spreads requests over pools of four connections; the first pool that has room is used."""
 
-    def __init__(self, max_connections: int, *, proxy: httpx.Proxy | None = None, tls: bool = True) -> None:
+    def __init__(
+        self,
+        max_connections: int,
+        *,
+        proxy: httpx.Proxy | None = None,
+        tls: bool = True,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
         """Prepare `max_connections / 4` pools; each is made when first needed, all share one TLS context.
 
         Args:
             max_connections: connections in all.
             proxy: the proxy to go through.
             tls: whether certificates are to be verified; without it no root certificates are read.
+            ssl_context: the TLS context, instead of one with the usual root certificates.
         """
         self._disposal = _Disposal()
         self._proxy = proxy
-        self._certificates = Certificates(tls=tls)
+        self._certificates = Certificates(tls=tls, given=ssl_context)
         self._shards = [_Shard(self._new_pool, self._disposal) for _ in range(-(-max_connections // _PER_SHARD))]
         self._closed = False
 

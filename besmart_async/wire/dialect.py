@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Literal, TypeVar
 
 import attrs
@@ -22,7 +23,6 @@ from besmart_async.errors import BesmartConfigError, InvalidInputError, Response
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.values import JsonValue
 from besmart_async.wire.operation import Auth, Operation
-from besmart_async.wire.parameters import query, text_of
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def _parameters(words: str) -> dict[str, Parameter]:
     return found
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class RequestForm:
     """How one operation goes over the wire.
 
@@ -62,39 +62,61 @@ class RequestForm:
         statuses: what the service answers when it worked. Any 2xx is taken for success.
         auth: which credentials go with it.
         envelope: the one field of the body's object that holds what is written; None if that is the body.
+        placeholders: the arguments in the path.
+        required: the arguments that have to be given.
+        item_names: name on the wire of each of `items`.
     """
 
     method: str
     path: str
-    query: Mapping[str, Parameter] = attrs.field(kw_only=True, default="", converter=_parameters)
-    fields: Mapping[str, Parameter] = attrs.field(kw_only=True, default="", converter=_parameters)
-    items: Mapping[str, Parameter] = attrs.field(kw_only=True, default="", converter=_parameters)
-    content_type: str | None = attrs.field(kw_only=True, default=None)
-    statuses: tuple[int, ...] = attrs.field(kw_only=True, default=(200,))
-    auth: Auth = attrs.field(kw_only=True, default=Auth.BEARER)
-    envelope: str | None = attrs.field(kw_only=True, default=None)
-    placeholders: tuple[str, ...] = attrs.field(init=False)
-    required: tuple[str, ...] = attrs.field(init=False)
-    item_names: dict[str, str] = attrs.field(init=False)
-
-    @placeholders.default
-    def _placeholders(self) -> tuple[str, ...]:
-        return tuple(_PLACEHOLDER.findall(self.path))
-
-    @required.default
-    def _required(self) -> tuple[str, ...]:
-        named = [name for part in (self.query, self.fields) for name, one in part.items() if one.required]
-        return (*self.placeholders, *named)
-
-    @item_names.default
-    def _item_names(self) -> dict[str, str]:
-        return {argument: one.name for argument, one in self.items.items()}
+    query: Mapping[str, Parameter]
+    fields: Mapping[str, Parameter]
+    items: Mapping[str, Parameter]
+    content_type: str | None
+    statuses: tuple[int, ...]
+    auth: Auth
+    envelope: str | None
+    placeholders: tuple[str, ...]
+    required: tuple[str, ...]
+    item_names: Mapping[str, str]
 
     def takes(self, argument: str) -> bool:
         """Return whether the operation has such an argument, or such an option of a query."""
         return (
             argument in self.placeholders or argument in self.query or argument in self.fields or argument in self.items
         )
+
+
+def _row(
+    method: str,
+    path: str,
+    *,
+    query: str = "",
+    fields: str = "",
+    items: str = "",
+    content_type: str | None = None,
+    statuses: tuple[int, ...] = (200,),
+    auth: Auth = Auth.BEARER,
+    envelope: str | None = None,
+) -> RequestForm:
+    """Return a row of a table, with its arguments in words."""
+    in_query, in_body, in_items = map(_parameters, (query, fields, items))
+    placeholders = tuple(_PLACEHOLDER.findall(path))
+    needed = [name for part in (in_query, in_body) for name, one in part.items() if one.required]
+    return RequestForm(
+        method=method,
+        path=path,
+        query=in_query,
+        fields=in_body,
+        items=in_items,
+        content_type=content_type,
+        statuses=statuses,
+        auth=auth,
+        envelope=envelope,
+        placeholders=placeholders,
+        required=(*placeholders, *needed),
+        item_names={argument: one.name for argument, one in in_items.items()},
+    )
 
 
 @attrs.frozen
@@ -241,52 +263,50 @@ _LIVE_ITEMS_V2 = (
 _WEATHER_WINDOW = f"{_WINDOW} is_chart variant"
 
 _DOCUMENTED: dict[str, RequestForm] = {
-    "users.login": RequestForm("POST", "/users/token", content_type=_TEXT, auth=Auth.API_KEY),
-    "users.refresh": RequestForm("GET", "/users/token"),
-    "sensors.types": RequestForm("GET", "/sensors/types"),
-    "sensors.create": RequestForm(
+    "users.login": _row("POST", "/users/token", content_type=_TEXT, auth=Auth.API_KEY),
+    "users.refresh": _row("GET", "/users/token"),
+    "sensors.types": _row("GET", "/sensors/types"),
+    "sensors.create": _row(
         "POST",
         "/sensors",
         query=f"name* sensor_type_id* client_cid* {_DETAILS} uncertain negligible",
         statuses=(201,),
     ),
-    "sensors.get": RequestForm("GET", _SENSOR),
-    "sensors.update": RequestForm(
-        "PUT", _SENSOR, query=f"name sensor_type_id {_DETAILS} comments uncertain negligible"
-    ),
-    "sensors.delete": RequestForm("DELETE", _SENSOR),
-    "meter_types.list": RequestForm("GET", _METERS),
-    "meter_types.create": RequestForm("POST", _METERS, query=_METER_TYPE, statuses=(201,)),
-    "meter_types.update": RequestForm("PUT", _METERS, query=_METER_TYPE),
-    "meter_types.delete": RequestForm("DELETE", _METERS),
-    "signals.types": RequestForm("GET", "/sensors/signals/types"),
-    "signals.read": RequestForm("GET", _ONE, query=f"{_WINDOW} filters is_chart"),
-    "signals.write@1": RequestForm("PUT", _ONE, query="unit", content_type=_JSON),
-    "signals.read_bulk@1": RequestForm("POST", _DATA, items=_ITEMS, content_type=_JSON),
-    "signals.write_bulk@1": RequestForm("PUT", _DATA, content_type=_JSON),
-    "sensor_states.list": RequestForm("GET", _STATES, query="client_cid* sensor_mid*"),
-    "sensor_states.list_for_signal": RequestForm(
+    "sensors.get": _row("GET", _SENSOR),
+    "sensors.update": _row("PUT", _SENSOR, query=f"name sensor_type_id {_DETAILS} comments uncertain negligible"),
+    "sensors.delete": _row("DELETE", _SENSOR),
+    "meter_types.list": _row("GET", _METERS),
+    "meter_types.create": _row("POST", _METERS, query=_METER_TYPE, statuses=(201,)),
+    "meter_types.update": _row("PUT", _METERS, query=_METER_TYPE),
+    "meter_types.delete": _row("DELETE", _METERS),
+    "signals.types": _row("GET", "/sensors/signals/types"),
+    "signals.read": _row("GET", _ONE, query=f"{_WINDOW} filters is_chart"),
+    "signals.write@1": _row("PUT", _ONE, query="unit", content_type=_JSON),
+    "signals.read_bulk@1": _row("POST", _DATA, items=_ITEMS, content_type=_JSON),
+    "signals.write_bulk@1": _row("PUT", _DATA, content_type=_JSON),
+    "sensor_states.list": _row("GET", _STATES, query="client_cid* sensor_mid*"),
+    "sensor_states.list_for_signal": _row(
         "GET", f"{_STATES}/signals", query="client_cid* sensor_mid* signal_type_moid*"
     ),
-    "sensor_states.create": RequestForm(
+    "sensor_states.create": _row(
         "POST", _STATES, query="client_cid* sensor_mid* since* till info meter_eid meter_type_name", statuses=(201,)
     ),
-    "sensor_states.update": RequestForm(
+    "sensor_states.update": _row(
         "PUT", f"{_STATES}/{{sensor_state_id}}", query="since till info meter_eid meter_type_name"
     ),
-    "sensor_states.delete": RequestForm("DELETE", f"{_STATES}/{{sensor_state_id}}"),
-    "signal_states.create": RequestForm(
+    "sensor_states.delete": _row("DELETE", f"{_STATES}/{{sensor_state_id}}"),
+    "signal_states.create": _row(
         "POST",
         f"{_STATES}/{{sensor_state_id}}/signals",
         query="signal_type_moid* value_for_since value_for_till info",
         statuses=(201,),
     ),
-    "signal_states.update": RequestForm(
+    "signal_states.update": _row(
         "PUT", f"{_STATES}/signals/{{signal_state_id}}", query="value_for_since value_for_till info"
     ),
-    "signal_states.delete": RequestForm("DELETE", f"{_STATES}/signals/{{signal_state_id}}"),
-    "tasks.run_graph": RequestForm("POST", "/tasks/graphs/run", query=_RUN, content_type=_TEXT, statuses=(201,)),
-    "tasks.run_graph_by_name": RequestForm(
+    "signal_states.delete": _row("DELETE", f"{_STATES}/signals/{{signal_state_id}}"),
+    "tasks.run_graph": _row("POST", "/tasks/graphs/run", query=_RUN, content_type=_TEXT, statuses=(201,)),
+    "tasks.run_graph_by_name": _row(
         "POST", "/tasks/graphs/run/name", query=f"graph_name* {_RUN}", content_type=_TEXT, statuses=(200, 202)
     ),
 }
@@ -295,89 +315,79 @@ _DOCUMENTED: dict[str, RequestForm] = {
 _CREATED, _CHANGED = (201, 200), (204,)
 
 _LIVE: dict[str, RequestForm] = {
-    "users.login": RequestForm("POST", "/users/token", content_type=_JSON, auth=Auth.API_KEY),
-    "users.refresh": RequestForm("GET", "/users/token"),
-    "sensors.types": RequestForm("GET", "/sensors/types"),
-    "sensors.create": RequestForm(
+    "users.login": _row("POST", "/users/token", content_type=_JSON, auth=Auth.API_KEY),
+    "users.refresh": _row("GET", "/users/token"),
+    "sensors.types": _row("GET", "/sensors/types"),
+    "sensors.create": _row(
         "POST",
         "/sensors",
         query=f"name* sensor_type_id* client_cid* {_DETAILS} uncertain negligible",
         statuses=_CREATED,
     ),
-    "sensors.get": RequestForm("GET", _SENSOR),
-    "sensors.update": RequestForm(
+    "sensors.get": _row("GET", _SENSOR),
+    "sensors.update": _row(
         "PUT",
         _SENSOR,
         fields=f"name* sensor_type_id* {_DETAILS} comments uncertain negligible balance_calculation node_id",
         content_type=_JSON,
         statuses=_CHANGED,
     ),
-    "sensors.delete": RequestForm("DELETE", _SENSOR, statuses=_CHANGED),
-    "meter_types.list": RequestForm("GET", _LIVE_METERS),
-    "meter_types.create": RequestForm(
-        "POST", _LIVE_METERS, fields=_LIVE_METER_TYPE, content_type=_JSON, statuses=_CREATED
-    ),
-    "meter_types.update": RequestForm(
-        "PUT", f"{_LIVE_METERS}/{{meter_type_id}}", query=_LIVE_METER_TYPE, statuses=_CHANGED
-    ),
-    "meter_types.delete": RequestForm("DELETE", f"{_LIVE_METERS}/{{meter_type_id}}", statuses=_CHANGED),
-    "signals.types": RequestForm("GET", "/sensors/signals/types"),
-    "signals.read": RequestForm("GET", _ONE, query=f"{_WINDOW} is_chart apply_multiplier time_series_type"),
-    "signals.write@1": RequestForm("PUT", _ONE, query="unit", content_type=_JSON, statuses=_CHANGED),
-    "signals.write@2": RequestForm(
-        "PUT", f"{_ONE}/v2", query="unit", content_type=_JSON, statuses=_CHANGED, envelope="data"
-    ),
-    "signals.read_bulk@1": RequestForm("POST", _DATA, items=_LIVE_ITEMS, content_type=_JSON),
-    "signals.read_bulk@2": RequestForm("POST", f"{_DATA}/v2", items=_LIVE_ITEMS_V2, content_type=_JSON),
-    "signals.write_bulk@1": RequestForm("PUT", _DATA, content_type=_JSON, statuses=_CHANGED),
-    "signals.write_bulk@2": RequestForm("PUT", f"{_DATA}/v2", content_type=_JSON, statuses=_CHANGED),
-    "sensor_states.list": RequestForm("GET", _STATES, query="client_cid* sensor_mid*"),
-    "sensor_states.list_for_signal": RequestForm(
+    "sensors.delete": _row("DELETE", _SENSOR, statuses=_CHANGED),
+    "meter_types.list": _row("GET", _LIVE_METERS),
+    "meter_types.create": _row("POST", _LIVE_METERS, fields=_LIVE_METER_TYPE, content_type=_JSON, statuses=_CREATED),
+    "meter_types.update": _row("PUT", f"{_LIVE_METERS}/{{meter_type_id}}", query=_LIVE_METER_TYPE, statuses=_CHANGED),
+    "meter_types.delete": _row("DELETE", f"{_LIVE_METERS}/{{meter_type_id}}", statuses=_CHANGED),
+    "signals.types": _row("GET", "/sensors/signals/types"),
+    "signals.read": _row("GET", _ONE, query=f"{_WINDOW} is_chart apply_multiplier time_series_type"),
+    "signals.write@1": _row("PUT", _ONE, query="unit", content_type=_JSON, statuses=_CHANGED),
+    "signals.write@2": _row("PUT", f"{_ONE}/v2", query="unit", content_type=_JSON, statuses=_CHANGED, envelope="data"),
+    "signals.read_bulk@1": _row("POST", _DATA, items=_LIVE_ITEMS, content_type=_JSON),
+    "signals.read_bulk@2": _row("POST", f"{_DATA}/v2", items=_LIVE_ITEMS_V2, content_type=_JSON),
+    "signals.write_bulk@1": _row("PUT", _DATA, content_type=_JSON, statuses=_CHANGED),
+    "signals.write_bulk@2": _row("PUT", f"{_DATA}/v2", content_type=_JSON, statuses=_CHANGED),
+    "sensor_states.list": _row("GET", _STATES, query="client_cid* sensor_mid*"),
+    "sensor_states.list_for_signal": _row(
         "GET", f"{_STATES}/signals", query="client_cid* sensor_mid* signal_type_moid*"
     ),
-    "sensor_states.create": RequestForm(
+    "sensor_states.create": _row(
         "POST",
         _STATES,
         query="client_cid* sensor_mid* since till info meter_eid meter_type_id",
         statuses=_CREATED,
     ),
-    "sensor_states.update": RequestForm(
+    "sensor_states.update": _row(
         "PUT",
         f"{_STATES}/{{sensor_state_id}}",
         query="since till info meter_eid meter_type_id",
         statuses=_CHANGED,
     ),
-    "sensor_states.delete": RequestForm("DELETE", f"{_STATES}/{{sensor_state_id}}", statuses=_CHANGED),
-    "signal_states.create": RequestForm(
+    "sensor_states.delete": _row("DELETE", f"{_STATES}/{{sensor_state_id}}", statuses=_CHANGED),
+    "signal_states.create": _row(
         "POST",
         f"{_STATES}/{{sensor_state_id}}/signals",
         query="signal_type_moid* value_for_since value_for_till info",
         statuses=_CREATED,
     ),
-    "signal_states.update": RequestForm(
+    "signal_states.update": _row(
         "PUT",
         f"{_STATES}/signals/{{signal_state_id}}",
         query="value_for_since value_for_till info",
         statuses=_CHANGED,
     ),
-    "signal_states.patch": RequestForm(
+    "signal_states.patch": _row(
         "PATCH",
         f"{_STATES}/signals/{{signal_state_id}}",
         fields="value_for_since value_for_till",
         content_type=_JSON,
         statuses=_CHANGED,
     ),
-    "signal_states.delete": RequestForm("DELETE", f"{_STATES}/signals/{{signal_state_id}}", statuses=_CHANGED),
-    "tasks.run_graph_by_name": RequestForm(
+    "signal_states.delete": _row("DELETE", f"{_STATES}/signals/{{signal_state_id}}", statuses=_CHANGED),
+    "tasks.run_graph_by_name": _row(
         "POST", "/tasks/graphs/run/name", query=f"graph_name* {_RUN}", content_type=_JSON, statuses=(200, 202)
     ),
-    "weather.find_mid": RequestForm("GET", f"{_WEATHER}/find/mid", query="lat* lon*"),
-    "weather.read": RequestForm(
-        "GET", f"{_WEATHER}/{{sensor_mid}}/signals/{{signal_type_moid}}/data", query=_WEATHER_WINDOW
-    ),
-    "weather.read_at": RequestForm(
-        "GET", f"{_WEATHER}/{{lat}}/{{lon}}/{{signal_type_moid}}/data", query=_WEATHER_WINDOW
-    ),
+    "weather.find_mid": _row("GET", f"{_WEATHER}/find/mid", query="lat* lon*"),
+    "weather.read": _row("GET", f"{_WEATHER}/{{sensor_mid}}/signals/{{signal_type_moid}}/data", query=_WEATHER_WINDOW),
+    "weather.read_at": _row("GET", f"{_WEATHER}/{{lat}}/{{lon}}/{{signal_type_moid}}/data", query=_WEATHER_WINDOW),
 }
 """Every row is from public material about the service of today; `docs/dialects.md` says what is only assumed."""
 
@@ -403,3 +413,24 @@ def dialect_named(name: object) -> Dialect:
         if dialect.name == name:
             return dialect
     raise BesmartConfigError(f"dialect={name!r}: give {' or '.join(map(repr, DIALECTS))}")
+
+
+# -- arguments as texts ----------------------------------------------------------------------------------------------
+
+
+def query(*parameters: tuple[str, JsonValue]) -> tuple[tuple[str, str], ...]:
+    """Return the parameters that are not None, in order, as texts."""
+    return tuple((name, text_of(value)) for name, value in parameters if value is not None)
+
+
+def text_of(value: JsonValue) -> str:
+    """Return one value as it is written in a query or a path."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return orjson.dumps(value).decode()
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")  # never an exponent
+    return str(value)

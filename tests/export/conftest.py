@@ -6,9 +6,13 @@ import pytest
 
 from besmart_async import BesmartClient, RetryPolicy
 from besmart_async.simulator import Simulator
-from tests.services import client_in_process, five_sensors
+from tests.services import client_in_process, five_sensors, in_both_dialects
 
 simulator = pytest.fixture(five_sensors)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    in_both_dialects(metafunc, {"test_job", "test_latest"})
 
 
 @pytest.fixture

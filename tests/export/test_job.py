@@ -190,6 +190,7 @@ async def test_a_service_that_takes_too_long_is_no_fault_of_the_file(simulator: 
         timeout=0.05,
         retry=RetryPolicy(max_attempts=1),
         transport=in_process(simulator.app),
+        dialect=simulator.settings.dialect,
     ) as client:
         with pytest.raises(RequestTimeoutError):
             await ExportJob(client.reader, asked(key(1)), tmp_path / "out.csv").run()

@@ -42,7 +42,7 @@ class Exchange:
         return self.request.split(b" HTTP/", 1)[0].decode()
 
     def is_bulk_write(self) -> bool:
-        return self.line == "PUT /api/sensors/signals/data"
+        return self.line in {"PUT /api/sensors/signals/data", "PUT /api/sensors/signals/data/v2"}
 
     def is_login(self) -> bool:
         return self.line.endswith("/users/token")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -132,11 +133,12 @@ async def stage_of(
         mischief: puts a front end between client and service.
         sockets: False for a client in process, in a loop with virtual time.
         sensors: how many sensors there are, from 1 on.
-        settings: of the client.
+        settings: of the client; its dialect is the service's too, by default that of BESMART_FAULT_DIALECT.
     """
     loop = asyncio.get_running_loop()
     clock: dict[str, Any] = {} if sockets else {"now_ms": lambda: 1_700_000_000_000.0 + loop.time() * 1000}
-    simulator = Simulator(seed=False, random_seed=seed, **clock)
+    dialect = settings.setdefault("dialect", os.environ.get("BESMART_FAULT_DIALECT") or "documented")
+    simulator = Simulator(seed=False, random_seed=seed, dialect=dialect, **clock)
     simulator.add_sensors(CLIENT_CID, range(1, sensors + 1))
     credentials = {"api_key": "API_KEY", "login": "login", "password": "password"}
     async with AsyncExitStack() as stack:

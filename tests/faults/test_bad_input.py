@@ -40,7 +40,7 @@ async def problem_with(call: Malformed) -> str | None:
 
 
 async def test_a_thousand_malformed_calls_are_refused_by_name_amid_good_traffic(seed: int) -> None:
-    async with stage_of(seed) as stage:
+    async with stage_of(seed, dialect="documented") as stage:
         stage.simulator.faults.add(Fault(operation=BULK_WRITE, probability=0.1, status=500))
         async with stage.witness() as witness, stage.client.reader(QUICK_READS) as reader:
             good = asyncio.gather(*[one_caller(stage, witness, reader, signal(sensor), 20) for sensor in range(1, 31)])
@@ -57,7 +57,11 @@ async def test_a_thousand_malformed_calls_are_refused_by_name_amid_good_traffic(
 
 
 async def test_malformed_calls_at_once_from_many_tasks_are_each_told_for_themselves(seed: int) -> None:
-    async with stage_of(seed) as stage, stage.witness() as witness, stage.client.reader() as reader:
+    async with (
+        stage_of(seed, dialect="documented") as stage,
+        stage.witness() as witness,
+        stage.client.reader() as reader,
+    ):
         calls = [draw(stage.dice, witness.writer, reader, stage.client) for _ in range(300)]
         problems = await asyncio.gather(*map(problem_with, calls))
         assert [problem for problem in problems if problem] == []
@@ -66,7 +70,7 @@ async def test_malformed_calls_at_once_from_many_tasks_are_each_told_for_themsel
 
 
 async def test_a_stream_with_malformed_queries_ends_with_the_error_and_the_reader_goes_on(seed: int) -> None:
-    async with stage_of(seed) as stage, stage.client.reader() as reader:
+    async with stage_of(seed, dialect="documented") as stage, stage.client.reader() as reader:
         for wrong in ([None], ["9.1.34"], [5, 6]):
             (error,) = await stage.all_of([_drained(reader.stream(wrong))])  # type: ignore[arg-type]
             assert isinstance(error, InvalidInputError)
@@ -82,7 +86,7 @@ async def _drained(stream: AsyncIterator[SignalData]) -> None:
 
 async def test_what_only_the_service_can_know_is_refused_by_it_and_named(seed: int) -> None:
     """Unknown sensors are no malformed input: they go out, and come back as rejections of exactly those."""
-    async with stage_of(seed) as stage:
+    async with stage_of(seed, dialect="documented") as stage:
         rejected: list[Rejection] = []
         async with stage.witness(on_reject=rejected.append) as witness:
             for sensor in range(1, 41):

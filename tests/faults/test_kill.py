@@ -8,6 +8,7 @@ after their successor has begun.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from besmart_async import JournalError
 from besmart_async.simulator import Fault
+from besmart_async.wire.dialect import DialectName
 from tests.faults.stage import BULK_WRITE, QUICK, Stage, stage_of
 
 REPOSITORY = Path(__file__).parents[2]
@@ -47,7 +49,8 @@ async def work(witness, dice, mid):
             await asyncio.sleep(dice.random() * 0.01)
 
 async def main():
-    client = BesmartClient(api_key="API_KEY", login="login", password="password", base_url=base_url, retry=PATIENT)
+    client = BesmartClient(api_key="API_KEY", login="login", password="password", base_url=base_url, retry=PATIENT,
+                           dialect=os.environ["BESMART_FAULT_DIALECT"])
     async with client, Witness(lambda on: client.writer(QUICK, journal=journal, on_reject=on), tell, values) as witness:
         await asyncio.gather(*(work(witness, random.Random(seed + mid), mid) for mid in range(1, 9)))
 
@@ -71,6 +74,7 @@ async def started(stage: Stage, journal: Path, number: int, *, forks: bool = Fal
         stdout=PIPE,
         stderr=PIPE,
         cwd=REPOSITORY,
+        env={**os.environ, "BESMART_FAULT_DIALECT": stage.client.dialect},
         limit=1 << 24,
     )
 
@@ -115,8 +119,11 @@ async def test_every_reading_in_the_journal_of_a_killed_process_arrives(tmp_path
         await check(stage, tmp_path / "journal")
 
 
-async def test_a_forked_child_that_ends_does_not_take_the_journal_with_it(tmp_path: Path, seed: int) -> None:
-    async with stage_of(seed) as stage:
+@pytest.mark.parametrize("dialect", ["documented", "live"])
+async def test_a_forked_child_that_ends_does_not_take_the_journal_with_it(
+    tmp_path: Path, seed: int, dialect: DialectName
+) -> None:
+    async with stage_of(seed, dialect=dialect) as stage:
         stage.simulator.faults.add(Fault(operation=BULK_WRITE, status=503))
         for number in range(3):
             await killed_round(stage, tmp_path / "journal", number, forks=True)

@@ -11,6 +11,7 @@ import pytest
 
 from besmart_async import BesmartError, Rejection, Timeouts
 from besmart_async.simulator import Fault
+from besmart_async.wire.dialect import DialectName
 from tests.faults.front import Exchange, Fate, cut_answers, no_http
 from tests.faults.stage import BULK_READ, BULK_WRITE, QUICK, QUICK_READS, Stage, signal, stage_of, unexpected
 from tests.faults.traffic import one_caller, read_back
@@ -65,9 +66,11 @@ async def wave(stage: Stage, seed: int, *, share: float, callers: int, rounds: i
     return outcomes
 
 
-@pytest.mark.parametrize("share", [0.1, 0.25])
-async def test_randomly_mixed_faults_lose_nothing_and_no_read_is_stale(seed: int, share: float) -> None:
-    async with stage_of(seed, timeout=Timeouts(read_s=GIVEN_UP_S)) as stage:
+@pytest.mark.parametrize(("share", "dialect"), [(0.1, "documented"), (0.25, "documented"), (0.25, "live")])
+async def test_randomly_mixed_faults_lose_nothing_and_no_read_is_stale(
+    seed: int, share: float, dialect: DialectName
+) -> None:
+    async with stage_of(seed, dialect=dialect, timeout=Timeouts(read_s=GIVEN_UP_S)) as stage:
         for number in range(3):
             outcomes = await wave(stage, seed + number, share=share, callers=25, rounds=8)
             assert unexpected(outcomes) == []

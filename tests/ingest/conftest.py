@@ -7,12 +7,16 @@ import pytest
 
 from besmart_async import BesmartClient
 from besmart_async.simulator import Simulator
-from tests.services import client_in_process, five_sensors
+from tests.services import client_in_process, five_sensors, in_both_dialects
 
 MakeFile = Callable[..., Path]
 
 
 simulator = pytest.fixture(five_sensors)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    in_both_dialects(metafunc, {"test_job"})
 
 
 @pytest.fixture

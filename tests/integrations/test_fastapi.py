@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from fastapi.responses import JSONResponse
 from besmart_async import (
     ApiError,
     AuthenticationError,
+    BatchPolicy,
     BesmartClient,
     BesmartConfigError,
     BesmartError,
@@ -35,15 +37,22 @@ from besmart_async import (
     RequestTimeoutError,
     Response,
     ServerError,
+    SignalData,
     SignalKey,
+    UndeliveredError,
     UnprocessableError,
+    Writer,
 )
 from besmart_async.integrations.fastapi import (
     BesmartDependency,
+    ReaderDependency,
+    WriterDependency,
     add_error_handlers,
     answer_to,
     besmart_lifespan,
     client_of,
+    reader_of,
+    writer_of,
 )
 from besmart_async.simulator import Fault, Simulator
 
@@ -201,7 +210,7 @@ def test_without_a_client_the_error_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (InvalidInputError("time[3]", "sesame", "sesame"), 422),
+        (InvalidInputError("time[3]", "sesame", "give UTC unix milliseconds"), 422),
         (api_error(NotFoundError, 404), 404),
         (api_error(ConflictError, 409), 409),
         (api_error(PayloadTooLargeError, 413), 413),
@@ -296,3 +305,83 @@ async def test_the_key_of_a_signal_that_a_caller_got_wrong_is_a_422() -> None:
         return str(SignalKey.parse(key))
 
     assert (await Served(app, {}).get("/1.2")).status_code == 422
+
+
+# -- reader and writer -----------------------------------------------------------------------------------------------
+
+KEY = SignalKey(1, 1, 32)
+T0 = 1_700_006_400_000
+
+
+def with_readings_routes(app: FastAPI) -> FastAPI:
+    @app.get("/last")
+    async def last(reader: ReaderDependency) -> list[float]:
+        data: list[float] = (await reader.read(KEY, T0, T0 + 1_000)).value.tolist()
+        return data
+
+    @app.get("/write")
+    async def write(writer: WriterDependency) -> int:
+        await writer.write(KEY, T0, 1.5)
+        return writer.report.pending
+
+    @app.get("/webhook")
+    async def webhook(value: str, writer: WriterDependency) -> int:
+        values = [float(each) for each in value.split(",")]
+        items = (SignalData(KEY, [T0 + row], [each]) for row, each in enumerate(values))
+        return len(await writer.write_many(items))
+
+    return app
+
+
+async def test_reader_and_writer_of_the_application_serve_its_requests(make_client: MakeClient) -> None:
+    app = with_readings_routes(FastAPI(lifespan=besmart_lifespan(make_client)))
+    async with started(app) as served:
+        assert (await served.get("/write")).json() == 1
+    async with started(app) as served:  # the shutdown has delivered it
+        assert (await served.get("/last")).json() == [1.5]
+
+
+async def test_a_bad_item_of_a_webhook_is_named_by_index_and_reason(make_client: MakeClient) -> None:
+    app = with_readings_routes(FastAPI(lifespan=besmart_lifespan(make_client)))
+    add_error_handlers(app)
+    async with started(app) as served:
+        assert (await served.get("/webhook?value=1,2,3")).json() == 3
+        answer = await served.get("/webhook?value=1,nan,3")
+    assert answer.status_code == 422
+    body = answer.json()
+    assert (body["field"], body["outcome"]) == ("items[1].value[0]", "not_sent")
+    assert "NaN" in body["problem"]
+
+
+def unreachable() -> BesmartClient:
+    return BesmartClient(token="t", base_url="http://127.0.0.1:1/api")
+
+
+async def test_a_shutdown_with_the_service_down_and_a_journal_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def journaled(client: BesmartClient) -> Writer:
+        return client.writer(BatchPolicy(close_timeout_s=0.05), journal=tmp_path / "journal")
+
+    app = with_readings_routes(FastAPI(lifespan=besmart_lifespan(unreachable, make_writer=journaled)))
+    async with started(app) as served:
+        assert (await served.get("/write")).json() == 1
+    assert "1 readings stay in the journal" in caplog.text
+
+
+async def test_a_shutdown_that_loses_readings_fails() -> None:
+    def impatient(client: BesmartClient) -> Writer:
+        return client.writer(BatchPolicy(close_timeout_s=0.05))
+
+    app = with_readings_routes(FastAPI(lifespan=besmart_lifespan(unreachable, make_writer=impatient)))
+    with pytest.raises(UndeliveredError, match="1 "):
+        async with started(app) as served:
+            await served.get("/write")
+
+
+def test_without_a_writer_the_error_says_what_to_do() -> None:
+    connection = HTTPConnection({"type": "http", "app": FastAPI(), "state": {}})
+    with pytest.raises(BesmartConfigError, match="no writer: start it with"):
+        writer_of(connection)
+    with pytest.raises(BesmartConfigError, match="no reader: start it with"):
+        reader_of(connection)

@@ -81,7 +81,7 @@ async def a_sensor_is_created_read_changed_and_deleted(client: BesmartClient) ->
     assert (sensor.name, sensor.sensor_eid, sensor.sensor_type_id) == (TEXT, "e-1", 12)
     assert (sensor.lat, sensor.lon, sensor.info) == (53.13, -0.00000022, info)
     assert (sensor.uncertain, sensor.negligible) == (True, False)
-    named = {"name": TEXT, "sensor_type_id": 12} if client.dialect == "live" else {}
+    named: dict[str, Any] = {"name": TEXT, "sensor_type_id": 12} if client.dialect == "live" else {}
     await client.sensors.update(key.client_cid, key.sensor_mid, comments=TEXT, negligible=True, **named)
     changed = await client.sensors.get(key.client_cid, key.sensor_mid)
     assert (changed.comments, changed.negligible, changed.name) == (TEXT, True, TEXT)

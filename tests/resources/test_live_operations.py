@@ -135,7 +135,7 @@ UNSUPPORTED = [
 async def test_an_operation_the_dialect_does_not_have_is_refused_by_name(call: Call, dialect: str) -> None:
     sender = RecordingSender() if dialect == "documented" else RecordingSender(dialect=LIVE)
     other = "live" if dialect == "documented" else "documented"
-    arguments = {"version": 2} if call.id.endswith("@2") else {}
+    arguments: dict[str, Any] = {"version": 2} if call.id.endswith("@2") else {}
     if call.sdk == "signals.read_bulk":
         arguments["queries"] = [SignalQuery(KEY, 0, 1)]  # its other options would be refused first
     with pytest.raises(UnsupportedOperationError, match=f"dialect='{other}'") as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from besmart_async import NotFoundError, Response
@@ -19,7 +21,7 @@ class Answering:
         self.statuses = statuses
         self.otherwise = otherwise
         self.headers = {"date": date} if date else {}
-        self.sent: list[Operation[object]] = []
+        self.sent: list[Operation[Any]] = []
 
     async def send(self, operation: Operation[T], *, attempts: int | None = None) -> T:
         self.sent.append(operation)

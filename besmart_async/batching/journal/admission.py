@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from besmart_async.batching.journal.journal import Joined, Journal
 from besmart_async.batching.journal.recovery import Recovered, by_signal
 from besmart_async.batching.write.admission import Admission
+from besmart_async.batching.write.core.accumulator import TURN
 from besmart_async.batching.write.core.core import WriteCore
 from besmart_async.batching.write.core.log import BLOCK_BYTES, READING_BYTES, Form, columns_cost
 from besmart_async.batching.write.core.provenance import NO_REF, ranges_of
@@ -100,7 +101,8 @@ class JournaledAdmission(Admission):
                 take = partial(self._take_over, data, numbers)
                 if not take():
                     self._sender.pump()
-                    await self._stand_in_line(lambda *_, take=take: take(), data, NO_REF, math.inf)
+                    cost = columns_cost(data)
+                    await self._stand_in_line(lambda *_, take=take: take(), data, NO_REF, cost, math.inf)
                 columns.popleft()
             self._fed = True
         except BesmartError:
@@ -162,6 +164,42 @@ class JournaledAdmission(Admission):
             self._refs.pop(joined, None)
         return range(joined.start, joined.start + len(what))
 
+    async def accept_all(self, items: Sequence[SignalData]) -> range:
+        """Return the numbers of the readings once all items are on disk, by one commit, and accepted.
+
+        Raises:
+            JournalError: the disk is full or failing; nothing was accepted.
+            WriterTimeoutError: no room for all within `admission_timeout_s`; nothing was accepted.
+            BesmartError: the writer is closed or has stopped.
+        """
+        deadline = self._sender.time() + self._policy.admission_timeout_s
+        if not self._fed and not await self.recover(self._policy.admission_timeout_s):
+            raise self._no_room()
+        items = [data for data in items if len(data)]
+        joined: list[Joined] = []
+
+        def offered(*_: object) -> bool:
+            self._sender.check_open()
+            cost = sum(map(columns_cost, items))
+            if not self._accumulator.room(cost):
+                return False
+            self._accumulator.reserve(cost)
+            joined.extend(self.journal.join(data, columns_cost(data), follows=at > 0) for at, data in enumerate(items))
+            return True
+
+        if len(self._line) or not offered():
+            await self._stand_in_line(offered, items, NO_REF, sum(map(columns_cost, items)), deadline)
+        if not joined:
+            return range(0)
+        try:
+            await asyncio.shield(asyncio.gather(*[each.future for each in joined]))
+        except asyncio.CancelledError:
+            for each in joined:  # all of them, or none: they are in one commit
+                if self.journal.leave(each):
+                    self._accumulator.reserve(-each.cost)
+            raise
+        return range(joined[0].start, joined[0].start + sum(map(len, items)))
+
     async def accept_many(self, many: ManyColumns) -> None:
         """Return once all signals are on disk, and accepted; those of a block share an fsync.
 
@@ -180,7 +218,8 @@ class JournaledAdmission(Admission):
             joined.extend([] if this is None else [this])
             return this is not None
 
-        await self._stand_in_line(offered, what, NO_REF, deadline)
+        cost = columns_cost(what) if isinstance(what, SignalData) else ONE_BYTES * TURN
+        await self._stand_in_line(offered, what, NO_REF, cost, deadline)
         return joined[0]
 
     def _joined(self, what: Reading | SignalData) -> Joined | None:

@@ -46,12 +46,14 @@ class Joined:
         cost: bytes of memory it takes.
         future: done once it is on disk.
         start: position of its first reading, once it is on disk.
+        follows: it must be in the same commit as the write before it.
     """
 
     write: Write
     cost: int
     future: asyncio.Future[None]
     start: int = -1
+    follows: bool = False
 
 
 Committed = Callable[[Sequence[Joined], int | None], None]
@@ -131,10 +133,10 @@ class Journal:
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
-    def join(self, write: Write, cost: int) -> Joined:
-        """Put a write into the next commit."""
+    def join(self, write: Write, cost: int, *, follows: bool = False) -> Joined:
+        """Put a write into the next commit; `follows`: into the same one as the write before it."""
         assert self._loop is not None  # noqa: S101 - opened before anything joins
-        joined = Joined(write, cost, self._loop.create_future())
+        joined = Joined(write, cost, self._loop.create_future(), follows=follows)
         self._waiting[joined] = None
         if self._work is None and self._start is None:
             self._start = self._loop.call_soon(self._next)  # what is written in the same turn shares the commit
@@ -205,7 +207,7 @@ class Journal:
         size = 0
         for joined in self._waiting:
             size += joined.cost
-            if writes and size > _COMMIT_BYTES:
+            if writes and size > _COMMIT_BYTES and not joined.follows:
                 break
             writes.append(joined)
         if len(writes) == len(self._waiting):

@@ -84,6 +84,9 @@ class StreamedRead:
         self.stream.arrive(self)
 
 
+_MONTH_MS = 31 * 86_400_000.0
+
+
 class Allowance:
     """How many parts may have been asked and not been taken, by what the answers so far held.
 
@@ -93,7 +96,7 @@ class Allowance:
     """
 
     _FIRST_CALLS = 4
-    """Calls at a time before anything is known about the service, see `Pace`."""
+    """Calls with months in them before the first answer, and more with shorter windows; see `Pace`."""
     _WEIGHT = 1 / 64
     """Of the latest part in the average: parts of one call arrive together."""
 
@@ -101,6 +104,13 @@ class Allowance:
         self._policy = policy
         self._readings: float | None = None
         self._set(self._FIRST_CALLS * policy.max_items)
+
+    def expect(self, window_ms: float) -> None:
+        """Before the first answer: note how long the windows are, the longer ones cut."""
+        if self._readings is None:
+            parts = self._FIRST_CALLS * self._policy.max_items
+            share = _MONTH_MS / max(min(window_ms, self._policy.max_window_s * 1000), 1.0)
+            self._set(int(parts * max(1.0, share)))
 
     def answered(self, readings: int) -> None:
         """Note how many readings a part had."""
@@ -234,6 +244,7 @@ class Stream:
             await self._close(source)
 
     async def _ask_all(self, group: list[SignalQuery]) -> None:
+        self._allowed.expect(max(query.till - query.since for query in group))
         for query, part in in_turns(group, self._max_window_ms):
             if self._outstanding >= self._allowed.most:
                 await self._wait_for_room()

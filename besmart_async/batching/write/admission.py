@@ -7,8 +7,8 @@ could overtake large columns forever. If a caller is cancelled or times out in t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from besmart_async.batching.write.core.accumulator import TURN
 from besmart_async.batching.write.core.core import WriteCore
@@ -19,6 +19,8 @@ from besmart_async.batching.write.validation import ManyColumns, Reading, is_pla
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import WriterTimeoutError
 from besmart_async.models.series import SignalData
+
+W = TypeVar("W")
 
 
 class Admission:
@@ -58,11 +60,37 @@ class Admission:
         out_of_turn = isinstance(what, SignalData) and len(self._line)
         if out_of_turn or not self._offered(what, ref):
             deadline = self._sender.time() + self._policy.admission_timeout_s
-            await self._stand_in_line(self._offered, what, ref, deadline)
+            cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * TURN
+            await self._stand_in_line(self._offered, what, ref, cost, deadline)
         numbers = self._numbers(len(what))
         if self._accumulator.attention:
             await self.attend()
         return numbers
+
+    async def accept_all(self, items: Sequence[SignalData]) -> range:
+        """Return the numbers of the readings once all items are accepted: all of them at the same moment.
+
+        Raises:
+            WriterTimeoutError: no room for all within `admission_timeout_s`; nothing was accepted.
+            BesmartError: the writer is closed or has stopped.
+        """
+        if len(self._line) or not self._all_offered(items, NO_REF):
+            deadline = self._sender.time() + self._policy.admission_timeout_s
+            await self._stand_in_line(self._all_offered, items, NO_REF, sum(map(columns_cost, items)), deadline)
+        numbers = self._numbers(sum(map(len, items)))
+        if self._accumulator.attention:
+            await self.attend()
+        return numbers
+
+    def _all_offered(self, items: Sequence[SignalData], ref: int) -> bool:
+        self._sender.check_open()
+        if not self._accumulator.room(sum(map(columns_cost, items))):
+            return False
+        now = self._sender.time()
+        for data in items:
+            if len(data):
+                self._accumulator.admit(data, ref, now)
+        return True
 
     async def accept_many(self, many: ManyColumns) -> None:
         """Return once all signals are accepted, one by one, in their order.
@@ -95,12 +123,12 @@ class Admission:
 
     async def _stand_in_line(
         self,
-        offered: Callable[[Reading | SignalData, int], object],
-        what: Reading | SignalData,
+        offered: Callable[[W, int], object],
+        what: W,
         ref: int,
+        cost: int,
         deadline: float,
     ) -> None:
-        cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * TURN
         cost = min(cost, self._policy.max_memory_bytes // 2)
         accepted, waited = False, False
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any, Self
 
 import attrs
@@ -115,6 +116,25 @@ def admitted(
         checked_id("origin", origin),
         checked_unit(unit),
     )
+
+
+def checked_items(items: Iterable[SignalData]) -> Iterator[SignalData]:
+    """Yield items that a writer may accept.
+
+    Raises:
+        InvalidInputError: an item is refused, or cannot be made; the field says which one.
+    """
+    try:
+        iterator = iter(items)
+    except TypeError:
+        raise InvalidInputError("items", type(items).__name__, "give SignalData, several of them") from None
+    for index in count():
+        try:
+            yield checked_data(next(iterator))
+        except StopIteration:
+            return
+        except InvalidInputError as error:
+            raise InvalidInputError(f"items[{index}].{error.field}", error.value, error.problem) from None
 
 
 def removal(key: SignalKey, time: TimeLike | TimeColumn, origin: int) -> Reading | SignalData:

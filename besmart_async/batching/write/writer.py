@@ -45,6 +45,7 @@ from besmart_async.batching.write.validation import (
     TypeColumn,
     admitted,
     checked_data,
+    checked_items,
     is_plain,
     removal,
 )
@@ -196,6 +197,27 @@ class Writer:
             self._home()
         return await self._admission.accept(data)
 
+    async def write_many(self, items: Iterable[SignalData]) -> range:
+        """Write columns of many signals: all of them are accepted, or none is. For webhooks and messages.
+
+        Waits and can be cancelled like `write`. With a journal all of them are in one commit.
+
+        Args:
+            items: the columns. An iterator may make them one by one; an `InvalidInputError` that it raises says which
+                item it was.
+
+        Returns:
+            The numbers of the readings, as `write_data` returns them.
+
+        Raises:
+            InvalidInputError: an item is refused: its `field` is `items[3].value`, say. Nothing was accepted.
+            WriterTimeoutError: no room for all of them within `admission_timeout_s`; nothing was accepted.
+            BesmartError: as `write`.
+        """
+        checked = list(checked_items(items))
+        self._home()
+        return await self._admission.accept_all(checked)
+
     async def write_matrix(
         self,
         keys: Iterable[SignalKey],
@@ -310,6 +332,11 @@ class Writer:
         """A snapshot of the numbers."""
         report = self._core.report(self._time())
         return attrs.evolve(report, memory_bytes=report.memory_bytes + self._dead_letters.bytes)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was used, and is not closed."""
+        return self._loop is not None and not self._sender.closing
 
     # -- closing -----------------------------------------------------------------------------------------------------
 

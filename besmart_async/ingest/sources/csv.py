@@ -242,7 +242,7 @@ class CsvSource:
                 self._refuse_others(raw)
             header, first = self._headed(found)
             builder = _PageBuilder(self.name, header, first)
-            for block in LineFilter(self.name, header).rows(chain([first], found)):
+            for block in LineFilter(self.name, header, builder.width).rows(chain([first], found)):
                 yield from builder.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
 
     @contextmanager
@@ -284,6 +284,9 @@ class _PageBuilder:
     """Builds pages of the blocks of one file.
 
     A row may have more delimiters at its end than the header, or fewer: these fields have no title and must be empty.
+
+    Attributes:
+        width: fields of a usual row.
     """
 
     def __init__(self, name: str, header: Header, first: TextBlock) -> None:
@@ -292,10 +295,10 @@ class _PageBuilder:
         titled = (index + 1 for index, title in enumerate(header.titles) if title.strip())
         self._titled = max(*titled, *(index + 1 for index in layout.used))
         self._layout = layout
-        width = _usual_width(first, header, self._titled)
-        self._untitled = range(layout.width, width)
+        self.width = _usual_width(first, header, self._titled)
+        self._untitled = range(layout.width, self.width)
         self._rests = _rests(header)
-        self._reader = BlockReader(width, header.delimiter, (*layout.used, *self._rests, *self._untitled))
+        self._reader = BlockReader(self.width, header.delimiter, (*layout.used, *self._rests, *self._untitled))
         self._chunks = ChunkBuilder(name, self._layout)
 
     def pages(self, block: TextBlock, readings: int, position: int) -> Generator[Page, None, None]:

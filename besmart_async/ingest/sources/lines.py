@@ -26,11 +26,13 @@ class LineFilter:
     Args:
         name: the file's name.
         header: the file's header, and what the user said about the file.
+        width: fields of a row, with those without a title at its end.
     """
 
-    def __init__(self, name: str, header: Header) -> None:
+    def __init__(self, name: str, header: Header, width: int) -> None:
         self._name = name
         self._header = header
+        self._width = width
         self._form = header.form
         self._titles = {line.strip().encode() for line in header.lines}
         self._widths = {len(line.encode()) for line in header.lines} | {len(line.encode()) + 3 for line in header.lines}
@@ -81,7 +83,7 @@ class LineFilter:
                 records = list(
                     csv.reader([f"{line}\n" for line in lines[:-1]], delimiter=self._header.delimiter, strict=True)
                 )
-                if [len(record) for record in records] == [self._header.layout.width]:
+                if [len(record) for record in records] == [self._width]:
                     found += range(first + 1, last + 1)
                     place += 1
         return found

@@ -6,12 +6,13 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Iterator
 
+import attrs
 import pytest
 
 from besmart_async.batching.read.reader import Reader
 from besmart_async.client import BesmartClient
 from besmart_async.config import ReadPolicy
-from besmart_async.errors import UnprocessableError
+from besmart_async.errors import InvalidInputError, UnprocessableError
 from besmart_async.models import SignalData, SignalKey, SignalQuery
 from besmart_async.resources.signals import bulk_read
 from besmart_async.simulator import Fault, Simulator
@@ -41,9 +42,9 @@ def is_answer_to(data: SignalData, query: SignalQuery) -> bool:
     return data.key == query.key and data.value.tolist() == [float(query.key.sensor_mid * 1000 + hour)]
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    embedded = Simulator()
+@pytest.fixture(params=["documented", "live"])
+def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    embedded = Simulator(dialect=request.param)
     yield embedded
     embedded.close()
 
@@ -52,13 +53,19 @@ def simulator() -> Iterator[Simulator]:
 async def client(simulator: Simulator) -> AsyncGenerator[BesmartClient]:
     async with (
         simulator.serve() as base_url,
-        BesmartClient(api_key="API_KEY", login="login", password="password", base_url=base_url) as opened,
+        BesmartClient(
+            api_key="API_KEY",
+            login="login",
+            password="password",
+            base_url=base_url,
+            dialect=simulator.settings.dialect,
+        ) as opened,
     ):
         yield opened
 
 
 def reader_of(client: BesmartClient, policy: ReadPolicy | None = None) -> Reader:
-    return Reader(lambda queries: client._transport.send(bulk_read(queries)), policy)
+    return Reader(lambda queries: client._transport.send(bulk_read(queries, client._dialect)), policy)
 
 
 @pytest.mark.parametrize("signals", SIZES)
@@ -167,3 +174,18 @@ async def test_a_stream_of_long_windows_gives_each_row_once(
         assert reader.report.requested == 200
     assert {key: sorted(times) for key, times in parts.items()} == whole
     assert {len(times) for times in whole.values()} == {480 + till_inclusive}
+
+
+async def test_an_option_the_dialect_lacks_is_refused_for_its_caller_alone(client: BesmartClient) -> None:
+    good = SignalQuery(SignalKey(12, 122, 32), 1_577_836_800_000, 1_577_836_800_000)
+    async with client.reader() as reader:
+        answer = reader.ask(good)
+        with pytest.raises(InvalidInputError, match="dialect has no such argument"):
+            await reader.read_query(attrs.evolve(good, time_series_type=1))
+        assert len(await answer) == 1
+        multiplied = reader.read(good.key, good.since, good.till, apply_multiplier=True)
+        if client.dialect == "live":
+            assert len(await multiplied) == 1
+        else:
+            with pytest.raises(InvalidInputError, match="the live dialect has it"):
+                await multiplied

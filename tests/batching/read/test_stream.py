@@ -142,6 +142,30 @@ async def test_in_order_no_more_is_asked_than_fits_while_the_first_answer_is_awa
         assert [(await first).key.sensor_mid, *[data.key.sensor_mid async for data in stream]] == list(range(100))
 
 
+async def test_short_answers_keep_sixteen_calls_in_flight(service: Service) -> None:
+    in_flight: list[int] = [0]
+
+    async def counted(queries: list[SignalQuery], /) -> list[SignalData]:
+        in_flight.append(in_flight[-1] + 1)
+        answers = await service(queries)
+        in_flight.append(in_flight[-1] - 1)
+        return answers
+
+    async with Reader(counted, ReadPolicy(max_items=10, max_outstanding=160)) as reader:
+        seen = [data async for data in reader.stream(asked(sensor) for sensor in range(1_000))]
+    assert (len(seen), max(in_flight)) == (1_000, 16)
+
+
+async def test_after_long_answers_no_more_is_asked_than_readings_may_be_ahead(service: Service) -> None:
+    policy = ReadPolicy(max_items=10, max_outstanding=160, max_readings_ahead=20 * 25)
+    async with Reader(service, policy) as reader, aclosing(reader.stream(asked(n) for n in range(2_000))) as stream:
+        for _ in range(1_000):
+            await anext(stream)
+        taken = 1_000
+        await asyncio.sleep(60)
+        assert reader.report.requested - taken <= 20
+
+
 async def test_in_order_a_failure_comes_in_its_turn(reader: Reader, service: Service) -> None:
     service.poison = {asked(3).key}
     seen: list[int] = []

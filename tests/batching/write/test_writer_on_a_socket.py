@@ -30,9 +30,9 @@ def key(sensor: int) -> SignalKey:
     return SignalKey(9, sensor, MOID)
 
 
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    embedded = Simulator(seed=False)
+@pytest.fixture(params=["documented", "live"])
+def simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    embedded = Simulator(seed=False, dialect=request.param)
     embedded.add_sensors(9, range(1, 1001))
     yield embedded
     embedded.close()
@@ -40,6 +40,7 @@ def simulator() -> Iterator[Simulator]:
 
 async def connected(stack: AsyncExitStack, simulator: Simulator, **settings: Any) -> BesmartClient:
     base_url = await stack.enter_async_context(simulator.serve())
+    settings = {"dialect": simulator.settings.dialect, **settings}
     client = BesmartClient(api_key="API_KEY", login="login", password="password", base_url=base_url, **settings)
     return await stack.enter_async_context(client)
 
@@ -154,7 +155,7 @@ async def test_a_delayed_old_request_never_overwrites_a_newer_acknowledged_value
         client = await connected(stack, simulator, timeout=Timeouts(read_s=0.3))
 
         async def put(body: bytes) -> None:
-            await client._transport.send(bulk_write(body), attempts=1)
+            await client._transport.send(bulk_write(body, client._dialect), attempts=1)
 
         policy = BatchPolicy(linger_s=0.0, initial_wait_s=0.05)
         writer = await stack.enter_async_context(Writer(put, attrs.evolve(policy, hold_off_s=3.0)))

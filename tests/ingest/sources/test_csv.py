@@ -120,6 +120,16 @@ def test_rows_that_are_no_csv_are_rejects_and_the_rows_around_them_are_read(csv_
     ]
 
 
+@pytest.mark.parametrize("end", ["", ",", ",,"])
+def test_lines_within_a_quoted_field_are_kept_whatever_delimiters_end_the_rows(
+    csv_file: Callable[..., Path], end: str
+) -> None:
+    [page] = pages(csv_file(ROW + end, '"a\n\n,,\n"",\nb",1.8.0,2024-01-01T00:00Z,1.5,kWh' + end, ROW + end))
+    assert page.rejects == ()
+    assert [page.chunk.meter.text(row) for row in range(3)] == ["1.1", 'a\n\n,,\n",\nb', "1.1"]
+    assert page.chunk.rows.tolist() == [2, 3, 8]
+
+
 def test_unused_columns_are_told(csv_file: Callable[..., Path]) -> None:
     assert CsvSource(csv_file(header="meter,time,value,remark")).check() == ("remark",)
 
@@ -162,7 +172,9 @@ def test_every_line_is_a_reading_or_a_reject_or_blank_whatever_is_in_it(
         readings, rejects = parser.parse(page.chunk)
         seen += readings.rows.tolist()
         seen += [reject.row for reject in (*page.rejects, *rejects)]
-    expected = [number for number, line in enumerate(lines, start=2) if line.strip(" ,\t\0\x1a") and line.strip()]
+    # Zero bytes around a line are padding, and do not make text of it.
+    texts = [line.strip("\0").strip() and line.strip(" ,\t\0\x1a") for line in lines]
+    expected = [number for number, text in enumerate(texts, start=2) if text]
     assert len(seen) == len(set(seen))
     quoted = {number for number, line in enumerate(lines, start=2) if '"' in line}
     if quoted:  # a quote may make several lines one record
