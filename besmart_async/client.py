@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -345,6 +346,11 @@ class BesmartClient:
         """
         operation = raw_operation(method, path, query=query, body=body, content_type=content_type, replay=replay)
         return await self._transport.send(operation)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that the client belongs to; None before its first use."""
+        return self._transport.loop
 
     def health(self) -> Health:
         """Return what is known of the service and of this client's writers, at once and without asking the service."""

@@ -33,6 +33,7 @@ class DeliveryReport:
         max_items: how many signals a call may hold at present.
         refused_signals: signals whose recent readings were all refused.
         memory_bytes: estimate of what is buffered and in flight.
+        oldest_pending_s: seconds since the oldest of the pending readings was accepted or first sent; 0 without any.
         state: `"paused"` while the service is down, throttles or refuses the credentials; `"stopped"` permanently.
     """
 
@@ -51,6 +52,7 @@ class DeliveryReport:
     max_items: int = 0
     refused_signals: int = 0
     memory_bytes: int = 0
+    oldest_pending_s: float = 0.0
     state: WriterState = "open"
 
 

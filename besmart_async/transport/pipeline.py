@@ -178,6 +178,11 @@ class Transport:
         other._exchange = self._exchange.with_options(timeouts, headers)
         return other
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it belongs to; None before the first use."""
+        return self._owner.loop
+
     def health(self) -> TransportHealth:
         """Return what is known of the service, without asking it."""
         life, (in_flight, waiting) = self._life, self._exchange.busy

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +13,7 @@ pytest.importorskip("prometheus_client")
 from prometheus_client import CollectorRegistry, generate_latest
 
 from besmart_async import (
+    BatchPolicy,
     BesmartClient,
     ConnectError,
     Hook,
@@ -19,13 +22,17 @@ from besmart_async import (
     Response,
     ResponseReceived,
     RetryScheduled,
+    SendingPaused,
     ServerError,
     SignalData,
     SignalKey,
     TokenRenewed,
+    WriterEvent,
 )
-from besmart_async.integrations.prometheus import PrometheusHook
+from besmart_async.integrations.prometheus import ClientCollector, PrometheusHook
 from besmart_async.simulator import Fault, Simulator
+
+MakeClient = Callable[[], BesmartClient]
 
 
 @pytest.fixture
@@ -100,6 +107,71 @@ async def test_a_client_tells_it_what_it_does(
     }
 
 
-def test_a_second_hook_of_one_registry_is_refused(hook: PrometheusHook, registry: CollectorRegistry) -> None:
-    with pytest.raises(ValueError, match="besmart_requests"):
-        PrometheusHook(registry)
+def test_hooks_of_one_registry_share_its_metrics(hook: PrometheusHook, registry: CollectorRegistry) -> None:
+    for one in (hook, PrometheusHook(registry)):
+        one(ResponseReceived(operation="signals.types", attempt=1, status=200, elapsed_s=0.1, body_bytes=2))
+    labels = {"operation": "signals.types", "status": "200"}
+    assert registry.get_sample_value("besmart_requests_total", labels) == 2
+
+
+# -- what waits ------------------------------------------------------------------------------------------------------
+
+KEY = SignalKey(1, 1, 32)
+T0 = 1_700_006_400_000
+
+
+def sample(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(f"besmart_{name}", {"client": "meters", **labels})
+
+
+@pytest.mark.looptime
+async def test_gauges_show_a_backlog_while_the_service_is_down_and_its_end(
+    make_client: MakeClient, registry: CollectorRegistry, besmart_simulator: Simulator
+) -> None:
+    client = make_client()
+    collector = ClientCollector(client, "meters", registry)
+    besmart_simulator.faults.add(Fault(status=503, method="PUT"))
+    paused = asyncio.Event()
+
+    def on_event(event: WriterEvent) -> None:
+        if isinstance(event, SendingPaused):
+            paused.set()
+
+    async with client, client.writer(BatchPolicy(linger_s=0.0), hooks=[on_event]) as writer:
+        await writer.write(KEY, T0, 1.5)
+        await paused.wait()
+        assert sample(registry, "pending_readings") == 1
+        assert sample(registry, "writers", state="paused") == 1
+        assert sample(registry, "ready") == 0
+        assert (sample(registry, "pending_bytes") or 0) > 0
+        assert (sample(registry, "oldest_pending_seconds") or 0) > 0
+        besmart_simulator.faults.clear()
+        await writer.flush()
+        assert sample(registry, "pending_readings") == 0
+        assert sample(registry, "readings_total", outcome="delivered") == 1
+        assert sample(registry, "oldest_pending_seconds") == 0
+        assert sample(registry, "batches_in_flight_limit") == writer.report.max_in_flight
+    registry.unregister(collector)
+
+
+async def test_a_scrape_in_another_thread_asks_in_the_event_loop(
+    make_client: MakeClient, registry: CollectorRegistry
+) -> None:
+    async with make_client() as client:
+        ClientCollector(client, "meters", registry)
+        await client.sensors.types()
+        text = await asyncio.to_thread(generate_latest, registry)
+    assert b'besmart_ready{client="meters"} 1.0' in text
+    assert b"besmart_last_answer_age_seconds" in text
+
+
+async def test_several_clients_of_one_process_are_told_apart_and_a_client_that_is_gone_is_not_shown(
+    make_client: MakeClient, registry: CollectorRegistry
+) -> None:
+    clients = {name: make_client() for name in ("a", "b")}
+    for name, client in clients.items():
+        ClientCollector(client, name, registry)
+    assert {name: registry.get_sample_value("besmart_ready", {"client": name}) for name in "ab"} == {"a": 1, "b": 1}
+    del clients, client
+    gc.collect()
+    assert registry.get_sample_value("besmart_ready", {"client": "a"}) is None

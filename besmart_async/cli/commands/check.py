@@ -14,6 +14,7 @@ from besmart_async.cli.client import client_for
 from besmart_async.cli.exits import Exit, UsageError, explained
 from besmart_async.cli.ingest_inputs import FileOptions, Inputs, inputs_of
 from besmart_async.cli.options import Flag
+from besmart_async.cli.suggesting import suggest as suggestion
 from besmart_async.cli.terminal.output import counted, counted_line, error_line, json_text, write, write_json_text
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
@@ -42,6 +43,7 @@ def check(
     options: FileOptions = FileOptions(),  # noqa: B008 - a frozen value
     online: Flag = False,
     json: Flag = False,
+    suggest: Flag = False,
 ) -> int:
     """Read files as ingest does, and report what is in them: rows, meters, period, resolution, and what is wrong.
 
@@ -61,7 +63,13 @@ def check(
         cannot be converted, are rejected.
     json
         Print the report as JSON and nothing else.
+    suggest
+        Print a mapping file for the files instead of a report: what they show, and what only you can know as comments.
     """
+    if suggest:
+        if online or json:
+            raise UsageError(f"--suggest prints a mapping file; leave out {'--online' if online else '--json'}")
+        return suggestion(files, options)
     inputs = inputs_of(files, options)
     try:
         with reject_file(options.rejects, inputs, [("the mapping file", options.mapping)]) as rejects:

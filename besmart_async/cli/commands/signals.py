@@ -10,7 +10,7 @@ from besmart_async.cli.options import Flag, Json, Period, Wanted, Zone, moment, 
 from besmart_async.cli.terminal.output import counted, write, write_json, write_records
 from besmart_async.cli.terminal.readings import write_readings
 from besmart_async.client import BesmartClient
-from besmart_async.ingest.parse.parser import parse_numbers
+from besmart_async.ingest.parse.numbers import parse_numbers
 from besmart_async.ingest.sources.columns import as_column
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData

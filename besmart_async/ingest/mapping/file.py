@@ -28,7 +28,7 @@ from besmart_async.ingest.sources.layout import FileForm, plain_cell
 from besmart_async.models.keys import SensorKey
 from besmart_async.models.times import to_ms
 
-__all__ = ["FileMapping", "MappingError", "MeterRules", "encoding_of", "read_mapping"]
+__all__ = ["FileMapping", "MappingError", "MeterRules", "encoding_of", "mapping_of", "read_mapping"]
 
 REFUSE = "reject"
 _CALENDARS: tuple[Literal["clock", "elapsed"], ...] = ("clock", "elapsed")
@@ -75,7 +75,24 @@ def read_mapping(path: Path) -> FileMapping:
     Raises:
         MappingError: the text names the file, the key, its value and what is allowed.
     """
-    whole = TomlTable.of_file(path)
+    return _mapping(TomlTable.of_file(path), path.parent)
+
+
+def mapping_of(text: str, name: str, folder: Path | None = None) -> FileMapping:
+    """Read the text of a mapping file.
+
+    Args:
+        text: the content.
+        name: the file's name in errors.
+        folder: where a table of meters is; None: the working folder.
+
+    Raises:
+        MappingError: the text names the file, the key, its value and what is allowed.
+    """
+    return _mapping(TomlTable.of_text(text.encode(), name), folder or Path())
+
+
+def _mapping(whole: TomlTable, folder: Path) -> FileMapping:
     form = form_of(whole)
     signals, meters = whole.table("signals"), whole.table("meters")
     factors = meters.table("factors").factors()
@@ -84,7 +101,7 @@ def read_mapping(path: Path) -> FileMapping:
     )
     default = signals.text("default")
     signals.done()
-    rules = _meters(meters, path.parent)
+    rules = _meters(meters, folder)
     whole.done()
     return FileMapping(form=form, reading=reading, signal_type=default, meters=rules)
 

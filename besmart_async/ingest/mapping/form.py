@@ -48,6 +48,7 @@ def form_of(whole: TomlTable) -> FileForm:
         preamble=_preamble(whole.table("preamble")),
         skip=_expressions(file, file.texts("skip")),
         footer=_footer(file),
+        sheet=file.texts("sheet"),
     )
     for table in (file, columns, wide):
         table.done()

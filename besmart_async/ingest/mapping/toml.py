@@ -57,21 +57,29 @@ class TomlTable:
         try:
             with path.open("rb") as file:
                 text = file.read(_MOST_BYTES + 1)
-            if len(text) > _MOST_BYTES:
-                raise MappingError(str(path), None, f"has more than {_MOST_BYTES >> 20} MiB; it is not a mapping file")
-            if _LONG_KEY.search(text):
-                raise MappingError(
-                    str(path), None, f"has a key of more than {_MOST_PARTS} parts; it is not a mapping file"
-                )
-            return cls(str(path), "", tomllib.loads(text.decode()))
         except OSError as error:
             raise MappingError(str(path), None, f"cannot be opened: {error.strerror or error}") from None
+        return cls.of_text(text, str(path))
+
+    @classmethod
+    def of_text(cls, text: bytes, name: str) -> TomlTable:
+        """Read the content of a file.
+
+        Raises:
+            MappingError: it is not TOML.
+        """
+        if len(text) > _MOST_BYTES:
+            raise MappingError(name, None, f"has more than {_MOST_BYTES >> 20} MiB; it is not a mapping file")
+        if _LONG_KEY.search(text):
+            raise MappingError(name, None, f"has a key of more than {_MOST_PARTS} parts; it is not a mapping file")
+        try:
+            return cls(name, "", tomllib.loads(text.decode()))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise MappingError(str(path), None, f"is not TOML: {error}") from None
+            raise MappingError(name, None, f"is not TOML: {error}") from None
         except RecursionError:
-            raise MappingError(str(path), None, "is nested too deeply for a mapping file") from None
+            raise MappingError(name, None, "is nested too deeply for a mapping file") from None
         except ValueError as error:  # a number of thousands of digits
-            raise MappingError(str(path), None, f"is not TOML: {error}") from None
+            raise MappingError(name, None, f"is not TOML: {error}") from None
 
     def done(self) -> None:
         """Refuse keys that were never read.

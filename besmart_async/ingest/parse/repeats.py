@@ -33,7 +33,7 @@ class SeriesMemory:
 
 
 @attrs.frozen
-class Run:
+class RepeatedRows:
     """Rows of a signal in one repeated hour, one after the other, and the moments beside them.
 
     Attributes:
@@ -57,7 +57,7 @@ class Run:
         falling = votes.pop() if len(votes) == 1 else falling
         if not falling:
             return self._rising()
-        found = Run(self.times[::-1], self.after[::-1], self.before[::-1])._rising()
+        found = RepeatedRows(self.times[::-1], self.after[::-1], self.before[::-1])._rising()
         return None if found is None else found[::-1]
 
     def _rising(self) -> list[bool] | None:
@@ -68,9 +68,17 @@ class Run:
             places = _places(labels, strict=False)
             if len(places) != 1:
                 places = _by_copies(labels, copies)
+        places = [place for place in places if self._follows(place, strict=copies == 1)]
         if len(places) > 1:
             places = self._continuing(labels)
         return [row >= places[0] for row in range(len(labels))] if len(places) == 1 else None
+
+    def _follows(self, place: int, *, strict: bool) -> bool:
+        """Whether the run is after the row above and before the row below, if the later pass begins at this place."""
+        first = self.times[0].earlier if place else self.times[0].later
+        last = self.times[-1].later if place < len(self.times) else self.times[-1].earlier
+        gaps = [*(first - one for one in self.before[-1:]), *(one - last for one in self.after[:1])]
+        return all(gap > 0 or (gap == 0 and not strict) for gap in gaps)
 
     def _continuing(self, labels: Sequence[Milliseconds]) -> list[int]:
         """The place of a run that is one pass only, at the beginning or the end of the file."""
@@ -204,7 +212,7 @@ class Repeats:
             if memory.run and not _one_hour(memory.run[0], twice[rows[at]]):
                 memory.before, memory.run = [], []
             run = [*memory.run, *(twice[row] for row in rows[at:end])]
-            passes = Run(run, memory.before, after).passes(falling=self._falling)
+            passes = RepeatedRows(run, memory.before, after).passes(falling=self._falling)
             if passes is not None:
                 for row, later in zip(rows[at:end], passes[len(memory.run) :], strict=True):
                     decided[row] = twice[row].later if later else twice[row].earlier

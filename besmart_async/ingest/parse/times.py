@@ -509,14 +509,14 @@ class TimeParser:
             found = in_zone(told.clock - timedelta(milliseconds=self._ahead), clock.zone)
         except OverflowError:
             return Problem(OUT_OF_RANGE)
+        pass_ = clock.told
         if told.second is not None:
             word = self._names.get(told.mark) or ("second" if told.second else "first")
-            found = Told(word, plain, strict=True).choose(found, clock.zone)
-            if not isinstance(found, Problem):
-                self._marked[text] = (told.mark, found + self._ahead)
-        elif clock.told is not None:
-            found = clock.told.choose(found, clock.zone)
-        return _later(found, self._ahead)
+            pass_ = Told(word, plain, strict=True)
+        chosen = found if pass_ is None else pass_.choose(found, clock.zone)
+        if told.mark and not isinstance(chosen, Local | Problem):
+            self._marked[text] = (told.mark, chosen + self._ahead)
+        return _later(chosen, self._ahead)
 
     def _told(self, plain: str, zone: str | None) -> WrittenTime | Milliseconds | Local | Problem:
         """What a text says; the moment or times that a plain ISO 8601 text means; or why it is not a time."""
@@ -532,7 +532,8 @@ class TimeParser:
             return clock if isinstance(found, Problem) and found.reason == NO_ZONE else found
         if clock.told is None or isinstance(found, Problem) or not is_local(plain):
             return found
-        return _later(clock.told.choose(_later(found, -self._ahead), clock.zone), self._ahead)
+        asked = _later(found, -self._ahead)
+        return asked if isinstance(asked, Problem) else _later(clock.told.choose(asked, clock.zone), self._ahead)
 
     def _counted(self, day: datetime, elapsed: timedelta, clock: Clock) -> Milliseconds | Problem:
         first, following = (first_moment(date, clock.zone) for date in (day, day + timedelta(days=1)))

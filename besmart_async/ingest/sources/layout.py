@@ -105,8 +105,8 @@ def slots_of(
     if extra is not None and kind != "elapsed":
         step_ms = step_ms or _step_ms(len(titles) - 1)
         starts = [(n - (n >= extra)) * step_ms for n in range(len(titles))]
-        passes = tuple(1 if n == extra else 0 for n in range(len(titles)))
-        return Slots(tuple(positions), tuple(titles), "clock", tuple(starts), step_ms, passes, True, extra)
+        passes = [int(n == extra) for n in range(len(titles))]
+        return Slots(tuple(positions), tuple(titles), "clock", tuple(starts), step_ms, tuple(passes), True, extra)
     counting = _counted_times(titles)
     if counting is not None and kind != "clock":
         starts = [n * counting for n in range(len(titles))]
@@ -314,6 +314,7 @@ class FileForm:
         preamble: where the lines above the header have the meter, signal type or unit of all rows.
         skip: regular expressions (RE2) of lines that are left out.
         footer: number of lines at the end that are left out, or a regular expression of the first of them.
+        sheet: names of sheets of a workbook that are read, or patterns with `*`; empty: the visible ones with a table.
     """
 
     format: str | None = None
@@ -333,6 +334,7 @@ class FileForm:
     preamble: Mapping[str, PreambleCell] = attrs.field(factory=dict[str, PreambleCell])
     skip: tuple[str, ...] = ()
     footer: int | str | None = None
+    sheet: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """The fields, without the newer ones if they are not set.
@@ -361,7 +363,7 @@ class FileForm:
         return any(isinstance(name, int) for name in (*named, *(series.column for series in self.series)))
 
 
-_NEWER = {"optional", "series", "meter", "name_pattern", "preamble", "skip", "footer"}
+_NEWER = {"optional", "series", "meter", "name_pattern", "preamble", "skip", "footer", "sheet"}
 
 
 @attrs.frozen

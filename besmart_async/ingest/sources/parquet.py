@@ -50,12 +50,12 @@ class ParquetSource:
 
     def check(self) -> tuple[str, ...]:
         """Check the schema, and the sizes that the file declares; see `Source`."""
-        with self._opened() as file:
+        with self.opened() as file:
             return self._layout(file).unused
 
     def pages(self) -> Generator[Page, None, None]:
         """Read the file from the start; see `Source`."""
-        with self._opened() as file:
+        with self.opened() as file:
             layout = self._layout(file)
             schema = file.schema_arrow
             names = [schema.names[index] for index in layout.used]
@@ -66,7 +66,7 @@ class ParquetSource:
         chunks = ChunkBuilder(self.name, layout)
         size, total = self.size_bytes or 0, max(1, file.metadata.num_rows)
         row = 1
-        with self._opened(dictionaries) as file:
+        with self.opened(dictionaries) as file:
             batches = file.iter_batches(chunks.rows_at_a_time(self.chunk_rows), columns=names, use_threads=False)
             for batch in batches:
                 rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
@@ -150,7 +150,8 @@ class ParquetSource:
         return column
 
     @contextmanager
-    def _opened(self, dictionaries: list[str] | None = None) -> Generator[Any, None, None]:
+    def opened(self, dictionaries: list[str] | None = None) -> Generator[Any, None, None]:
+        """Open the file; `dictionaries` are columns that stay dictionaries."""
         import pyarrow.parquet as pq  # noqa: PLC0415 - slow to import, and CSV does not need it
 
         if is_stream(self.path):

@@ -101,13 +101,18 @@ def format_names() -> tuple[str, ...]:
     return (*_BUILT_IN, *_installed())
 
 
-def sources_of(names: Iterable[str], form: FileForm | None = None) -> list[Source]:
+def sources_of(names: Iterable[str], form: FileForm | None = None, *, fitting: bool = True) -> list[Source]:
     """Create sources for command line arguments: files, folders, patterns such as `data/*.csv.gz`, and `-`.
 
     A folder stands for all files in it and its subfolders that have a suffix of a known format, in the order of their
     names. A file that is named twice is read once. A zip archive stands for the files in it, and a workbook for its
     sheets. A pipe (`<(zcat x.gz)`, a FIFO, `/dev/stdin`) is read like standard input: once, and only in the formats
     that can be.
+
+    Args:
+        names: the arguments.
+        form: what the user said about the files.
+        fitting: leave out sheets of workbooks whose table does not fit the form.
 
     Raises:
         SourceError: the file or format does not exist, or cannot be read, a pattern or folder matches no files, or the
@@ -120,25 +125,25 @@ def sources_of(names: Iterable[str], form: FileForm | None = None) -> list[Sourc
         for path in paths:
             key = path.resolve() if path is not None else None
             if key not in found:
-                found[key] = _sources(path, form)
+                found[key] = _sources(path, form, fitting=fitting)
     return [source for sources in found.values() for source in sources]
 
 
-def _sources(path: Path | StoredFile | None, form: FileForm, depth: int = 0) -> list[Source]:
+def _sources(path: Path | StoredFile | None, form: FileForm, depth: int = 0, *, fitting: bool = True) -> list[Source]:
     """The sources of a file: those of each member of an archive, or of each sheet of a workbook."""
     kind = what_it_is(path)
     if path is not None and kind.format == "zip" and form.format in (None, "zip"):
-        return _in_archive(path, form, depth)
+        return _in_archive(path, form, depth, fitting=fitting)
     made = format_of(path, form)
     if path is not None and is_stream(path) and made not in _STREAMED:
         raise SourceError(str(path), "is a pipe, and files of this format are read more than once; copy it to a file")
     if path is not None and made is _BUILT_IN["excel"]:
         require_calamine(path)
-        return [*sheets_of(path, form)]
+        return [*sheets_of(path, form, fitting=fitting)]
     return [made.source(path, form)]  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def _in_archive(path: Path | StoredFile, form: FileForm, depth: int) -> list[Source]:
+def _in_archive(path: Path | StoredFile, form: FileForm, depth: int, *, fitting: bool) -> list[Source]:
     if depth == DEEPEST:
         raise SourceError(str(path), f"is an archive in an archive, {DEEPEST} deep; unpack it first")
     form = attrs.evolve(form, format=None) if form.format == "zip" else form
@@ -148,7 +153,7 @@ def _in_archive(path: Path | StoredFile, form: FileForm, depth: int) -> list[Sou
     for member in members_of(path):
         kind = what_it_is(member)
         if kind.format is not None or _suffix(member) in known:
-            found += _sources(member, form, depth + 1)
+            found += _sources(member, form, depth + 1, fitting=fitting)
         else:
             others.append(f"{member.member} {kind.problem or 'has no suffix of a known format'}")
     if not found:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import zipfile
 from collections.abc import Generator, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
@@ -34,6 +37,8 @@ MOST_CELLS: Final = 25_000_000
 """Cells of a sheet, empty ones included: all of them are held in memory."""
 MOST_BYTES: Final = 512 << 20
 """Bytes that the parts of a workbook may have, unpacked."""
+_COMPARED: Final = 100_000
+"""Readings of each sheet that are compared with those of the others."""
 _MOST_REPEATS: Final = 1_000
 _SCANNED_BYTES: Final = 1 << 20
 
@@ -142,22 +147,37 @@ class SheetSource:
             yield attrs.evolve(page, chunk=_typed(page, epoch), rejects=tuple(map(_untyped_reject, page.rejects)))
 
     @property
+    def text(self) -> str:
+        """The rows as CSV, as far as a person sees them."""
+        return _text(self.path.workbook, self.path.sheet).decode().replace(_TYPED, "")
+
+    @property
     def _csv(self) -> CsvSource:
         form = attrs.evolve(self.form, delimiter=",", encoding="utf-8")
         return CsvSource(self.path, "utf-8", self.chunk_rows, form)
 
 
-def sheets_of(path: Path | StoredFile, form: FileForm) -> list[SheetSource]:
+def sheets_of(path: Path | StoredFile, form: FileForm, *, fitting: bool = True) -> list[SheetSource]:
     """Return the sheets of a workbook that hold a table; hidden and empty ones do not count.
+
+    Args:
+        path: the workbook.
+        form: what the user said about it.
+        fitting: leave out sheets whose table does not fit the form.
 
     Raises:
         SourceError: it cannot be read, python-calamine is not installed, or no sheet holds a table.
     """
-    with_text = [name for name in _visible(path) if _text(path, name).strip(b"\n")]
+    names = _chosen(path, form)
+    with_text = [name for name in names if _text(path, name).strip(b"\n")]
+    if not with_text and form.sheet:
+        raise SourceError(str(path), f"is empty in the sheets that file.sheet chooses: {', '.join(names)}")
     if not with_text:
         raise SourceError(str(path), "is a workbook whose visible sheets are empty")
     if len(with_text) == 1:
         return [SheetSource(Sheet(path, with_text[0], alone=True), form)]
+    if not fitting:
+        return [SheetSource(Sheet(path, name), form) for name in with_text]
     found: list[SheetSource] = []
     problems: dict[str, str] = {}
     for name in with_text:
@@ -172,7 +192,61 @@ def sheets_of(path: Path | StoredFile, form: FileForm) -> list[SheetSource]:
         raise SourceError(str(path), f"is a workbook without a table that fits: sheet {listed}")
     if len(found) == 1:
         found = [SheetSource(attrs.evolve(found[0].path, alone=True), form)]
+    _refuse_conflicts(path, found)
     return [attrs.evolve(found[0], passed_over=tuple(problems)), *found[1:]]
+
+
+def _chosen(path: Path | StoredFile, form: FileForm) -> list[str]:
+    """The visible sheets, or those that the user names, also hidden ones.
+
+    Raises:
+        SourceError: no sheet has such a name.
+    """
+    if not form.sheet:
+        return list(_visible(path))
+    every = _all_sheets(path)
+    found: list[str] = []
+    for pattern in form.sheet:
+        fitting = [name for name in every if fnmatchcase(name.casefold(), pattern.casefold())]
+        if not fitting:
+            listed = ", ".join(map(repr, every))
+            raise SourceError(str(path), f"has no sheet {pattern!r}, which file.sheet names; there are {listed}")
+        found += [name for name in fitting if name not in found]
+    return found
+
+
+def _refuse_conflicts(path: Path | StoredFile, sheets: Sequence[SheetSource]) -> None:
+    """Refuse sheets that have one reading with different values: a sheet of sums would replace the readings.
+
+    Raises:
+        SourceError: the text names the sheets and a reading.
+    """
+    seen: dict[tuple[object, ...], tuple[str, str]] = {}
+    for source in sheets:
+        for key, value in islice(_readings(source), _COMPARED):
+            sheet, before = seen.setdefault(key, (source.path.sheet, value))
+            if sheet != source.path.sheet and before != value:
+                meter, signal, time, *_ = key
+                what = " ".join(str(part) for part in (meter, signal, time) if part)
+                raise SourceError(
+                    str(path),
+                    f"sheets {sheet!r} and {source.path.sheet!r} both have a value for {what}: {before} and {value};"
+                    f" say which sheet has the readings, such as file.sheet = {json.dumps(sheet, ensure_ascii=False)}",
+                )
+
+
+def _readings(source: SheetSource) -> Iterator[tuple[tuple[object, ...], str]]:
+    """Yield (meter, signal type, time, slot, origin) and the value of the readings of a sheet."""
+    for page in source.pages():
+        chunk = page.chunk
+        roles = [role for role in ("meter", "signal", "time", "origin") if getattr(chunk, role) is not None]
+        for index in range(len(chunk)):
+            texts = {role: chunk.text(role, index) for role in roles}
+            slot = chunk.title("value", index) if chunk.column is not None or isinstance(chunk.time, DaySlots) else ""
+            key = (texts.get("meter"), texts.get("signal"), texts.get("time"), texts.get("origin"), slot)
+            value = chunk.text("value", index)
+            if value:
+                yield key, value
 
 
 def is_workbook(parts: dict[str, int]) -> bool:
@@ -308,6 +382,15 @@ def _version(path: Path | StoredFile) -> object:
         return path.size
     found = path.stat()
     return found.st_mtime_ns, found.st_size
+
+
+def _all_sheets(path: Path | StoredFile) -> list[str]:
+    from python_calamine import SheetTypeEnum  # noqa: PLC0415 - of an extra
+
+    try:
+        return [sheet.name for sheet in _opened(path).sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
+    except OSError as error:
+        raise SourceError(str(path), f"cannot be read: {error}") from None
 
 
 def _visible(path: Path | StoredFile) -> Sequence[str]:

@@ -165,3 +165,42 @@ async def test_values_are_multiplied_by_the_factor_of_their_meter(csv_file: Call
     )
     assert values == {"1.1.32": 60.0, "1.2.32": 4.0, "1.3.32": 3.0}
     assert [(reject.column, reject.value) for reject in rejects] == [("unit", "V")]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("1-0:1.8.0*255", None),
+        ("1.8.0", None),
+        ("1-1:1.8.0", None),
+        ("1.0.1.8.0.255", None),
+        ("1-0:1.8.0*01", "of billing period 1"),
+        ("1.8.0&02", "of billing period 2"),
+        ("1.8.0*00", "of billing period 0"),
+        ("1-0:1.8.0.1", "of billing period 1"),
+        ("6-1:1.8.0", "of heat"),
+        ("7-0:1.8.0*255", "of gas"),
+        ("8-1:1.8.0", "of water"),
+        ("1-2:1.8.0", "of channel 2"),
+    ],
+)
+def test_medium_channel_and_billing_period_of_an_obis_code_count(code: str, said: str | None) -> None:
+    """After IEC 62056-61, and read-outs that have 1.8.0 and 1.8.0*01 one below the other."""
+    found = REGISTER.find(code)
+    assert found == 32 if said is None else (said in str(found) and "is no signal type of the service" in str(found))
+
+
+def test_a_signal_type_of_another_medium_is_found_by_its_code() -> None:
+    types = SignalTypes(
+        [SignalType(signal_type_moid=1, obis_mapping="1.8.0"), SignalType(signal_type_moid=7, obis_mapping="7-0:1.8.0")]
+    )
+    assert types.find("7-0:1.8.0*255") == 7
+    assert types.find("1-0:1.8.0") == 1
+    assert "of heat" in str(types.find("6-0:1.8.0*255"))
+
+
+async def test_two_channels_of_one_quantity_do_not_overwrite_each_other(csv_file: Callable[..., Path]) -> None:
+    path = csv_file("1.1,1-0:1.8.0,1704067200000,1", "1.1,1-1:1.8.0,1704067200000,2", header="meter,obis,time,value")
+    resolved, rejects = await resolved_of(path, ParseOptions())
+    assert resolved.readings.value.tolist() == [1.0]
+    assert [reject.reason for reject in rejects] == ["is of channel 1, and readings of channel 0 go to the same signal"]

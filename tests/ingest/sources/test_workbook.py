@@ -155,6 +155,32 @@ def test_each_sheet_with_a_table_is_a_file_of_its_own_and_others_are_named(tmp_p
     assert readings_of(path, UTC).by_meter == {"M2": [(T0, 3.0)], **READ}
 
 
+SUMS = (HEADER, ("M1", START, 30.0))
+
+
+def test_sheets_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    path = book(tmp_path / "export.xlsx", {"Data": ROWS, "Days": SUMS})
+    with pytest.raises(SourceError, match=r"sheets 'Data' and 'Days' both have a value for M1 2024-07-01.*file.sheet"):
+        readings_of(path, UTC)
+
+
+def test_sheets_that_say_the_same_twice_are_read(tmp_path: Path) -> None:
+    path = book(tmp_path / "export.xlsx", {"Data": ROWS, "Copy": ROWS})
+    assert readings_of(path, UTC).by_meter == {"M1": [*READ["M1"], *READ["M1"]]}
+
+
+@pytest.mark.parametrize("chosen", ["Data", "da*", "[Dd]ata"])
+def test_the_mapping_file_chooses_sheets(tmp_path: Path, chosen: str) -> None:
+    path = book(tmp_path / "export.xlsx", {"Sums": SUMS, "Data": ROWS})
+    assert readings_of(path, f'{UTC}[file]\nsheet = "{chosen}"').by_meter == READ
+
+
+def test_a_sheet_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    path = book(tmp_path / "export.xlsx", {"Data": ROWS})
+    with pytest.raises(SourceError, match=r"has no sheet 'Juli', which file.sheet names; there are 'Data'"):
+        readings_of(path, f'{UTC}[file]\nsheet = "Juli"')
+
+
 def test_hidden_sheets_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "export.xlsx"
     with xlsxwriter.Workbook(str(path)) as made:

@@ -368,6 +368,11 @@ class Accumulator:
         self._counted_to = len(self._log) - 1, 0 if isinstance(last, Block) else len(last.keys)
         return len(self._counted)
 
+    def oldest(self, now: float) -> float:
+        """When the first reading of the log was accepted, or a little earlier; `now` if nobody knows."""
+        since = self._log[0].since if self._log else now
+        return since if math.isfinite(since) else now
+
     # -- out ---------------------------------------------------------------------------------------------------------
 
     def form(self, now: float) -> Payload | None:

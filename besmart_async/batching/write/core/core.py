@@ -151,11 +151,19 @@ class WriteCore:
             in_flight=len(dispatcher.flying),
             max_in_flight=dispatcher.pace.limit,
             memory_bytes=self.accumulator.used,
+            oldest_pending_s=max(0.0, now - self._oldest(now)) if ledger.pending else 0.0,
             state="stopped" if self.failure is not None else "paused" if paused else "open",
             refused_signals=self._guard.refused_signals,
             max_items=self.accumulator.limits.items.value,
             **attrs.asdict(ledger),
         )
+
+    def _oldest(self, now: float) -> float:
+        """When the oldest pending reading was accepted, or first sent if it was."""
+        dispatcher = self._dispatcher
+        batches = [*dispatcher.parts, *dispatcher.waiting, *dispatcher.flying.values()]
+        sent = [batch.first_sent_at for batch in batches if batch.first_sent_at is not None]
+        return min([*sent, self.accumulator.oldest(now)])
 
     @property
     def unsettled(self) -> int:
