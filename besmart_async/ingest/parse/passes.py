@@ -26,7 +26,7 @@ _OTHER = (
 
 
 @attrs.frozen
-class Told:
+class NamedPass:
     """What a row says about its time.
 
     Attributes:

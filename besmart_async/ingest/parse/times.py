@@ -34,7 +34,7 @@ from besmart_async.ingest.parse.formats import (
     time_format,
 )
 from besmart_async.ingest.parse.numbers import parse_numbers
-from besmart_async.ingest.parse.passes import WORDS, Told, fixed_zone, is_abbreviation
+from besmart_async.ingest.parse.passes import WORDS, NamedPass, fixed_zone, is_abbreviation
 from besmart_async.ingest.parse.repeats import Repeats
 from besmart_async.ingest.parse.zones import (
     EMPTY,
@@ -472,9 +472,9 @@ class TimeParser:
             if name and default is not None:
                 zone = zone_of(default, standard=standard)
                 if meant in WORDS:
-                    return Clock(zone, Told(meant, name))
+                    return Clock(zone, NamedPass(meant, name))
                 if is_abbreviation(meant, zone_of(default)):
-                    return Clock(zone, Told(meant.upper(), name))
+                    return Clock(zone, NamedPass(meant.upper(), name))
             return Clock(_zone_named(meant, standard=standard))
         except UnknownZoneError as error:
             return Problem(str(error), "zone")
@@ -512,7 +512,7 @@ class TimeParser:
         pass_ = clock.told
         if told.second is not None:
             word = self._names.get(told.mark) or ("second" if told.second else "first")
-            pass_ = Told(word, plain, strict=True)
+            pass_ = NamedPass(word, plain, strict=True)
         chosen = found if pass_ is None else pass_.choose(found, clock.zone)
         if told.mark and not isinstance(chosen, Local | Problem):
             self._marked[text] = (told.mark, chosen + self._ahead)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from besmart_async.models.times import EPOCH, MAX_MS, MIN_MS
 
 if TYPE_CHECKING:
-    from besmart_async.ingest.parse.passes import Told
+    from besmart_async.ingest.parse.passes import NamedPass
 
 DstRule = Literal["earlier", "later", "infer", "standard"]
 """What to do with local times that come twice or do not exist (see `times`)."""
@@ -155,7 +155,7 @@ class Clock:
         told: what rows say of their times beyond the zone; the caller applies it.
     """
 
-    def __init__(self, zone: tzinfo, told: Told | None = None) -> None:
+    def __init__(self, zone: tzinfo, told: NamedPass | None = None) -> None:
         self.zone = zone
         self.told = told
         self._offsets: dict[int, dict[int, int]] = {DAY_MS: {}, HOUR_MS: {}}
