@@ -18,6 +18,7 @@ from besmart_async.batching.write.dead_letters import OnReject
 from besmart_async.batching.write.sender import WriterHook
 from besmart_async.batching.write.writer import Writer
 from besmart_async.config import (
+    ALLOW_INSECURE_HTTP,
     DEFAULT_BASE_URL,
     MAX_ANSWER_BYTES,
     MAX_CONNECTIONS,
@@ -25,6 +26,7 @@ from besmart_async.config import (
     ReadPolicy,
     RetryPolicy,
     Timeouts,
+    insecure_http_allowed,
 )
 from besmart_async.errors import BesmartConfigError, BesmartError, Response
 from besmart_async.logs import set_up_logging
@@ -190,12 +192,13 @@ class BesmartClient:
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         headers: Mapping[str, str] = _NO_HEADERS,
-        allow_insecure_http: bool = False,
+        allow_insecure_http: bool | None = None,
         dialect: DialectName | None = None,
     ) -> Self:
         """Make a client from BESMART_API_KEY, BESMART_LOGIN, BESMART_PASSWORD, BESMART_TOKEN and BESMART_BASE_URL.
 
-        BESMART_DIALECT (`documented` or `live`) sets the dialect.
+        BESMART_DIALECT (`documented` or `live`) sets the dialect. BESMART_ALLOW_INSECURE_HTTP=1 allows plain http to
+        other machines.
 
         Args:
             environ: where to look instead of `os.environ`.
@@ -208,14 +211,17 @@ class BesmartClient:
             proxy: as above.
             ssl_context: as above.
             headers: as above.
-            allow_insecure_http: as above.
+            allow_insecure_http: as above, instead of BESMART_ALLOW_INSECURE_HTTP.
             dialect: as above, instead of BESMART_DIALECT.
 
         Raises:
-            BesmartConfigError: the dialect is unknown, or neither a token nor a login with its password is set.
+            BesmartConfigError: a variable has an unknown value, or neither a token nor a login with its password is
+                set.
         """
         given = _from_env(os.environ if environ is None else environ)
         del environ  # a traceback of what follows shows local variables
+        if allow_insecure_http is None:
+            allow_insecure_http = insecure_http_allowed({ALLOW_INSECURE_HTTP: given.insecure})
         if not given.can_log_in():
             raise BesmartConfigError(
                 "set BESMART_LOGIN and BESMART_PASSWORD (and BESMART_API_KEY), or BESMART_TOKEN, in the environment"
@@ -384,6 +390,7 @@ class BesmartClient:
 class _Environment:
     base_url: str
     dialect: DialectName
+    insecure: str
     api_key: str | None = attrs.field(repr=False)
     login: str | None = attrs.field(repr=False)
     password: str | None = attrs.field(repr=False)
@@ -399,7 +406,8 @@ def _from_env(env: Mapping[str, str]) -> _Environment:
     )
     password = env.get("BESMART_PASSWORD") or None
     dialect = dialect_named(env.get("BESMART_DIALECT", "").strip() or "documented").name
-    return _Environment(base_url or DEFAULT_BASE_URL, dialect, api_key, login, password, token)
+    insecure = env.get(ALLOW_INSECURE_HTTP, "")
+    return _Environment(base_url or DEFAULT_BASE_URL, dialect, insecure, api_key, login, password, token)
 
 
 class _FreshLogin:

@@ -6,6 +6,7 @@ Durations are seconds (`*_s`), sizes bytes (`*_bytes`), counts `max_*`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -186,3 +187,19 @@ class ReadPolicy:
     max_outstanding: int = attrs.field(default=3_200, validator=_at_least(1, whole=True))
     max_readings_ahead: int = attrs.field(default=4_000_000, validator=_at_least(1, whole=True))
     close_timeout_s: float = attrs.field(default=30.0, validator=_at_least(0.0))
+
+
+ALLOW_INSECURE_HTTP = "BESMART_ALLOW_INSECURE_HTTP"
+_SWITCH = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+
+
+def insecure_http_allowed(environ: Mapping[str, str]) -> bool:
+    """Return whether an environment allows plain http to other machines, with BESMART_ALLOW_INSECURE_HTTP.
+
+    Raises:
+        BesmartConfigError: it is neither on nor off.
+    """
+    text = environ.get(ALLOW_INSECURE_HTTP, "").strip()
+    if text.casefold() not in _SWITCH:
+        raise BesmartConfigError(f"{ALLOW_INSECURE_HTTP}={text}: set it to 1 or 0")
+    return _SWITCH[text.casefold()]

@@ -19,7 +19,7 @@ LAYERS = (
     {"batching"},
     {"client"},
     {"portal"},
-    {"export", "ingest", "integrations", "plots"},
+    {"export", "ingest", "integrations", "plots", "streams"},
     {"simulator"},
     {"testing"},
     {"cli", "__init__", "__main__"},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+import orjson
+
 from besmart_async.errors import (
     ApiError,
     BesmartError,
@@ -19,6 +21,11 @@ _CREDENTIALS = frozenset({401, 403})
 _PASSING = frozenset({408, 425})
 _GATEWAY = frozenset({502, 504})
 """A gateway gave up on the service, which may still be working on the request."""
+
+
+_BULK = frozenset({"signals.write_bulk", "signals.read_bulk"})
+_DOCUMENTED = frozenset({422})
+"""What the API document lists for bulk calls as a refusal of their content; its body may be any JSON, or empty."""
 
 
 class Verdict(Enum):
@@ -57,10 +64,26 @@ def verdict(error: BaseException) -> Verdict:
 def from_service(error: BesmartError) -> bool:
     """Tell whether an answer is recognisably the service's: only that may refuse a reading.
 
-    A proxy, a portal or a maintenance page in between answers with HTML or plain text, or redirects somewhere; the
-    service refuses with a JSON body, or with none.
+    A proxy, a gateway, a portal or a maintenance page in between answers with HTML, plain text, JSON of its own or
+    nothing, or redirects somewhere. The service refuses a bulk call with 422, or says why in a form of its own: a JSON
+    string, an object with `detail`, or problem+json. Of other calls an answer with any JSON, or none, is the service's.
     """
-    return isinstance(error, ApiError) and error.status >= 400 and _json_or_nothing(error.response.content)
+    if not isinstance(error, ApiError) or error.status < 400:
+        return False
+    content = error.response.content
+    if error.status in _DOCUMENTED or error.operation not in _BULK:
+        return _json_or_nothing(content)
+    return _in_its_form(content)
+
+
+def _in_its_form(content: bytes) -> bool:
+    try:
+        said = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return False
+    if isinstance(said, dict):
+        return "detail" in said or {"title", "status"} <= said.keys()
+    return isinstance(said, str)
 
 
 def is_page(error: BaseException) -> bool:

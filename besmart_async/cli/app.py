@@ -28,6 +28,7 @@ _EPILOGUE = (
 # The command, its function, and its line in the help: they are listed here so that the help imports no command.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("ingest", "ingest:ingest", "Send readings from files, compare what arrived, show a day of it."),
+    ("consume", "consume:consume", "Send readings from the messages of Kafka or NATS."),
     ("check", "check:check", "Read and check files as an ingest does, without sending anything."),
     ("export", "export:export", "Write the readings of signals to a CSV, Parquet or JSON lines file."),
     ("plot", "plot:plot", "Draw signals: in the terminal, as PNG or SVG, or as one HTML file."),

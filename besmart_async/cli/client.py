@@ -19,6 +19,7 @@ from besmart_async.errors import BesmartConfigError, visible
 from besmart_async.ingest import KnownMeters, MadeMeters, Meters
 from besmart_async.models.keys import SensorKey
 from besmart_async.transport import AnyTransport, aiohttp_transport, in_process
+from besmart_async.transport.addresses import environment_proxy
 from besmart_async.wire.dialect import dialect_named
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ async def client_for(simulator: Simulator | None = None) -> AsyncGenerator[Besma
 @asynccontextmanager
 async def bulk_client() -> AsyncGenerator[BesmartClient, None]:
     """Open a client of the account in use for much data: over aiohttp, which takes less time, if it is installed."""
-    async with opened(_account(), _bulk_transport()) as client:
+    account = _account()
+    async with opened(account, _bulk_transport(account.base_url)) as client:
         yield client
 
 
@@ -73,7 +75,9 @@ async def opened(account: UserAccount, transport: AnyTransport | None = None) ->
         yield client
 
 
-def _bulk_transport() -> AnyTransport | None:
+def _bulk_transport(base_url: str) -> AnyTransport | None:
+    if (environment_proxy(base_url) or "").startswith("socks"):
+        return None  # only the default transport can use such a proxy
     try:
         return aiohttp_transport()
     except BesmartConfigError:

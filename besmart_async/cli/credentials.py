@@ -17,7 +17,7 @@ import attrs
 import orjson
 
 from besmart_async.cli.exits import NoCredentialsError, UsageError
-from besmart_async.config import DEFAULT_BASE_URL
+from besmart_async.config import DEFAULT_BASE_URL, insecure_http_allowed
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,8 +26,6 @@ NAMES = ("LOGIN", "PASSWORD", "API_KEY", "TOKEN")
 """The parts of credentials; the environment has them with `BESMART_` in front."""
 ENVIRONMENT = "environment"
 
-_INSECURE = "BESMART_ALLOW_INSECURE_HTTP"
-_SWITCH = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 _KINDS = {str: "a text", bool: "true or false"}
 _MOST_BYTES = 1 << 20
 _SERVICE, _ENTRY = "besmart", "credentials"
@@ -60,7 +58,7 @@ class UserAccount:
         """Return the account of an environment (`BESMART_LOGIN` …); None if it has no part of any credentials.
 
         Raises:
-            UsageError: BESMART_ALLOW_INSECURE_HTTP is neither on nor off.
+            BesmartConfigError: BESMART_ALLOW_INSECURE_HTTP is neither on nor off.
         """
         found = {name.lower(): environ.get(f"BESMART_{name}") or None for name in NAMES}
         if not any(found.values()):
@@ -80,18 +78,6 @@ class UserAccount:
 def dialect_set(environ: Mapping[str, str]) -> str | None:
     """Return the dialect that an environment sets; None if it sets none."""
     return environ.get("BESMART_DIALECT", "").strip() or None
-
-
-def insecure_http_allowed(environ: Mapping[str, str]) -> bool:
-    """Return whether an environment allows plain http to other machines.
-
-    Raises:
-        UsageError: BESMART_ALLOW_INSECURE_HTTP is neither on nor off.
-    """
-    text = environ.get(_INSECURE, "").strip()
-    if text.casefold() not in _SWITCH:
-        raise UsageError(f"{_INSECURE}={text}: set it to 1 or 0")
-    return _SWITCH[text.casefold()]
 
 
 @attrs.frozen

@@ -27,7 +27,7 @@ from besmart_async.ingest.mapping.meters import (
 )
 from besmart_async.ingest.parse.parser import Reading
 from besmart_async.ingest.parse.zones import DstRule, UnknownZoneError, zone_of
-from besmart_async.ingest.sources import Source, SourceError, file_of, is_stream, sources_of
+from besmart_async.ingest.sources import Source, SourceError, file_of, is_stream, sources_of, tables_of_meters
 from besmart_async.ingest.sources.layout import FileForm
 from besmart_async.ingest.sources.stored import StoredFile
 
@@ -92,6 +92,7 @@ class Inputs:
         signal_type: the signal type of rows that do not name one.
         rules: which sensor a meter is.
         form: the form of the files, as far as options and the mapping file set it.
+        left_out: what is not read of the named folders, and why.
     """
 
     sources: Sequence[Source]
@@ -99,6 +100,7 @@ class Inputs:
     signal_type: str | None
     rules: MeterRules
     form: FileForm = attrs.field(factory=FileForm)
+    left_out: tuple[str, ...] = ()
 
     @property
     def paths(self) -> list[Path | StoredFile]:
@@ -181,6 +183,7 @@ def inputs_of(files: Sequence[str], options: FileOptions = FileOptions()) -> Inp
         signal_type=options.signal_type or mapping.signal_type,
         rules=attrs.evolve(mapping.meters, table=table),
         form=form,
+        left_out=tuple(f"{file}: a table of meters, which is not read as readings" for file in tables_of_meters(files)),
     )
 
 

@@ -24,8 +24,8 @@ from besmart_async.ingest.pages import PageReader, ParsedPage, Partition, Prefet
 from besmart_async.ingest.parse.parser import ParseOptions
 from besmart_async.ingest.rejects import RowRecords
 from besmart_async.ingest.report import (
-    LISTED_REJECTS,
     IngestReport,
+    ListedRejects,
     OnProgress,
     Progress,
     Reject,
@@ -332,7 +332,7 @@ class JobState:
         self._on_progress = on_progress
         self._on_reject = on_reject
         self._max_rejects = max_rejects
-        self._rejects: list[Reject] = []
+        self._rejects = ListedRejects()
 
     def update(self, **changes: Any) -> None:
         """Change the progress and report it."""
@@ -352,8 +352,7 @@ class JobState:
 
     def reject(self, reject: Reject) -> None:
         """Count a rejected row and report it."""
-        if len(self._rejects) < LISTED_REJECTS:
-            self._rejects.append(reject)
+        self._rejects.add(reject)
         self.update(rejected=self.progress.rejected + 1)
         self.report_reject(reject)
 
@@ -406,7 +405,7 @@ class JobState:
             retries=sent.retries,
             body_bytes=sent.bytes,
             seconds=seconds,
-            rejects=tuple(self._rejects),
+            rejects=self._rejects.all,
             verification=verification,
             error=self.failure,
         )

@@ -18,6 +18,8 @@ _STATES: tuple[State, ...] = ("completed", "interrupted", "failed")
 
 LISTED_REJECTS = 20
 """Rejects kept in a report; `on_reject` gets all of them."""
+UNKNOWN_SIGNAL = "is no signal type of the service"
+"""Begins the reason of rejects whose name is no signal type."""
 JUDGED_FROM_ROWS = 1_000
 """A percentage of rejects is checked once this many rows were read, and at the end."""
 
@@ -63,6 +65,35 @@ class Reject:
         where = f" {self.column}={self.value!r}" if self.column else f" {self.value}"
         text = f"{self.file} row {self.row}:{where if self.value or self.column else ''} {self.reason}"
         return visible(text, one_line=True)
+
+
+class ListedRejects:
+    """The first rejects of a run. A name that is no signal type is listed once, not for each of its readings.
+
+    Args:
+        most: how many are kept.
+    """
+
+    def __init__(self, most: int = LISTED_REJECTS) -> None:
+        self._most = most
+        self._kept: list[Reject] = []
+        self._names: set[tuple[str, str | None, str]] = set()
+
+    def add(self, reject: Reject) -> None:
+        """Keep a reject if there is room and its name is new."""
+        if len(self._kept) == self._most:
+            return
+        if reject.reason.startswith(UNKNOWN_SIGNAL):
+            name = (reject.file, reject.column, reject.value)
+            if name in self._names:
+                return
+            self._names.add(name)
+        self._kept.append(reject)
+
+    @property
+    def all(self) -> tuple[Reject, ...]:
+        """The rejects that are kept."""
+        return tuple(self._kept)
 
 
 class TooManyRejectsError(BesmartError):

@@ -62,11 +62,45 @@ def broken(cls: type[ProtocolError | RequestTimeoutError | ConnectError], **more
 REFUSALS = [400, 404, 405, 409, 410, 415, 421, 422, 451]
 
 
+PROBLEM = b'{"type": "about:blank", "title": "Not Found", "status": 404}'
+
+
 @pytest.mark.parametrize("status", REFUSALS)
-@pytest.mark.parametrize("content", [b"", b"  \n", JSON, b'["a"]', b'"no such sensor"', b' {"a": 1}'])
-def test_json_or_nothing_refuses(status: int, content: bytes) -> None:
+@pytest.mark.parametrize("content", [JSON, PROBLEM, b'{"detail": [{"msg": "no"}]}', b'"no such sensor"'])
+def test_an_answer_in_the_services_form_refuses(status: int, content: bytes) -> None:
     assert from_service(answer(status, content))
     assert verdict(answer(status, content)) is Verdict.REFUSED
+    assert not is_page(answer(status, content))
+
+
+@pytest.mark.parametrize("content", [b"", b"  \n", b'["a"]', b' {"a": 1}', b"{'status_code': -1}"])
+def test_any_json_or_nothing_refuses_with_the_documented_status(content: bytes) -> None:
+    assert from_service(answer(422, content))
+    assert verdict(answer(422, content)) is Verdict.REFUSED
+
+
+GATEWAYS = [
+    b"",
+    b"  \n",
+    b'{"message":"no Route matched"}',
+    b'{"fault":{"code":"5"}}',
+    b'["a"]',
+    b"5",
+]
+
+
+@pytest.mark.parametrize("status", sorted({*REFUSALS} - {422}))
+@pytest.mark.parametrize("content", GATEWAYS)
+def test_a_gateways_json_or_an_empty_answer_that_is_not_documented_refuses_nothing(status: int, content: bytes) -> None:
+    assert not from_service(answer(status, content))
+    assert verdict(answer(status, content)) is Verdict.UNAVAILABLE
+    assert is_page(answer(status, content))
+
+
+@pytest.mark.parametrize("content", [b"", b'{"message": "gone"}'])
+def test_of_other_calls_any_json_or_nothing_is_the_services(content: bytes) -> None:
+    assert from_service(answer(404, content, operation="sensors.delete"))
+    assert not is_page(answer(404, content, operation="sensors.delete"))
 
 
 @pytest.mark.parametrize("status", REFUSALS)

@@ -70,13 +70,15 @@ async def test_cancelled_callers_of_a_writer_only_detach(seed: int, call: str, t
     assert only_this_task_is_left()
 
 
-async def test_cancelled_reads_leave_the_others_their_answers(seed: int) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("rounds", [6, pytest.param(165, marks=pytest.mark.long)])  # 480 reads, or 13,200
+async def test_cancelled_reads_leave_the_others_their_answers(seed: int, rounds: int) -> None:
     async with stage_of(seed) as stage:
         stage.simulator.faults.add(Fault(operation=BULK_READ, latency_s=0.005, probability=0.5))
         async with stage.witness() as witness, stage.client.reader(QUICK_READS) as reader:
             await busy(stage, witness, rounds=3, reads=False)
             cancelled = 0
-            for _ in range(6):
+            for _ in range(rounds):
                 work = [read_back(stage, reader, signal(stage.dice.randint(1, 40))) for _ in range(80)]
                 cancelled += await cancelled_at_random(stage, work)
             report = reader.report

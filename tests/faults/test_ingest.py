@@ -51,13 +51,16 @@ async def ingested(
         return await job.run()
 
 
-@pytest.mark.parametrize("status", [302, 400, 404, 405, 409, 410, 413, 421, 451])
-async def test_a_page_of_a_proxy_refuses_no_row_of_an_ingest(seed: int, status: int, tmp_path: Path) -> None:
+PAGES = [(status, PAGE) for status in (302, 400, 404, 405, 409, 410, 413, 421, 451)]
+GATEWAY = '{"message": "no Route matched with those values"}'
+
+
+@pytest.mark.parametrize(("status", "body"), [*PAGES, (404, GATEWAY), (404, ""), (410, "")])
+async def test_a_page_of_a_proxy_refuses_no_row_of_an_ingest(seed: int, status: int, body: str, tmp_path: Path) -> None:
     made(tmp_path)
     async with stage_of(seed) as stage:
-        fault = stage.simulator.faults.add(
-            Fault(operation=BULK_WRITE, status=status, body=PAGE, content_type="text/html")
-        )
+        kind = "application/json" if body == GATEWAY else "text/html"
+        fault = stage.simulator.faults.add(Fault(operation=BULK_WRITE, status=status, body=body, content_type=kind))
         first = await ingested(stage, tmp_path, page_timeout_s=0.3)
         assert (first.state, first.accepted, first.rejected) == ("failed", 0, 0)
         assert first.not_sent == first.rows_read

@@ -24,6 +24,7 @@ from besmart_async.batching.write.validation import Reading
 from tests.faults.failing_disk import FULL, FailingDisk, sqlite_library
 
 FRAME_BYTES = 4096 + 24
+SECTOR_BYTES = 512
 FLIPS = 60
 LIBRARY = sqlite_library()
 
@@ -127,6 +128,56 @@ def test_a_log_cut_at_any_byte_of_its_last_page_is_no_damage(tmp_path: Path) -> 
         assert not log.damaged
         assert not log.torn  # what is cut off was being written, and was not acknowledged
         assert log.sound == len(content) // FRAME_BYTES - 1
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("losses", [64, pytest.param(1280, marks=pytest.mark.long)])
+def test_a_power_loss_during_a_commit_loses_nothing_that_was_acknowledged(
+    tmp_path: Path, seed: int, losses: int
+) -> None:
+    """Of a commit that was not yet synced any sectors may be on the disk, and the log may have any length."""
+    rng = random.Random(seed)
+    commits = 16
+    logs, acknowledged = [b""], list[list[float]]()
+    live = tmp_path / "live"
+    live.mkdir()
+    file, value = JournalFile(live / "journal"), 0
+    file.open()
+    base = (live / "journal").read_bytes()
+    logs[0] = (live / "journal-wal").read_bytes()
+    for _ in range(commits):
+        rows = rng.choice([1, 3, 40, 600, 3000])
+        times = 1577836800000 + np.arange(rows) * 900_000
+        file.append([SignalData(SignalKey(12, rng.randint(1, 5), 32), times, value + np.arange(rows))])
+        acknowledged.append([float(value + row) for row in range(rows)])
+        value += rows
+        logs.append((live / "journal-wal").read_bytes())
+    assert (live / "journal").read_bytes() == base  # all of it is in the log
+    for number in range(losses):
+        done = rng.randrange(commits)
+        folder = tmp_path / f"lost-{number}"
+        folder.mkdir()
+        (folder / "journal").write_bytes(base)
+        (folder / "journal-wal").write_bytes(torn(logs[done], logs[done + 1], rng))
+        found = opened(folder)
+        before = [value for commit in acknowledged[:done] for value in commit]
+        # With a hole in the commit and its end on the disk it may be called damage, in which nothing was lost.
+        assert found.damage is None or not found.damage.lost
+        assert found_values(found) in (before, before + acknowledged[done])
+        assert found_values(opened(folder)) == found_values(found)
+        shutil.rmtree(folder)
+    file.close()
+
+
+def torn(before: bytes, after: bytes, rng: random.Random) -> bytes:
+    """A log to which some sectors of a commit were written, the others having zeros, up to some length."""
+    content = bytearray(after[: rng.randint(len(before), len(after))])
+    share = rng.choice([0.0, 0.1, 0.5, 1.0])
+    for start in range(len(before), len(content), SECTOR_BYTES):
+        if rng.random() < share:
+            end = min(start + SECTOR_BYTES, len(content))
+            content[start:end] = bytes(end - start)
+    return bytes(content)
 
 
 @pytest.mark.parametrize("step", [97, pytest.param(1, marks=pytest.mark.long)])

@@ -19,6 +19,7 @@ ORDER = (
     "verify",
     "check",
     "job",
+    "suggest",
 )
 
 

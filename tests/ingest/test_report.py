@@ -8,7 +8,16 @@ from __future__ import annotations
 import orjson
 
 from besmart_async.ingest import Progress
-from besmart_async.ingest.report import Difference, IngestReport, Reject, Verification, merged_progress, merged_report
+from besmart_async.ingest.report import (
+    UNKNOWN_SIGNAL,
+    Difference,
+    IngestReport,
+    ListedRejects,
+    Reject,
+    Verification,
+    merged_progress,
+    merged_report,
+)
 
 
 def test_counts_add_up_and_the_one_that_is_least_far_tells_how_far_it_is() -> None:
@@ -92,3 +101,14 @@ def test_reports_of_workers_add_up_and_the_worst_state_counts() -> None:
     assert both.error is second.error
     unknown = merged_report([first, IngestReport(state="completed")], 5.0)
     assert (unknown.distinct, unknown.verification) == (None, None)
+
+
+def test_a_name_that_is_no_signal_type_is_listed_once() -> None:
+    listed = ListedRejects(3)
+    for row in range(100):
+        for name in ("E2", "B2"):
+            listed.add(Reject("a.csv", row, "NMISuffix", name, f"{UNKNOWN_SIGNAL}; it knows 1.8.0"))
+    assert [(reject.row, reject.value) for reject in listed.all] == [(0, "E2"), (0, "B2")]
+    for row in range(2):
+        listed.add(Reject("a.csv", row, "value", "x", "is not a number"))
+    assert len(listed.all) == 3

@@ -184,6 +184,20 @@ async def test_from_env_reads_the_process_environment(monkeypatch: pytest.Monkey
     assert service.requests[0].url.host == "api.besmart.energy"
 
 
+def test_from_env_allows_plain_http_where_the_environment_does() -> None:
+    environ = {"BESMART_TOKEN": "t", "BESMART_BASE_URL": "http://besmart.example/api"}
+    switch = "BESMART_ALLOW_INSECURE_HTTP"
+    for allowed in ("1", " true "):
+        BesmartClient.from_env(environ | {switch: allowed})
+    for refused in ("", "0"):
+        with pytest.raises(BesmartConfigError, match="allow_insecure_http"):
+            BesmartClient.from_env(environ | {switch: refused})
+    with pytest.raises(BesmartConfigError, match="allow_insecure_http"):
+        BesmartClient.from_env(environ | {switch: "1"}, allow_insecure_http=False)
+    with pytest.raises(BesmartConfigError, match=f"{switch}=maybe: set it to 1 or 0"):
+        BesmartClient.from_env(environ | {switch: "maybe"})
+
+
 @pytest.mark.parametrize("environ", [{}, {"BESMART_LOGIN": "l"}, {"BESMART_API_KEY": "k", "BESMART_PASSWORD": "p"}])
 def test_from_env_says_which_variables_are_missing(environ: dict[str, str]) -> None:
     with pytest.raises(BesmartConfigError, match=r"set BESMART_LOGIN and BESMART_PASSWORD .* or BESMART_TOKEN"):

@@ -161,7 +161,12 @@ def test_settings_that_are_refused_show_no_secret_in_any_frame(settings: dict[st
 
 def test_an_environment_that_is_refused_shows_no_secret_in_any_frame() -> None:
     environ = {"BESMART_LOGIN": "l", "BESMART_PASSWORD": PASSWORD, "BESMART_API_KEY": API_KEY}
-    for broken in ({"BESMART_LOGIN": ""}, {"BESMART_BASE_URL": "ftp://h"}, {"BESMART_API_KEY": f"{API_KEY}\x07"}):
+    for broken in (
+        {"BESMART_LOGIN": ""},
+        {"BESMART_BASE_URL": "ftp://h"},
+        {"BESMART_API_KEY": f"{API_KEY}\x07"},
+        {"BESMART_ALLOW_INSECURE_HTTP": "maybe"},
+    ):
         with pytest.raises(BesmartConfigError) as caught:
             BesmartClient.from_env(environ | broken)
         assert leaks(caught.value) == []

@@ -19,12 +19,12 @@ from besmart_async.cli.credentials import (
     UserAccount,
     account_in_use,
     dialect_set,
-    insecure_http_allowed,
     stores,
 )
 from besmart_async.cli.exits import Exit, UsageError, explained
 from besmart_async.cli.options import Flag
 from besmart_async.cli.terminal.output import error_line, stamp, write, write_json, write_table
+from besmart_async.config import insecure_http_allowed
 from besmart_async.errors import AuthenticationError, BesmartError
 from besmart_async.models.tokens import Token
 

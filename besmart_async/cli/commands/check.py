@@ -80,7 +80,7 @@ def check(
         write_json_text(json_text(report.as_dict(), indent=True))
     for text in () if json else _summary(report, online=online):
         write(text)
-    for text in _problems(report):
+    for text in (*(visible(text, one_line=True) for text in inputs.left_out), *_problems(report)):
         error_line(text)
     incomplete = None if rejects is None else rejects.error
     if incomplete is not None:

@@ -30,15 +30,16 @@ from besmart_async.cli.ingest_inputs import (
 from besmart_async.cli.options import Flag, picture_format
 from besmart_async.cli.terminal.day_chart import DayView, day_view
 from besmart_async.cli.terminal.ingest_view import JsonLines, Observer, Terminal
-from besmart_async.cli.terminal.output import write_drawing
+from besmart_async.cli.terminal.output import error_line, write_drawing
 from besmart_async.cli.terminal.progress import ProgressBar
 from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.client import BesmartClient
-from besmart_async.errors import BesmartError
+from besmart_async.errors import BesmartError, visible
 from besmart_async.export.files import complete_file
 from besmart_async.ingest import (
     PAGE_TIMEOUT_S,
     Checkpoint,
+    CheckpointError,
     IngestJob,
     IngestReport,
     Meters,
@@ -154,6 +155,8 @@ def ingest(
                 raise UsageError(str(error)) from None
             raise
     observer.report(report)
+    for text in order.inputs.left_out:
+        error_line(visible(text, one_line=True))
     if drawing and chart and not json:
         write_drawing("\n" + drawing.text())
     if drawing and chart_file is not None and form is not None:
@@ -192,13 +195,20 @@ class _Order:
 
 def _ingested(order: _Order, kept: Path | None, observer: Observer) -> tuple[IngestReport, DayView | None]:
     with (
-        nullcontext() if kept is None else Checkpoint(kept, former_scope=order.scope(None)) as record,
+        nullcontext() if kept is None else _checkpoint(order, kept) as record,
         reject_file(order.rejects, order.inputs, order.files(kept)) as rejects,
     ):
         report, drawing = asyncio.run(_ingest(order, record, observer, None if rejects is None else rejects.add))
         if rejects is not None and rejects.error is not None and report.error is None:
             report = attrs.evolve(report, error=rejects.error)
         return report, drawing
+
+
+def _checkpoint(order: _Order, path: Path) -> Checkpoint:
+    try:
+        return Checkpoint(path, former_scope=order.scope(None))
+    except CheckpointError as error:  # nothing was sent
+        raise UsageError(str(error)) from None
 
 
 async def _ingest(

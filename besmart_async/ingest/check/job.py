@@ -17,7 +17,7 @@ from besmart_async.ingest.mapping.signals import Mapper, unit_of
 from besmart_async.ingest.pages import PageReader, ParsedPage, Prefetch
 from besmart_async.ingest.parse.parser import ParsedReadings, ParseOptions
 from besmart_async.ingest.rejects import RowRecords
-from besmart_async.ingest.report import OnProgress, Progress, Reject, unobserved
+from besmart_async.ingest.report import ListedRejects, OnProgress, Progress, Reject, unobserved
 from besmart_async.ingest.sources import Source, SourceError
 from besmart_async.ingest.sources.columns import distinct_codes
 from besmart_async.ingest.spill import IN_MEMORY, RECORD, Spill
@@ -65,7 +65,7 @@ class CheckJob:
         self._in_memory = in_memory
         self._numbers: dict[tuple[str, str], int] = {}
         self._registers: list[bool] = []
-        self._rejects: list[Reject] = []
+        self._rejects = ListedRejects(LISTED)
         self._rejected = self._readings = self._left_out = 0
         self._since, self._till = np.inf, -np.inf
         self._progress = Progress()
@@ -101,6 +101,7 @@ class CheckJob:
         self._left_out += page.left_out
         if self._mapper is None:
             series = self._named(readings)
+            readings = self._at_starts(readings, series)
         else:
             resolved, refused = await self._mapper.resolve(readings)
             readings, rejects = resolved.readings, [*rejects, *map(RowRecords(page.chunk).add_to, refused)]
@@ -145,6 +146,13 @@ class CheckJob:
         names = [(meters[pair // width], types[pair % width]) for pair in distinct.tolist()]
         return self._numbered(names, [_REGISTER.fullmatch(name) is not None for _, name in names])[index]
 
+    def _at_starts(self, readings: ParsedReadings, series: NDArray[np.int64]) -> ParsedReadings:
+        """Move readings of periods from the end to the start of their period, as ingest does; registers stay."""
+        if not readings.length_ms or not len(readings):
+            return readings
+        moved = np.where(np.array(self._registers, np.bool_)[series], 0, readings.length_ms)
+        return attrs.evolve(readings, time=readings.time - moved)
+
     def _type(self, name: str) -> str:
         return self._options.signals.get(name, name) or self._signal_type or ""
 
@@ -156,8 +164,7 @@ class CheckJob:
 
     def _reject(self, reject: Reject) -> None:
         self._rejected += 1
-        if len(self._rejects) < LISTED:
-            self._rejects.append(reject)
+        self._rejects.add(reject)
         if self._on_reject:
             self._on_reject(reject)
 
@@ -191,7 +198,7 @@ class CheckJob:
             out_of_order=survey.out_of_order,
             falling=survey.falling,
             findings=tuple(sorted(findings, key=lambda finding: (finding.kind, finding.file, finding.row))),
-            rejects=tuple(self._rejects),
+            rejects=self._rejects.all,
             unused_columns=unused,
             error=error,
         )

@@ -19,7 +19,7 @@ from besmart_async.ingest.mapping.meters import Meter, Meters
 from besmart_async.ingest.parse.obis import ObisCode, obis_code
 from besmart_async.ingest.parse.parser import ParsedReadings
 from besmart_async.ingest.rejects import of_column
-from besmart_async.ingest.report import Reject
+from besmart_async.ingest.report import UNKNOWN_SIGNAL, Reject
 from besmart_async.ingest.sources.columns import Coded, Coder, distinct_codes
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.signal_types import SignalType
@@ -159,8 +159,8 @@ class SignalTypes:
         alike = self._codes.get(code.quantity, []) if code else []
         found = self._by_name.get(name) or {moid for other, moid in alike if code and code.means(other)}
         if not found:
-            said = f"{code.said}, and " if code and code.said else ""
-            return f"{said}is no signal type of the service; it knows {_some(self._known)}"
+            said = f" (the code {code.said})" if code and code.said else ""
+            return f"{UNKNOWN_SIGNAL}{said}; it knows {_some(self._known)}"
         if len(found) > 1:
             return f"is ambiguous: the signal types {', '.join(map(str, sorted(found)))} are called so; give the id"
         return next(iter(found))
@@ -280,7 +280,10 @@ class Mapper:
             return "signal", "no signal type: add a column obis, or say --signal-type, such as 1.8.0"
         moid = self._types.find(wanted)
         if isinstance(moid, str):
-            return "signal", moid if signal else f"({wanted}) {moid}"
+            if not signal:
+                return "signal", f"({wanted}) {moid}"
+            named = "" if _OBIS_LIKE.match(signal) else "; say which one it is under [signals.names] of a mapping file"
+            return "signal", f"{moid}{named}"
         key = meter.sensor.signal(moid)
         code = obis_code(signal)
         channel = None if code is None else code.channel
@@ -292,6 +295,7 @@ class Mapper:
         return Target(name, key, number, self._types.unit(moid), self._types.counts_up(moid), factor)
 
 
+_OBIS_LIKE = re.compile(r"(?:[0-9]+-[0-9]+:)?[0-9]+(?:\.[0-9]+)+")
 _NOWHERE = Target("", SignalKey(0, 0, 0), -1)
 
 

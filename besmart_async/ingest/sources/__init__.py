@@ -8,7 +8,7 @@ from besmart_async.ingest.sources.base import CHUNK_ROWS, Format, Page, Source, 
 from besmart_async.ingest.sources.csv import CsvSource
 from besmart_async.ingest.sources.dsmr import TelegramSource
 from besmart_async.ingest.sources.parquet import ParquetSource
-from besmart_async.ingest.sources.registry import GROUP, format_names, format_of, sources_of
+from besmart_async.ingest.sources.registry import GROUP, format_names, format_of, sources_of, tables_of_meters
 
 __all__ = [
     "CHUNK_ROWS",
@@ -25,4 +25,5 @@ __all__ = [
     "format_of",
     "is_stream",
     "sources_of",
+    "tables_of_meters",
 ]

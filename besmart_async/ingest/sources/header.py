@@ -82,7 +82,7 @@ def find_header(lines: Sequence[str], form: FileForm, name: str) -> Header:
         delimiter = form.delimiter or by_frequency(lines[0])[0]
         header = cells(lines[0], delimiter)
         form = form_of_rejects(form, len(header))
-        return Header(Layout.of(header, form), delimiter, 1, tuple(header), (lines[0],), form)
+        return Header(Layout.of(header, form, delimiter=delimiter), delimiter, 1, tuple(header), (lines[0],), form)
     said = said_by_name(form, name)
     if form.header_row is not None:
         return _told_header(lines, form, said)
@@ -270,7 +270,7 @@ def _header(
         titles = _joined([cells(lines[row - 1], delimiter) for row in rows])
         above = [_lenient(line, delimiter) for line in lines[: min(rows) - 1]] if form.preamble else []
     said = {**said, **said_above(above, form)}
-    layout = Layout.of(titles, form, said)
+    layout = Layout.of(titles, form, said, delimiter)
     last = max(rows)
     return Header(layout, delimiter, last, tuple(titles), tuple(lines[row - 1] for row in rows if row), form)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal, Self
@@ -389,13 +389,20 @@ class Layout:
     said: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     @classmethod
-    def of(cls, header: Sequence[str], form: FileForm | None = None, said: Mapping[str, str] | None = None) -> Self:
+    def of(
+        cls,
+        header: Sequence[str],
+        form: FileForm | None = None,
+        said: Mapping[str, str] | None = None,
+        delimiter: str | None = None,
+    ) -> Self:
         """Find the columns by their titles.
 
         Args:
             header: the titles.
             form: what the user said.
             said: texts of roles that all rows share.
+            delimiter: the delimiter between the titles, for messages; None if there is none.
 
         Raises:
             ValueError: a column is missing or ambiguous; the text says which titles it may have.
@@ -403,7 +410,7 @@ class Layout:
         form, said = form or FileForm(), said or {}
         if len(header) > MOST_COLUMNS:
             raise ValueError(f"the header has {len(header):,} columns, and at most {MOST_COLUMNS:,} are read")
-        header = [plain_cell(title) for title in header]
+        header = _Titles([plain_cell(title) for title in header], delimiter)
         positions, series = _roles(header, form)
         if "meter" in positions or not all(role in positions for role in _IDS):
             positions = {role: index for role, index in positions.items() if role not in _IDS}
@@ -766,6 +773,21 @@ def plain_title(title: str) -> str:
     return title.strip().casefold().replace(" ", "_").replace("-", "_")
 
 
+class _Titles(list[str]):
+    """Titles that know their delimiter, so that messages show the header as it stands in the file."""
+
+    def __init__(self, titles: Iterable[str], delimiter: str | None) -> None:
+        super().__init__(titles)
+        self.delimiter = delimiter
+
+
 def _shown(header: Sequence[str], limit: int = 100) -> str:
-    text = ",".join(header)
-    return repr(text if len(text) <= limit else f"{text[:limit]}…")
+    delimiter = header.delimiter if isinstance(header, _Titles) else None
+    text = (delimiter or ",").join(header)
+    shown = repr(text if len(text) <= limit else f"{text[:limit]}…")
+    return f"{shown} (delimiter {delimiter_name(delimiter)})" if delimiter is not None else shown
+
+
+def delimiter_name(delimiter: str) -> str:
+    """Return a delimiter as messages name it."""
+    return {"\t": "tab", " ": "blank"}.get(delimiter, delimiter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from glob import glob, has_magic
@@ -15,8 +16,8 @@ from besmart_async.ingest.sources.base import Format, Source, SourceError, is_st
 from besmart_async.ingest.sources.compression import COMPRESSIONS, opened, pieces
 from besmart_async.ingest.sources.csv import CsvSource
 from besmart_async.ingest.sources.dsmr import TelegramSource
-from besmart_async.ingest.sources.header import said_by_name
-from besmart_async.ingest.sources.layout import FileForm
+from besmart_async.ingest.sources.header import by_frequency, said_by_name
+from besmart_async.ingest.sources.layout import COLUMN_NAMES, FileForm, plain_title
 from besmart_async.ingest.sources.parquet import ParquetSource
 from besmart_async.ingest.sources.recognition import LOOKED_AT, TEXT, Recognized, recognized
 from besmart_async.ingest.sources.standards import GreenButtonSource, MsconsSource, Nem12Source
@@ -105,9 +106,9 @@ def sources_of(names: Iterable[str], form: FileForm | None = None, *, fitting: b
     """Create sources for command line arguments: files, folders, patterns such as `data/*.csv.gz`, and `-`.
 
     A folder stands for all files in it and its subfolders that have a suffix of a known format, in the order of their
-    names. A file that is named twice is read once. A zip archive stands for the files in it, and a workbook for its
-    sheets. A pipe (`<(zcat x.gz)`, a FIFO, `/dev/stdin`) is read like standard input: once, and only in the formats
-    that can be.
+    names. A table of meters among the files is left out; `tables_of_meters` names it. A file that is named twice is
+    read once. A zip archive stands for the files in it, and a workbook for its sheets. A pipe (`<(zcat x.gz)`, a FIFO,
+    `/dev/stdin`) is read like standard input: once, and only in the formats that can be.
 
     Args:
         names: the arguments.
@@ -120,13 +121,44 @@ def sources_of(names: Iterable[str], form: FileForm | None = None, *, fitting: b
     """
     form = form or FileForm()
     found: dict[Path | None, list[Source]] = {}
+    names = list(names)
+    left_out = set(tables_of_meters(names))
     for name in names:
         paths = [None] if name == STANDARD_INPUT else _paths(name)
         for path in paths:
+            if path in left_out:
+                continue
             key = path.resolve() if path is not None else None
             if key not in found:
                 found[key] = _sources(path, form, fitting=fitting)
     return [source for sources in found.values() for source in sources]
+
+
+def tables_of_meters(names: Iterable[str]) -> list[Path]:
+    """Return the tables of meters (meter, client_cid, sensor_mid) among several files, which `sources_of` leaves out.
+
+    Raises:
+        SourceError: a pattern or folder matches no files.
+    """
+    paths = [path for name in names for path in ([Path()] if name == STANDARD_INPUT else _paths(name))]
+    found = [path for path in dict.fromkeys(paths) if is_meter_table(path)]
+    return found if len(found) < len(set(paths)) else []
+
+
+def is_meter_table(file: Path) -> bool:
+    """Return whether the first line of a file has the titles of a table of meters, and none of readings."""
+    if _suffix(file) not in _BUILT_IN["csv"].suffixes or is_stream(file) or not file.is_file():
+        return False
+    try:
+        with opened(file, str(file)) as raw:
+            line = next(pieces(raw, file, str(file)), b"").removeprefix(codecs.BOM_UTF8).split(b"\n")[0]
+    except SourceError:
+        return False
+    text = line.decode(errors="replace").strip()
+    titles = {plain_title(title.strip('"')) for title in text.split(by_frequency(text)[0])}
+    meters = titles & {plain_title(name) for name in COLUMN_NAMES["meter"]}
+    readings = titles & {plain_title(name) for role in ("time", "date", "value") for name in COLUMN_NAMES[role]}
+    return bool(meters) and {"client_cid", "sensor_mid"} <= titles and not readings
 
 
 def _sources(path: Path | StoredFile | None, form: FileForm, depth: int = 0, *, fitting: bool = True) -> list[Source]:
@@ -239,14 +271,10 @@ def _installed() -> dict[str, EntryPoint]:
 def _paths(name: str) -> list[Path]:
     path = Path(name)
     if path.is_dir():
-        known = _known_suffixes()
-        found = sorted(
-            file
-            for file in path.rglob("*")
-            if file.is_file() and _shown(file, path) and (_suffix(file) in known or _green_button_xml(file))
-        )
+        found = _in_folder(path)
         if not found:
-            raise SourceError(name, f"is a folder without files of a known format ({', '.join(sorted(known))})")
+            known = ", ".join(sorted(_known_suffixes()))
+            raise SourceError(name, f"is a folder without files of a known format ({known})")
         return found
     if not path.exists() and has_magic(name):
         matching = sorted(Path(match) for match in glob(name, recursive=True) if Path(match).is_file())  # noqa: PTH207
@@ -254,6 +282,15 @@ def _paths(name: str) -> list[Path]:
             raise SourceError(name, "no file matches")
         return matching
     return [_behind(path)]
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    known = _known_suffixes()
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and _shown(file, folder) and (_suffix(file) in known or _green_button_xml(file))
+    )
 
 
 def _behind(path: Path) -> Path:

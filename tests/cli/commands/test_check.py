@@ -120,3 +120,32 @@ def test_standard_input_is_checked() -> None:
     done = subprocess.run([*COMMAND, "-"], input=given, capture_output=True, check=False)
     assert done.returncode == Exit.OK
     assert b"rows            58,004 of standard input" in done.stdout
+
+
+def test_a_table_of_meters_among_the_files_of_a_folder_is_left_out_and_named(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    csv_file("1.1,1-0:1.8.0,2024-06-01T00:00Z,1,kWh")
+    (tmp_path / "meters.csv").write_text("meter,client_cid,sensor_mid\nM1,1,1\n", encoding="utf-8")
+    done = besmart("check", tmp_path)
+    assert done.code == Exit.OK
+    assert "meters.csv: a table of meters" in done.err
+    done = besmart("ingest", tmp_path, "--simulate")
+    assert done.code == Exit.OK
+    assert "meters.csv: a table of meters" in done.err
+
+
+def test_ends_of_periods_are_reported_at_their_starts_as_ingest_stores_them(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = csv_file("1.1,1-0:1.29.0,2024-06-01T01:00Z,1,kWh", "1.1,1-0:1.8.0,2024-06-01T01:00Z,1,kWh")
+    mapping = tmp_path / "m.toml"
+    mapping.write_text('[time]\ninterval = "end"\nresolution = "1h"\n', encoding="utf-8")
+    report = json.loads(besmart("check", path, "--mapping", mapping, "--json").out)
+    assert (report["since"], report["till"]) == ("2024-06-01T00:00Z", "2024-06-01T01:00Z")
+
+
+def test_a_header_is_shown_with_its_own_delimiter(besmart: Run, csv_file: Callable[..., Path]) -> None:
+    done = besmart("check", csv_file("M1;2024;1", header="PPE;Doba;Wert"))
+    assert done.code == Exit.USAGE
+    assert "the header is 'PPE;Doba;Wert' (delimiter ;)" in done.err

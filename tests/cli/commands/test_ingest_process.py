@@ -139,7 +139,7 @@ def complete(service: Service, per_meter: int = PER_METER) -> bool:
     }
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("kills", [3, pytest.param(125, marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
 def test_killed_again_and_again_it_completes_with_the_last_values(service: Service, big_file: Path, kills: int) -> None:
     for round_number in range(kills):
         with start(big_file) as process:

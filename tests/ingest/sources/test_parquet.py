@@ -1,5 +1,6 @@
 """Parquet: any type a column may reasonably have, row group by row group, in little memory."""
 
+import random
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -175,3 +176,43 @@ def test_moments_before_1970_and_in_the_far_future_are_what_they_are(tmp_path: P
     path = write(tmp_path, meter=["1.1"] * 2, time=pa.array(moments, pa.timestamp("ms", "UTC")), value=[1, 2])
     [readings], _ = parsed(path, ParseOptions(earliest_ms=-3e12, latest_ms=2e13))
     assert readings.time.tolist() == [round(moment.timestamp() * 1000) for moment in moments]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("files", [40, pytest.param(1200, marks=pytest.mark.long)])
+def test_a_corrupted_file_is_read_or_refused_by_name(tmp_path: Path, files: int) -> None:
+    """Flipped bits, bytes that are missing, doubled or zero, and cut ends: never another error than a typed one."""
+    count, rng = 500, random.Random(14)
+    path = write(
+        tmp_path,
+        meter=[f"1.{place % 7}" for place in range(count)],
+        time=pa.array([START + place * 900_000 for place in range(count)], pa.timestamp("ms", "UTC")),
+        value=[place / 8 for place in range(count)],
+    )
+    whole, refused = path.read_bytes(), list[str]()
+    for _ in range(files):
+        path.write_bytes(corrupted(whole, rng))
+        try:
+            parsed(path)
+        except SourceError as error:
+            refused.append(error.file)
+    assert set(refused) == {str(path)}
+    assert len(refused) > files // 4
+
+
+def corrupted(whole: bytes, rng: random.Random) -> bytes:
+    start = rng.choice([rng.randrange(len(whole)), rng.randrange(len(whole) - 1500, len(whole))])
+    size = rng.choice([1, 4, 40, 400])
+    match rng.randrange(5):
+        case 0:
+            content = bytearray(whole)
+            content[start] ^= 1 << rng.randrange(8)
+            return bytes(content)
+        case 1:
+            return whole[:start] + whole[start + size :]
+        case 2:
+            return whole[: start + size] + whole[start:]
+        case 3:
+            return whole[:start] + bytes(size) + whole[start + size :]
+        case _:
+            return whole[:start]
