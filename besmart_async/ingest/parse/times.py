@@ -72,7 +72,7 @@ _UNCLEAR_MARK = (
     'has a mark for a pass, and the same time stands without one; say what the mark means, such as {mark} = "second" in'
     " [time.zones]"
 )
-_ABBREVIATION = "has {name}, which is not a time zone by itself; say time.zone, or what it means in [time.zones]"
+_ABBREVIATION = "has {name}, which does not say the offset by itself; say time.zone, or what it means in [time.zones]"
 _NOT_A_NUMBER = "is not a number, as {written} wants"
 _EXCEL_DIGITS = "has too few digits for a time of a spreadsheet: it is not a whole second"
 _MOMENTS = ("UTC", "GMT", "Z")
@@ -422,8 +422,6 @@ class TimeParser:
         self, column: Column, zones: Coded | None, series: SeriesOf
     ) -> tuple[NDArray[Any], dict[int, Problem]]:
         """Times that are numbers: seconds or milliseconds since 1970, or days of a spreadsheet, which are local."""
-        if pa.types.is_string(column.type):  # a spreadsheet writes 45474,25 where commas are decimal
-            column = pc.replace_substring(column, ",", ".")
         numbers = parse_numbers(column)
         wrong = {row: Problem(_NOT_A_NUMBER.format(written=self._written)) for row in numbers.problems}
         wrong |= dict.fromkeys(np.flatnonzero(numbers.absent).tolist(), Problem(EMPTY))
@@ -499,7 +497,7 @@ class TimeParser:
         if (told.second is not None or told.zone) and zone:
             return Problem(_NO_MARK_HERE)
         if told.zone and self._default is None and told.zone not in (*_MOMENTS, *self._names):
-            return Problem(_ABBREVIATION.format(name=told.zone))
+            return _without_zone(told.clock, told.zone)
         clock = self.clock(told.zone or zone)
         if isinstance(clock, Problem):
             return clock
@@ -564,6 +562,16 @@ class _TextCache(dict[str, Milliseconds | Local | Problem]):
     def __missing__(self, text: str) -> Milliseconds | Local | Problem:
         self[text] = found = self._parse(text)
         return found
+
+
+def _without_zone(clock: datetime, name: str) -> Milliseconds | Problem:
+    """The moment of a time with an abbreviation, without a zone: in summer, `CET` may be what clocks show."""
+    fixed = fixed_zone(name)
+    if fixed is None:
+        return Problem(_ABBREVIATION.format(name=name))
+    moment = clock.replace(tzinfo=fixed)
+    in_summer = moment.astimezone(zone_of("Europe/Berlin")).dst()
+    return Problem(_ABBREVIATION.format(name=name)) if in_summer and "S" not in name else milliseconds(moment)
 
 
 def _zone_named(name: str, *, standard: bool) -> tzinfo:
