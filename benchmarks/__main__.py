@@ -22,6 +22,7 @@ from benchmarks import (
     parsing,
     parts,
     reads,
+    streams,
     waiters,
     wide,
     writes,
@@ -96,6 +97,12 @@ def _journal(smoke: bool) -> Sequence[Table]:
     return [journal.rates(readings=100_000 if smoke else 2_000_000, rounds=1 if smoke else 5)]
 
 
+def _streams(smoke: bool) -> Sequence[Table]:
+    if smoke:
+        return streams.standings(kafka=20_000, nats=2_000, rounds=1)
+    return streams.standings(kafka=1_000_000, nats=50_000, rounds=3)
+
+
 COMPARISONS: dict[str, Callable[[bool], Sequence[Table]]] = {
     "writes": _writes,
     "wide": _wide,
@@ -112,6 +119,7 @@ COMPARISONS: dict[str, Callable[[bool], Sequence[Table]]] = {
     "imports": _imports,
     "journal": _journal,
     "journeys": _journeys,
+    "streams": _streams,
 }
 
 

@@ -20,6 +20,7 @@ LAYERS = (
     {"client"},
     {"portal"},
     {"export", "ingest", "integrations", "plots", "streams"},
+    {"engines"},
     {"simulator"},
     {"testing"},
     {"cli", "__init__", "__main__"},

@@ -68,14 +68,14 @@ def compression_of(path: Path) -> Compression | None:
     return _COMPRESSIONS.get(path.suffix.casefold())
 
 
-def sink_for(stream: BinaryIO, kind: Format, times: Times) -> Sink:
-    """Return the writer for a format.
+def sink_for(stream: BinaryIO, kind: Format, times: Times, *, escape_formulas: bool = False) -> Sink:
+    """Return the writer for a format; only CSV has formulas to escape.
 
     Raises:
         ExportError: pyarrow is not installed.
     """
     if kind == "csv":
-        return CsvSink(stream, times)
+        return CsvSink(stream, times, escape_formulas=escape_formulas)
     if kind == "jsonl":
         return JsonLinesSink(stream, times)
     try:

@@ -72,6 +72,7 @@ class ExportJob:
             stays open. A file's name tells its compression (`.gz`, `.zst`), and its format unless that is given.
         format: "csv", "jsonl" (a JSON object per line) or "parquet".
         times: "iso", "ms" or "both". The columns: `besmart_async.export.rows`.
+        escape_formulas: put an apostrophe before texts of a CSV file that a spreadsheet would run.
         on_progress: called often with the progress.
         clock: a monotonic clock, in seconds.
 
@@ -87,6 +88,7 @@ class ExportJob:
         *,
         format: Format | None = None,  # noqa: A002 - what users call it
         times: Times = "iso",
+        escape_formulas: bool = False,
         on_progress: OnProgress = unobserved,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -94,6 +96,7 @@ class ExportJob:
         self._target = target
         self._format: Format = format or _told_format(target)
         self._times: Times = times
+        self._escape_formulas = escape_formulas
         self._on_progress = on_progress
         self._clock = clock
         self._policy = policy_for(self._queries)
@@ -157,7 +160,7 @@ class ExportJob:
 
     async def _write_all(self, reader: Reader, stream: BinaryIO) -> None:
         valve = Valve(stream)
-        sink = sink_for(cast("BinaryIO", valve), self._format, self._times)
+        sink = sink_for(cast("BinaryIO", valve), self._format, self._times, escape_formulas=self._escape_formulas)
         try:
             await self._unless_stopped(self._copy(reader, sink))
         except BaseException:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from itertools import repeat
 from typing import Any, BinaryIO
@@ -18,11 +19,12 @@ class CsvSink:
     """Comma-separated, UTF-8, with a header; texts are quoted where they must be.
 
     Numbers are written so that reading them gives the same double. Truth values are `true` and `false`, structures
-    their JSON.
+    their JSON. With `escape_formulas` an apostrophe is put before texts that a spreadsheet would run.
     """
 
-    def __init__(self, stream: BinaryIO, times: Times) -> None:
+    def __init__(self, stream: BinaryIO, times: Times, *, escape_formulas: bool = False) -> None:
         self._times: Times = times
+        self._cells = _escaped if escape_formulas else list[Any]
         self._text = TextIOWrapper(stream, encoding="utf-8", newline="")
         self._writer = csv.writer(self._text, lineterminator="\n")
         self._writer.writerow(header(times))
@@ -35,9 +37,9 @@ class CsvSink:
                 zip(
                     *(repeat(part, count) for part in block.ids),
                     *block.times,
-                    _plain(block.value),
-                    repeat(block.unit, count),
-                    block.type,
+                    self._cells(_plain(block.value)),
+                    repeat(self._cells([block.unit])[0], count),
+                    self._cells(block.type),
                     block.origin,
                     strict=True,
                 )
@@ -94,3 +96,16 @@ def _plain(values: list[Any]) -> list[Any]:
         value if isinstance(value, str | None) or type(value) in (int, float) else orjson.dumps(value).decode()
         for value in values
     ]
+
+
+def _escaped(cells: Iterable[Any]) -> list[Any]:
+    return [f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell for cell in cells]
+
+
+def _is_formula(text: str) -> bool:
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return False
+    return text[0] not in "+-" or _NUMBER.fullmatch(text) is None
+
+
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")

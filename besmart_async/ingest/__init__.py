@@ -8,6 +8,7 @@ from besmart_async.ingest.check.job import CheckJob
 from besmart_async.ingest.check.report import CheckReport, Finding
 from besmart_async.ingest.checkpoint.resume import ResumePoint, Start
 from besmart_async.ingest.checkpoint.store import Checkpoint, CheckpointError
+from besmart_async.ingest.cuts import PART_BYTES, partitions_of
 from besmart_async.ingest.job import PAGE_TIMEOUT_S, IngestJob
 from besmart_async.ingest.mapping.file import FileMapping, MappingError, MeterRules, read_mapping
 from besmart_async.ingest.mapping.meters import (
@@ -23,6 +24,13 @@ from besmart_async.ingest.mapping.meters import (
 )
 from besmart_async.ingest.parse.parser import ParseOptions, Reading
 from besmart_async.ingest.parse.zones import DstRule
+from besmart_async.ingest.partition import (
+    FilePart,
+    PartitionError,
+    PartitionReport,
+    PartitionSettings,
+    ingest_partition,
+)
 from besmart_async.ingest.report import (
     Difference,
     IngestReport,
@@ -49,6 +57,7 @@ from besmart_async.ingest.workers import WorkerPool
 
 __all__ = [
     "PAGE_TIMEOUT_S",
+    "PART_BYTES",
     "ROLES",
     "TOLD",
     "CheckJob",
@@ -64,6 +73,7 @@ __all__ = [
     "EidMeters",
     "FileForm",
     "FileMapping",
+    "FilePart",
     "Finding",
     "Format",
     "IngestJob",
@@ -79,6 +89,9 @@ __all__ = [
     "Page",
     "ParquetSource",
     "ParseOptions",
+    "PartitionError",
+    "PartitionReport",
+    "PartitionSettings",
     "Progress",
     "Reading",
     "Reject",
@@ -95,6 +108,8 @@ __all__ = [
     "TooManyRejectsError",
     "Verification",
     "WorkerPool",
+    "ingest_partition",
+    "partitions_of",
     "read_mapping",
     "read_meter_table",
     "sources_of",

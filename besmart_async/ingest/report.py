@@ -19,7 +19,7 @@ _STATES: tuple[State, ...] = ("completed", "interrupted", "failed")
 LISTED_REJECTS = 20
 """Rejects kept in a report; `on_reject` gets all of them."""
 UNKNOWN_SIGNAL = "is no signal type of the service"
-"""Begins the reason of rejects whose name is no signal type."""
+"""Stands in the reason of rejects whose name is no signal type."""
 JUDGED_FROM_ROWS = 1_000
 """A percentage of rejects is checked once this many rows were read, and at the end."""
 
@@ -83,7 +83,7 @@ class ListedRejects:
         """Keep a reject if there is room and its name is new."""
         if len(self._kept) == self._most:
             return
-        if reject.reason.startswith(UNKNOWN_SIGNAL):
+        if UNKNOWN_SIGNAL in reject.reason:
             name = (reject.file, reject.column, reject.value)
             if name in self._names:
                 return

@@ -24,6 +24,7 @@ import contextlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Sequence
+from functools import partial
 from itertools import takewhile
 
 import anyio
@@ -251,13 +252,13 @@ class _Consuming:
             if found.__class__ is tuple and 0 < place < last:
                 key, time, value, kind, origin, unit = found
                 try:
-                    await write(key, time, value, type=kind, origin=origin, unit=unit)  # type: ignore[arg-type]
+                    await write(key, time, value, type=kind, origin=origin, unit=unit)
                 except BesmartError as error:
-                    await self._retry(error, lambda found=found: self._write_part(_as_data(found)[0]))
+                    await self._retry(error, partial(self._writer.write_data, _as_data(found)[0]))
                 count += 1
             else:
                 for data in _as_data(found):
-                    numbers = await self._retry(None, lambda data=data: self._write_part(data))
+                    numbers = await self._retry(None, partial(self._writer.write_data, data))
                     if count == 0:
                         work.first = numbers.start
                     if numbers.start != work.first + count:
@@ -265,9 +266,6 @@ class _Consuming:
                     count += len(data)
             ends.append(count)
             indexes.append(index)
-
-    def _write_part(self, data: SignalData) -> Coroutine[None, None, range]:
-        return self._writer.write_data(data)
 
     async def _retry(self, error: BesmartError | None, write: Callable[[], Coroutine[None, None, range]]) -> range:
         """Write until the writer has accepted it; `error` is what the first try raised."""
@@ -431,4 +429,4 @@ def _as_data(found: Decoded) -> Sequence[SignalData]:
     if not isinstance(found, tuple):
         return found
     key, time, value, kind, origin, unit = found
-    return [SignalData(key, [time], [value], kind, origin, unit)]  # type: ignore[arg-type, list-item]
+    return [SignalData(key, [time], [value], kind, origin, unit)]

@@ -115,9 +115,8 @@ def _items_decoder(parse: Callable[[bytes], _MessageItem | list[_MessageItem]]) 
 
     def decode(payload: bytes) -> Decoded:
         item = parse(payload)
-        if item.__class__ is list:
+        if isinstance(item, list):
             return [_columns(one, keys) for one in item]
-        assert isinstance(item, _MessageItem)  # noqa: S101 - the other case
         signal = item.signal
         key = known(signal) if signal.__class__ is str else None
         time, value, kind = item.time, item.value, item.type
@@ -205,8 +204,9 @@ def _arrow_column(arrow: Any, table: Any, name: str) -> NDArray[Any]:
         if column.type.tz is None:
             raise InvalidInputError("time", str(column.type), "give the timestamps a time zone")
         column = column.cast(arrow.timestamp("us", column.type.tz)).cast(arrow.int64())
-        microseconds = column.to_numpy()
-        return microseconds // 1000 if not (microseconds % 1000).any() else microseconds / 1000.0
+        microseconds: NDArray[Any] = column.to_numpy()
+        whole: NDArray[Any] = microseconds // 1000
+        return whole if not (microseconds % 1000).any() else np.divide(microseconds, 1000.0)
     values: NDArray[Any] = column.to_numpy()
     return values
 

@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from besmart_async.errors import BesmartConfigError
 from besmart_async.logs import logger
@@ -352,7 +352,7 @@ class KafkaDeadLetters:
 
         for letter in letters:
             message = letter.batch.messages[letter.index] if isinstance(letter.batch, KafkaBatch) else None
-            headers = list((message.headers() if message is not None else None) or [])
+            headers: list[Any] = list((message.headers() if message is not None else None) or [])
             headers += [("besmart-reason", letter.reason.encode()), ("besmart-source", letter.identity.encode())]
             try:
                 self._send(letter, message, headers, delivered)
@@ -366,7 +366,7 @@ class KafkaDeadLetters:
         self,
         letter: DeadLetter,
         message: Message | None,
-        headers: list[tuple[str, str | bytes | None]],
+        headers: list[Any],
         delivered: Callable[[KafkaError | None, Message], None],
     ) -> None:
         key = None if message is None else message.key()

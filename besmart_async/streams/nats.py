@@ -64,7 +64,7 @@ async def connected(servers: str | Sequence[str], login: NatsLogin = NatsLogin()
     addresses = [servers] if isinstance(servers, str) else list(servers)
 
     async def told(error: Exception) -> None:
-        logger.warning("NATS: %s", error or type(error).__name__)
+        logger.warning("NATS: %s", _told(error))
 
     try:
         return await nats.connect(

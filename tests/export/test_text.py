@@ -15,9 +15,9 @@ KEY = SignalKey(12, 122, 32)
 ODD: list[Any] = [0.1 + 0.2, 3, 'a "b", c\nd', True, None, {"x": [1, 2]}, -1e300]
 
 
-def csv_of(data: SignalData, times: Times = "iso") -> str:
+def csv_of(data: SignalData, times: Times = "iso", *, escape_formulas: bool = False) -> str:
     stream = io.BytesIO()
-    sink = CsvSink(stream, times)
+    sink = CsvSink(stream, times, escape_formulas=escape_formulas)
     assert sum(sink.write(data)) == len(data)
     sink.finish()
     return stream.getvalue().decode()
@@ -32,6 +32,25 @@ def test_csv_is_one_reading_a_row() -> None:
     )
     assert csv_of(data, "both").splitlines()[1] == "12,122,32,2020-01-01T00:00:00Z,1577836800000,1.5,kW.h,DBL,1"
     assert csv_of(data, "ms").splitlines()[1] == "12,122,32,1577836800000,1.5,kW.h,DBL,1"
+
+
+def test_texts_that_a_spreadsheet_would_run_can_be_escaped() -> None:
+    run = ["=1+1", "+cmd|x", "-cmd", "@SUM(A1)", "\t=1"]
+    plain: list[Any] = ["-5", "+1.5e3", "text", "", -2.5, 3, None]
+    data = SignalData(KEY, list(range(12)), [*run, *plain], type="STR", unit="=x")
+    escaped = list(csv.DictReader(io.StringIO(csv_of(data, escape_formulas=True), newline="")))
+    assert [row["value"] for row in escaped] == [f"'{text}" for text in run] + [
+        "-5",
+        "+1.5e3",
+        "text",
+        "",
+        "-2.5",
+        "3",
+        "",
+    ]
+    assert {row["unit"] for row in escaped} == {"'=x"}
+    as_is = list(csv.DictReader(io.StringIO(csv_of(data), newline="")))
+    assert [row["value"] for row in as_is][:5] == run
 
 
 def test_any_value_stays_readable_as_csv() -> None:

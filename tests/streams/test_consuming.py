@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -15,10 +16,14 @@ SOON = StreamPolicy(retry_wait_s=0.001)
 
 
 async def test_everything_is_stored_before_it_is_acknowledged(simulator: Simulator, writer: Writer) -> None:
-    seen: list[int] = []
-    batches = [Batch([message(number) for number in range(at, at + 100)]) for at in range(0, 500, 100)]
-    for number, batch in enumerate(batches):
-        batch._on_commit = lambda number=number: seen.append(len(stored(simulator)) >= (number + 1) * 100)
+    seen: list[bool] = []
+
+    def note(end: int) -> None:
+        seen.append(len(stored(simulator)) >= end)
+
+    batches = [
+        Batch([message(number) for number in range(end - 100, end)], partial(note, end)) for end in range(100, 600, 100)
+    ]
     report = await consume(feed(*batches), writer)
     assert stored(simulator) == {number: float(number) for number in range(500)}
     assert seen == [True] * 5
@@ -95,7 +100,7 @@ async def test_what_is_written_again_does_not_replace_what_came_later(simulator:
     waits = asyncio.Event()
     batches = [Batch([message(1, value=1.0)]), Batch([message(1, value=2.0)])]
     running = asyncio.create_task(
-        consume(feed(*batches), writer, policy=SOON, on_progress=lambda report: report.waiting and waits.set())
+        consume(feed(*batches), writer, policy=SOON, on_progress=lambda report: waits.set() if report.waiting else None)
     )
     await waits.wait()
     simulator.faults.remove(down)

@@ -6,6 +6,7 @@ import asyncio
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def committed(cluster: str, group: str, topic: str, partitions: int = 1) -> int:
 
 def until(messages: int, stop: asyncio.Event) -> Callable[[StreamReport], object]:
     """Stop when so many messages are acknowledged."""
-    return lambda report: report.committed >= messages and stop.set()
+    return lambda report: stop.set() if report.committed >= messages else None
 
 
 async def consumed(
@@ -106,10 +107,10 @@ async def test_poison_goes_to_a_topic_with_its_reason(
     assert "the service refuses 1.99.32" in headers[2]["besmart-reason"].decode()
 
 
-def all_of(cluster: str, topic: str, messages: int) -> list[object]:
+def all_of(cluster: str, topic: str, messages: int) -> list[Any]:
     reader = confluent_kafka.Consumer({**config(cluster, unique("test")), "auto.offset.reset": "earliest"})
     reader.subscribe([topic])
-    found: list[object] = []
+    found: list[Any] = []
     while len(found) < messages:
         found += reader.consume(messages, timeout=1)
     reader.close()

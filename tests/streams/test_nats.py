@@ -65,7 +65,7 @@ async def consumed(
                 policy=StreamPolicy(drain_timeout_s=0.05, retry_wait_s=0.001),
                 dead_letters=sink,
                 stop=stop,
-                on_progress=lambda report: report.committed >= messages and stop.set(),
+                on_progress=lambda report: stop.set() if report.committed >= messages else None,
             )
     finally:
         await connection.close()

@@ -32,6 +32,7 @@ def export(
     output: Annotated[Path, Parameter(name=("--output", "-o"), allow_leading_hyphen=True)],
     format: Literal["csv", "jsonl", "parquet"] | None = None,  # noqa: A002 - the option's name
     times: Literal["iso", "ms", "both"] = "iso",
+    escape_formulas: Flag = False,
     wanted: Wanted = Wanted(),  # noqa: B008 - a frozen value
     json: Flag = False,
 ) -> int:
@@ -52,6 +53,9 @@ def export(
         Format, if the file's name does not show it: csv, jsonl or parquet.
     times
         Times as ISO 8601, as unix milliseconds, or both (then the column unix_ms is added).
+    escape_formulas
+        Put an apostrophe before texts of a CSV file that a spreadsheet would run: those that begin with =, +, @, a tab
+        or a carriage return, or with - if they are no numbers.
     json
         Print the report as JSON (to standard error if the readings go to standard output).
     """
@@ -66,7 +70,15 @@ def export(
                 unknown = ", ".join(map(str, found.unknown))
                 raise BesmartError(f"the service gave no answer for {unknown}; is there such a sensor?")
             asked = await queries(client, found.keys, since, till, wanted)
-            job = ExportJob(client.reader, asked, target, format=format, times=times, on_progress=bar.show)
+            job = ExportJob(
+                client.reader,
+                asked,
+                target,
+                format=format,
+                times=times,
+                escape_formulas=escape_formulas,
+                on_progress=bar.show,
+            )
             with interruptible(job.stop):
                 return found, await job.run()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from besmart_async.ingest.report import Reject
 from besmart_async.ingest.sources.base import CHUNK_ROWS, LONGEST_TEXT, Page, SourceError, is_stream
 from besmart_async.ingest.sources.blocks import BLOCK_BYTES, LONGEST_RECORD, TextBlock, blocks, odd_lines
 from besmart_async.ingest.sources.columns import ChunkBuilder, Column, as_column, as_numpy, pa, pa_csv, pc
-from besmart_async.ingest.sources.compression import opened, pieces
+from besmart_async.ingest.sources.compression import opened, packing, pieces
 from besmart_async.ingest.sources.header import SEARCHED_ROWS, Header, NoHeaderError, cells, find_header
 from besmart_async.ingest.sources.layout import MOST_COLUMNS, FileForm, per_day, plain_cell
 from besmart_async.ingest.sources.lines import LineFilter
@@ -26,6 +27,9 @@ from besmart_async.ingest.sources.recognition import LOOKED_AT, recognized
 from besmart_async.ingest.sources.stored import StoredFile, name_of, size_of
 
 _HEADER_BYTES = 64 << 10
+_PIECE_BYTES = 256 << 10
+_MULTIBYTE = {"utf-7", "utf_7", "gb18030", "gbk", "big5", "shift_jis", "iso2022_jp", "hz"}
+"""Encodings in which the byte of a line feed or quote may be a part of another character, or that have a state."""
 _KEPT = 100_000
 """Characters of a malformed line that its reject keeps."""
 _TOO_WIDE = f"has more than {MOST_COLUMNS:,} fields"
@@ -194,6 +198,43 @@ def _without_blank_lines(block: TextBlock) -> tuple[bytes, NDArray[np.int64]]:
 
 
 @attrs.frozen
+class ByteRange:
+    """Some whole lines of a file.
+
+    Attributes:
+        start: the first byte.
+        stop: the byte after the last one.
+        first_row: the number of the first line in the file.
+    """
+
+    start: int
+    stop: int
+    first_row: int
+
+    def rows(self, path: Path | StoredFile, encoding: str, name: str, size: int) -> Generator[TextBlock, None, None]:
+        """Read the lines; they have their numbers in the file.
+
+        Raises:
+            SourceError: as for `blocks`.
+        """
+        with opened(path, name) as raw:
+            raw.seek(self.start)
+            for block in blocks(self._pieces(raw, name), encoding, name, size):
+                added = self.first_row - 1
+                broken = {row + added: text for row, text in block.broken.items()}
+                yield TextBlock(block.first_row + added, block.text, broken)
+
+    def _pieces(self, raw: IO[bytes], name: str) -> Iterator[bytes]:
+        left = self.stop - self.start
+        while left > 0:
+            piece = raw.read(min(_PIECE_BYTES, left))
+            if not piece:
+                raise SourceError(name, f"ends {left:,} bytes early: it has changed since it was divided")
+            left -= len(piece)
+            yield piece
+
+
+@attrs.frozen
 class CsvSource:
     """A CSV file; its compression is detected by its first bytes.
 
@@ -205,6 +246,7 @@ class CsvSource:
         chunk_rows: approximate readings per page.
         form: what the user said about the file. Its `encoding` is ignored here.
         block_bytes: text read at a time.
+        part: the lines to read; None for all. The header is read from the start of the file in any case.
     """
 
     path: Path | StoredFile | None
@@ -212,6 +254,7 @@ class CsvSource:
     chunk_rows: int = CHUNK_ROWS
     form: FileForm = attrs.field(factory=FileForm)
     block_bytes: int = BLOCK_BYTES
+    part: ByteRange | None = None
 
     @classmethod
     def of(cls, text: str, encoding: str = "utf-8-sig") -> CsvSource:
@@ -242,8 +285,33 @@ class CsvSource:
                 self._refuse_others(raw)
             header, first = self._headed(found)
             builder = _PageBuilder(self.name, header, first)
-            for block in LineFilter(self.name, header, builder.width).rows(chain([first], found)):
+            rows: Iterator[TextBlock] = chain([first], found)
+            if self.part is not None and self.path is not None:
+                rows = self.part.rows(self.path, self.encoding, self.name, self.block_bytes)
+            for block in LineFilter(self.name, header, builder.width).rows(rows):
                 yield from builder.pages(block, self.chunk_rows, raw.tell() if raw.seekable() else 0)
+
+    def divisible_from(self) -> ByteRange | None:
+        """Return the lines below the header; None if the file cannot be read from the middle.
+
+        Raises:
+            SourceError: as for `check`.
+        """
+        if not isinstance(self.path, Path) or is_stream(self.path):
+            return None
+        with opened(self.path, self.name) as raw:
+            start: bytes = raw.peek(4)[:4]  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        if packing(start) or start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in start:
+            return None
+        if '\n"'.encode(self.encoding)[-2:] != b'\n"' or self.encoding.casefold() in _MULTIBYTE:
+            return None
+        with self._blocks(min(_HEADER_BYTES, self.block_bytes)) as (_, found):
+            header, _ = self._headed(found)
+        place = 0
+        with self.path.open("rb") as file:
+            for _ in range(header.rows):
+                place += len(file.readline())
+        return ByteRange(place, self.size_bytes or 0, header.rows + 1)
 
     @contextmanager
     def _blocks(self, size: int) -> Generator[tuple[IO[bytes], Generator[TextBlock, None, None]], None, None]:

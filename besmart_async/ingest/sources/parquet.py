@@ -23,6 +23,15 @@ ROWS_PER_BYTE = 5_000
 
 
 @attrs.frozen
+class RowGroup:
+    """Where a row group is: its first byte, the byte after the last one, and the number of its rows."""
+
+    start: int
+    stop: int
+    rows: int
+
+
+@attrs.frozen
 class ParquetSource:
     """A Parquet file. Its rows are counted from 1.
 
@@ -32,11 +41,15 @@ class ParquetSource:
         path: the file.
         chunk_rows: approximate readings per page.
         form: roles of columns that their names do not show.
+        groups: (first, after the last) row group to read; None for all.
+        first_row: the number of the first row that is read.
     """
 
     path: Path | StoredFile
     chunk_rows: int = CHUNK_ROWS
     form: FileForm = attrs.field(factory=FileForm)
+    groups: tuple[int, int] | None = None
+    first_row: int = 1
 
     @property
     def name(self) -> str:
@@ -65,9 +78,14 @@ class ParquetSource:
         dictionaries = sorted(texts & (coded | packed))
         chunks = ChunkBuilder(self.name, layout)
         size, total = self.size_bytes or 0, max(1, file.metadata.num_rows)
-        row = 1
+        row = self.first_row
+        groups = None if self.groups is None else list(range(*self.groups))
         with self.opened(dictionaries) as file:
-            batches = file.iter_batches(chunks.rows_at_a_time(self.chunk_rows), columns=names, use_threads=False)
+            if groups and groups[-1] >= file.num_row_groups:
+                raise SourceError(self.name, "has fewer row groups than when it was divided; divide it again")
+            batches = file.iter_batches(
+                chunks.rows_at_a_time(self.chunk_rows), row_groups=groups, columns=names, use_threads=False
+            )
             for batch in batches:
                 rows = np.arange(row, row + batch.num_rows, dtype=np.int64)
                 row += batch.num_rows
@@ -76,6 +94,17 @@ class ParquetSource:
                     for index, name in zip(layout.used, names, strict=True)
                 }
                 yield Page(chunks.chunk(rows, columns), (), size * (row - 1) // total)
+
+    def row_groups(self) -> list[RowGroup]:
+        """Return where the row groups are; see `Source` for errors."""
+        with self.opened() as file:
+            found: list[RowGroup] = []
+            for group in map(file.metadata.row_group, range(file.num_row_groups)):
+                columns = [group.column(number) for number in range(group.num_columns)]
+                starts = [min(filter(None, (one.dictionary_page_offset, one.data_page_offset))) for one in columns]
+                ends = [start + one.total_compressed_size for start, one in zip(starts, columns, strict=True)]
+                found.append(RowGroup(min(starts), max(ends), group.num_rows))
+            return found
 
     def _layout(self, file: Any) -> Layout:
         if self.form.preamble:

@@ -49,8 +49,8 @@ def clock_facts(roles: Roles) -> ClockFacts:
     distinct = list(dict.fromkeys(text for text in texts if text))
     time = roles.facts("time") or roles.facts("date")
     whole = time is not None and (time.exact or time.naive)
-    writing = time.writing if time is not None and whole else writing_of(distinct)
-    if writing is None or writing.marked or roles.layout is not None:
+    writing = time.writing if time is not None and whole else _counted_hours(roles) or writing_of(distinct)
+    if writing is None or writing.marked or writing.counted or roles.layout is not None:
         return ClockFacts(writing, *_told_apart(writing, texts))
     formats, why = _told_apart(writing, texts)
     if writing.unix:
@@ -62,6 +62,15 @@ def clock_facts(roles: Roles) -> ClockFacts:
     return ClockFacts(
         writing, formats, why, step, order, interval, because, _twice(series) if len(formats) < _FEWEST else ""
     )
+
+
+def _counted_hours(roles: Roles) -> Writing | None:
+    """How days with numbers of hours are written: `01.07.2024 25`."""
+    time, date = roles.facts("time"), roles.facts("date")
+    if time is None or date is None or time.writing is None or not time.writing.counted or date.writing is None:
+        return None
+    days = date.writing.formats or ("%Y-%m-%d",)
+    return Writing(tuple(f"{day} %H" for day in days), counted=True)
 
 
 def time_texts(roles: Roles) -> list[str]:

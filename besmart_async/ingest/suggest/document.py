@@ -11,8 +11,9 @@ ONLY_YOU = "only you can know: "
 """Begins the comment of a line that its reader must fill in."""
 
 _ORDER = (
-    "file", "preamble", "columns", "wide", "time", "values", "origins", "signals", "signals.names", "meters.names",
-)  # fmt: skip
+    *("file", "preamble", "columns", "wide", "time", "time.zones", "values", "origins"),
+    *("signals", "signals.names", "meters.names"),
+)
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _INDENT = 32
 

@@ -154,7 +154,11 @@ def write_columns(made: Document, table: FoundTable, roles: Roles) -> None:
         others = ", ".join(str(roles.columns[index].shown) for index in roles.candidates)
         made.note("columns", f"columns that may have the meter as well: {others}")
     if roles.summer is not None:
-        made.note("columns", f"{roles.columns[roles.summer].title!r} seems to say whether it is summer time")
+        column = roles.columns[roles.summer]
+        shown = ", ".join(column.distinct)
+        made.leave(
+            "columns", "zone", column.title, f"whether it says summer time or the pass of a repeated hour ({shown})"
+        )
     used = {*roles.positions.values(), *roles.values, *_slots(roles), *roles.candidates, roles.summer, roles.until}
     unused = [str(one.shown) for one in roles.columns if one.index not in used and one.distinct]
     if unused and headed:

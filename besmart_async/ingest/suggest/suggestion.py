@@ -201,6 +201,8 @@ def _read(source: Source, options: ParseOptions) -> Trial:
 
 def _outcome(trial: Trial) -> list[str]:
     found = [f"Tried on the file: {trial.readings:,} readings, {trial.rejected:,} rejected rows."]
+    if any(reason.endswith(" in UTC") for reason in trial.reasons):
+        found.append("The zone is not known, so UTC was tried, whose clock never changes; say --time-zone.")
     if trial.example is not None:
         found.append(f"The first one: row {trial.example.row}, {trial.example.column} {trial.example.reason}.")
     return found

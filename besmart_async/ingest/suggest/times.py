@@ -10,6 +10,7 @@ from besmart_async.ingest.suggest.document import Document
 from besmart_async.ingest.suggest.known import Told
 from besmart_async.ingest.suggest.roles import Roles
 
+_HOURS = 24
 _SIZES = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -43,12 +44,15 @@ def write_wide(made: Document, roles: Roles) -> None:
 def write_times(made: Document, roles: Roles, clock: ClockFacts, told: Told) -> None:
     """Write how times are written, their zone, and which end of a period they are."""
     writing = clock.writing
-    if writing is None:
+    if writing is not None and writing.unix == "s":
+        made.set("time", "format", "unix-seconds")
+    elif writing is None:
         made.leave("time", "format", "%d.%m.%Y %H:%M", "how times are written; they are not all alike")
     elif len(clock.formats) == 1:
         made.set("time", "format", clock.formats[0], clock.why)
     elif clock.formats:
         made.leave("time", "format", clock.formats[0], f"whether the day or the month is first, or {clock.formats[1]}")
+    _write_counted(made, roles)
     if writing is None or not writing.moments:
         _write_zone(made, clock, told)
     if clock.order:
@@ -57,6 +61,21 @@ def write_times(made: Document, roles: Roles, clock: ClockFacts, told: Told) -> 
         _write_wide_interval(made, roles)
     else:
         _write_interval(made, roles, clock)
+
+
+def _write_counted(made: Document, roles: Roles) -> None:
+    """Hours that are numbers: a 25th one shows that they count what has elapsed since midnight."""
+    time = roles.facts("time")
+    if time is None or time.writing is None or not time.writing.counted:
+        return
+    first, last = min(map(int, time.distinct)), max(map(int, time.distinct))
+    if first == 1:
+        made.set("time", "interval", "end", "hours are counted from 1")
+        made.set("time", "resolution", "1h")
+    if last > _HOURS:
+        made.set("time", "hours", "elapsed", "a day has 25")
+    else:
+        made.leave("time", "hours", "elapsed", "whether the long day has 25 hours, and the short one 23")
 
 
 def _write_zone(made: Document, clock: ClockFacts, told: Told) -> None:

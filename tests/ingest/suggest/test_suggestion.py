@@ -56,6 +56,7 @@ LONG = {
     "starts and ends": "From (date);From (time);Until (date);Until (time);EAN;Volume;Unit\n"
     + "".join(f"01/07/2024;0{n}:00:00;01/07/2024;0{n + 1}:00:00;M1;{n},5;kWh\n" for n in range(4)),
     "digits only": "prm;horodate;kWh\n" + "".join(f"M1;202407010{n}00;{n},5\n" for n in range(4)),
+    "unix seconds": "meter;ts;kWh\n" + "".join(f"M1;{T0 // 1000 + n * 3600};{n},5\n" for n in range(4)),
     "unix milliseconds": "meter;ts;kWh\n" + "".join(f"M1;{T0 + n * HOUR};{n},5\n" for n in range(4)),
     "lines above and below": "Report;\nUnit;kWh\n\nmeter;time;wert\n"
     + "".join(f"M1;2024-07-01 0{n}:00;{n},5\n" for n in range(4))
@@ -91,6 +92,26 @@ def test_the_suggestion_for_a_wide_file_reads_it(tmp_path: Path, titles: list[st
     assert not found.rejects
     expected = [(T0 + (24 * day + n) * HOUR + shift, n + 0.5) for day in range(2) for n in range(24)]
     assert sorted(found.by_meter["M1"]) == expected
+
+
+def test_24_00_shows_that_labels_are_ends(tmp_path: Path) -> None:
+    rows = "".join(f"M1;13/07/2024;{n:02d}:00;{n},5\n" for n in range(1, 25))
+    path = written(tmp_path, f"cups;fecha;hora;kWh\n{rows}")
+    assert 'interval = "end"' in suggested(path).text
+    found = read(path)
+    assert not found.rejects
+    assert len(found.by_meter["M1"]) == 24
+
+
+def test_a_25th_hour_shows_that_hours_count(tmp_path: Path) -> None:
+    rows = "".join(f"M1;27.10.2024;{n};{n},5\n" for n in range(1, 26))
+    path = written(tmp_path, f"POD;Tag;Stunde;kWh\n{rows}")
+    text = suggested(path).text
+    assert 'format = "%d.%m.%Y %H"' in text
+    assert 'hours = "elapsed"' in text
+    found = read(path, {**UTC, "zone": "Europe/Berlin"})
+    assert not found.rejects
+    assert len({time for time, _ in found.by_meter["M1"]}) == 25
 
 
 def test_registers_side_by_side_are_series_whose_signal_types_are_open(tmp_path: Path) -> None:
@@ -183,3 +204,9 @@ def test_a_format_that_says_it_itself_needs_no_mapping(tmp_path: Path) -> None:
 def test_a_file_without_readings_has_no_mapping(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no rows with a time and a number"):
         suggested(written(tmp_path, "Dear customer,\nplease log in.\n"))
+
+
+def test_a_column_that_may_say_summer_time_is_left_open(tmp_path: Path) -> None:
+    rows = "M1,11/03/2024,01:00,N,1.5\nM1,11/03/2024,02:00,N,2.5\nM1,11/03/2024,02:00,Y,3.5\n"
+    text = suggested(written(tmp_path, f"Meter,DeliveryDate,Start,DSTFlag,kWh\n{rows}")).text
+    assert '# zone = "DSTFlag"' in text
