@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,24 +40,6 @@ def test_what_was_written_is_read_back_bit_for_bit(written: list[Entry], start: 
 
 
 BODY = encode([single(1577836800000, 2.5), SignalData(KEY, np.arange(3), ["a", None, {"b": 1}])], 7, 11, 5, 6, bytes(4))
-
-
-@given(st.data())
-def test_readings_that_are_done_are_left_out(data: st.DataObject) -> None:
-    written = data.draw(entries)
-    readings = count(written)
-    outcomes = bytes(data.draw(st.lists(st.sampled_from([OPEN, DONE, REFUSED]), min_size=readings, max_size=readings)))
-    before = decode(encode(written, 7, 7 + readings, 0, 7))
-    after = decode(encode(before.without(outcomes), 7, 7 + readings, 0, 7, outcomes))
-    kept = [number for number, outcome in enumerate(outcomes) if outcome != DONE]
-    assert after.positions.tolist() == [7 + number for number in kept]
-    all_rows = rows_of(before.entries)
-    assert rows_of(after.entries) == [all_rows[number] for number in kept]
-
-
-def rows_of(written: Sequence[Entry]) -> list[str]:
-    columns = [entry.columns() if isinstance(entry, Reading) else entry for entry in written]
-    return [repr((data.key, data.unit, row)) for data in columns for row in data.rows()]
 
 
 @given(st.data())
