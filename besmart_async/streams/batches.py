@@ -115,7 +115,8 @@ class StreamPolicy:
             some 10 ms.
         linger_s: how long a batch waits to become full. 0.2 s.
         max_uncommitted: messages received and not acknowledged at a time; beyond that nothing more is pulled, and
-            partitions are paused. 50,000: some 20 MB of one-reading messages, a second's worth at full speed.
+            partitions are paused. 10,000: two batches, so that one is written while the other is on its way; more
+            helps only where the service is far away, and costs where it is near (more objects, two threads at once).
         retry_wait_s: how long to wait before what the service could not take is written again. 5 s; the writer has
             retried it for `BatchPolicy.delivery_timeout_s` before.
         give_up_after_s: raise the last error when the service has taken nothing for so long; None: never.
@@ -125,7 +126,7 @@ class StreamPolicy:
 
     batch_messages: int = attrs.field(default=5_000, validator=_positive)
     linger_s: float = attrs.field(default=0.2, validator=_finite)
-    max_uncommitted: int = attrs.field(default=50_000, validator=_positive)
+    max_uncommitted: int = attrs.field(default=10_000, validator=_positive)
     retry_wait_s: float = attrs.field(default=5.0, validator=_finite)
     give_up_after_s: float | None = attrs.field(default=None, validator=_positive)
     drain_timeout_s: float = attrs.field(default=20.0, validator=_finite)

@@ -249,7 +249,7 @@ class _Consuming:
         count, last = 0, len(decoded) - 1
         write, ends, indexes = self._writer.write, work.ends, work.indexes
         for place, (index, found) in enumerate(decoded):
-            if found.__class__ is tuple and 0 < place < last:
+            if isinstance(found, tuple) and 0 < place < last:
                 key, time, value, kind, origin, unit = found
                 try:
                     await write(key, time, value, type=kind, origin=origin, unit=unit)

@@ -25,7 +25,7 @@ from besmart_async.models.values import DOUBLE
 
 OneReading = tuple[SignalKey, int, float, str, int, str | None]
 """One checked reading: key, time, value, type, origin, unit."""
-Decoded = OneReading | Sequence[SignalData]
+Decoded = OneReading | list[SignalData]
 """The content of a message."""
 Decode = Callable[[bytes], Iterable[SignalData]]
 """A decoder of your own: the raw content of a message to its readings. What it raises makes the message a dead letter,

@@ -37,7 +37,7 @@ def consume(
     dead_letters: str | None = None,
     max_messages: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     batch: Annotated[int, Parameter(validator=Number(gte=1))] = 5_000,
-    max_uncommitted: Annotated[int, Parameter(validator=Number(gte=1))] = 50_000,
+    max_uncommitted: Annotated[int, Parameter(validator=Number(gte=1))] = 10_000,
     drain_timeout: Annotated[float, Parameter(validator=Number(gt=0))] = 20.0,
     give_up_after: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     kafka_config: Path | None = None,

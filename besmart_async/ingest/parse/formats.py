@@ -38,6 +38,10 @@ _ISO = re.compile(
 )
 
 
+_LATE = re.compile(r"[ T](?P<H>24(?=:)|25(?![0-9]))")
+"""An hour above 23, after the day."""
+
+
 @attrs.frozen
 class WrittenTime:
     """What a text says.
@@ -45,6 +49,7 @@ class WrittenTime:
     Attributes:
         clock: the time; with an offset it is a moment.
         second: whether a mark names the second pass of a repeated hour, or the first; None without a mark.
+        mark: the mark; empty without one.
         zone: abbreviation of its zone; None without one.
         elapsed: time since the day of `clock` began, for hours that count; else None.
     """
@@ -53,6 +58,7 @@ class WrittenTime:
     second: bool | None = None
     zone: str | None = None
     elapsed: timedelta | None = None
+    mark: str = ""
 
 
 @attrs.frozen
@@ -130,7 +136,17 @@ def _told(
             return None
         day = clock.replace(hour=0, minute=0, second=0, microsecond=0)
         return WrittenTime(day, elapsed=clock - day + timedelta(hours=hour))
-    return WrittenTime(clock + timedelta(days=1) if late else clock, second, zone)
+    return WrittenTime(clock + timedelta(days=1) if late else clock, second, zone, mark=marks[0] if marks else "")
+
+
+def hint_about_hours(text: str) -> str:
+    """Return what to say of a text that has an hour above 23 and cannot be read; empty for other texts."""
+    found = _LATE.search(text)
+    if found is None:
+        return ""
+    if found["H"] == "24":
+        return "; after 24:00 no time of that day follows"
+    return '; if hours count from the beginning of the day, say time.hours = "elapsed"'
 
 
 @lru_cache(maxsize=100)

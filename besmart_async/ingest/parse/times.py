@@ -23,7 +23,16 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.parse.formats import EXCEL, NUMBERED, UNIX_MS, UNIX_S, read_iso, time_format
+from besmart_async.ingest.parse.formats import (
+    EXCEL,
+    NUMBERED,
+    UNIX_MS,
+    UNIX_S,
+    WrittenTime,
+    hint_about_hours,
+    read_iso,
+    time_format,
+)
 from besmart_async.ingest.parse.numbers import parse_numbers
 from besmart_async.ingest.parse.passes import WORDS, NamedPass, fixed_zone, is_abbreviation
 from besmart_async.ingest.parse.repeats import Repeats
@@ -59,8 +68,14 @@ _UNCERTAIN = (
 _OTHER_ENDS = "; it is the end of a period here: time.ends = '{other}' takes it in another way"
 _NOT_IN_DAY = "is not in that day, which has {hours:g} hours in {zone}; hours are counted from the day's first moment"
 _NO_MARK_HERE = "names the pass or zone of a time, and the row names a zone as well"
+_UNCLEAR_MARK = (
+    'has a mark for a pass, and the same time stands without one; say what the mark means, such as {mark} = "second" in'
+    " [time.zones]"
+)
+_ABBREVIATION = "has {name}, which does not say the offset by itself; say time.zone, or what it means in [time.zones]"
 _NOT_A_NUMBER = "is not a number, as {written} wants"
 _EXCEL_DIGITS = "has too few digits for a time of a spreadsheet: it is not a whole second"
+_MOMENTS = ("UTC", "GMT", "Z")
 _EXCEL_EPOCH = 25_569  # days from 1899-12-30 to 1970-01-01
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
@@ -245,6 +260,8 @@ class TimeParser:
         self._clocks: dict[str | None, Clock | Problem] = {}
         self._caches: dict[str | None, dict[str, Milliseconds | Local | Problem]] = {}
         self._repeats = Repeats()
+        self._marked: dict[str, tuple[str, Milliseconds]] = {}
+        self._unmarked = set[Milliseconds]()
 
     def clock(self, zone: str | None) -> Clock | Problem:
         """Return the clock of a zone, for an empty name that of the default zone; or why there is none."""
@@ -380,9 +397,26 @@ class TimeParser:
                 problems[row] = one
             else:
                 decided[row] = one
+        self._unmarked |= {local.earlier for local in ambiguous.values()}
+        seconds = {moment for _, moment in self._marked.values()} if self._rule == "infer" else set[Milliseconds]()
+        for row in [row for row, local in ambiguous.items() if local.twice and local.later in seconds]:
+            decided[row] = ambiguous.pop(row).earlier  # the other pass has a mark
         moments, _ = _placed(moments, decided, {})
         chosen, refused = self._decide(ambiguous, zones, series, moments, problems)
+        if self._marked:
+            self._unmarked |= set(chosen.values())
+            refused |= self._unclear_marks(texts, decided)
         return _placed(moments, chosen, problems | refused)
+
+    def _unclear_marks(self, texts: Column, decided: Mapping[int, Milliseconds]) -> dict[int, Problem]:
+        """Refuse marks whose moment a time without a mark may have as well: `02A` beside `02` is not the first pass."""
+        found: dict[int, Problem] = {}
+        paired = any(mark.upper() == "B" for mark, _ in self._marked.values())
+        for row, moment in decided.items():
+            mark, marked = self._marked.get(texts[row].as_py(), ("", None))
+            if marked == moment and moment in self._unmarked and not (paired and mark.upper() == "A"):
+                found[row] = Problem(_UNCLEAR_MARK.format(mark=mark))
+        return found
 
     def _numbered(
         self, column: Column, zones: Coded | None, series: SeriesOf
@@ -454,18 +488,16 @@ class TimeParser:
     ) -> Milliseconds | Local | Problem:
         """The meaning of one text that arrow did not parse."""
         plain = text.strip()
-        if self._written is None:
-            told = read_iso(plain, counting=self._counting)
-        else:
-            told = time_format(self._written).read(plain, counting=self._counting)
-            if told is None:
-                return Problem(EMPTY if not plain else f"is not written as {self._written}")
-        if told is None:
-            return self._of_iso(plain, zone)
+        told = self._told(plain, zone)
+        if not isinstance(told, WrittenTime):
+            late = hint_about_hours(plain) if isinstance(told, Problem) else ""
+            return attrs.evolve(told, reason=f"{told.reason}{late}") if isinstance(told, Problem) and late else told
         if told.clock.tzinfo is not None:
             return milliseconds(told.clock)
         if (told.second is not None or told.zone) and zone:
             return Problem(_NO_MARK_HERE)
+        if told.zone and self._default is None and told.zone not in (*_MOMENTS, *self._names):
+            return _without_zone(told.clock, told.zone)
         clock = self.clock(told.zone or zone)
         if isinstance(clock, Problem):
             return clock
@@ -475,10 +507,21 @@ class TimeParser:
             found = in_zone(told.clock - timedelta(milliseconds=self._ahead), clock.zone)
         except OverflowError:
             return Problem(OUT_OF_RANGE)
-        pass_ = (
-            clock.told if told.second is None else NamedPass("second" if told.second else "first", plain, strict=True)
-        )
-        return _later(found if pass_ is None else pass_.choose(found, clock.zone), self._ahead)
+        pass_ = clock.told
+        if told.second is not None:
+            word = self._names.get(told.mark) or ("second" if told.second else "first")
+            pass_ = NamedPass(word, plain, strict=True)
+        chosen = found if pass_ is None else pass_.choose(found, clock.zone)
+        if told.mark and not isinstance(chosen, Local | Problem):
+            self._marked[text] = (told.mark, chosen + self._ahead)
+        return _later(chosen, self._ahead)
+
+    def _told(self, plain: str, zone: str | None) -> WrittenTime | Milliseconds | Local | Problem:
+        """What a text says; the moment or times that a plain ISO 8601 text means; or why it is not a time."""
+        if self._written is None:
+            return read_iso(plain, counting=self._counting) or self._of_iso(plain, zone)
+        told = time_format(self._written).read(plain, counting=self._counting)
+        return told or Problem(EMPTY if not plain else f"is not written as {self._written}")
 
     def _of_iso(self, plain: str, zone: str | None) -> Milliseconds | Local | Problem:
         clock = self.clock(zone)
@@ -519,6 +562,16 @@ class _TextCache(dict[str, Milliseconds | Local | Problem]):
     def __missing__(self, text: str) -> Milliseconds | Local | Problem:
         self[text] = found = self._parse(text)
         return found
+
+
+def _without_zone(clock: datetime, name: str) -> Milliseconds | Problem:
+    """The moment of a time with an abbreviation, without a zone: in summer, `CET` may be what clocks show."""
+    fixed = fixed_zone(name)
+    if fixed is None:
+        return Problem(_ABBREVIATION.format(name=name))
+    moment = clock.replace(tzinfo=fixed)
+    in_summer = moment.astimezone(zone_of("Europe/Berlin")).dst()
+    return Problem(_ABBREVIATION.format(name=name)) if in_summer and "S" not in name else milliseconds(moment)
 
 
 def _zone_named(name: str, *, standard: bool) -> tzinfo:

@@ -32,6 +32,9 @@ _MARKED = re.compile(r"([^0-9]*)([0-9]{1,4})\s?([ABXabx*])")
 _MOMENT = re.compile(
     r"(?:[0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}|[0-9]{1,2}[-./][0-9]{1,2}[-./][0-9]{4})[T ]+[0-9]{1,2}:[0-9]{2}.*"
 )
+_ELAPSED = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::00)?")
+_NUMBERS = re.compile(r"[0-9]+")
+_BEGINS_AS_SLOT = re.compile(r"[0-9]{1,2}\s?(?:[A-Za-z*]{1,2}|[A-Za-z]?:[0-9]{2}.{0,3})")
 _DISTANCE = re.compile(r"[+-][0-9]+")
 _FORMULA = re.compile(r'="(.*)"')
 
@@ -104,6 +107,10 @@ def slots_of(
         starts = [(n - (n >= extra)) * step_ms for n in range(len(titles))]
         passes = [int(n == extra) for n in range(len(titles))]
         return Slots(tuple(positions), tuple(titles), "clock", tuple(starts), step_ms, tuple(passes), True, extra)
+    counting = _counted_times(titles)
+    if counting is not None and kind != "clock":
+        starts = [n * counting for n in range(len(titles))]
+        return Slots(tuple(positions), tuple(titles), "elapsed", tuple(starts), counting, (-1,) * len(titles), True)
     times = clock_times(titles)
     if times is not None and kind != "elapsed":
         starts, passes = times
@@ -116,29 +123,62 @@ def slots_of(
         raise ValueError(f"{len(titles)} value columns are not titled with times of the day, such as 00:15")
     step_ms = step_ms or _step_ms(len(titles))
     starts = [n * step_ms for n in range(len(titles))]
-    marked = next((title for title in titles if _MARKED.fullmatch(title.strip())), None)
-    if marked is not None and kind != "elapsed":
-        raise ValueError(f"the title {marked!r} is neither a time of the day nor a number in a row; say wide.slots")
+    if times is None:
+        _check_sequence(titles)
     return Slots(tuple(positions), tuple(titles), kind or "elapsed", tuple(starts), step_ms, (-1,) * len(titles), True)
 
 
 def extra_column(titles: Sequence[str]) -> int | None:
-    """Return the index of the column for the additional hour of a long day: `2A` in `1, 2, 2A, 3, …, 24`."""
+    """Return the index of the column for the additional hour of a long day.
+
+    It is that of `2A` in `1, 2, 2A, 3, …, 24`, and of `3B` in `1, 2, 3A, 3B, 4, …, 24`.
+    """
     marked = [index for index, title in enumerate(titles) if _MARKED.fullmatch(title.strip())]
-    if len(marked) != 1 or not marked[0]:
+    if len(marked) not in (1, 2) or marked[0] + len(marked) - 1 != marked[-1]:
         return None
-    index = marked[0]
-    found = _MARKED.fullmatch(titles[index].strip())
-    before = _COUNTED.fullmatch(titles[index - 1].strip())
-    others = [title for place, title in enumerate(titles) if place != index]
-    if (
-        found is None
-        or before is None
-        or found[1].casefold() != before[1].casefold()
-        or int(found[2]) != int(before[2])
-    ):
+    index = marked[-1]
+    plain = [_unmarked(title) for title in titles]
+    if not index or plain[index] != plain[index - 1]:
         return None
-    return index if counted(others) and len(others) in DAYS else None
+    if len(marked) == 2 and [titles[place].strip()[-1].upper() for place in marked] != ["A", "B"]:
+        return None
+    del plain[index]
+    return index if counted(plain) and len(plain) in DAYS else None
+
+
+def _unmarked(title: str) -> str:
+    """A numbered title without the mark of a pass: `2` for `2A`."""
+    found = _MARKED.fullmatch(title.strip())
+    found = found or _COUNTED.fullmatch(title.strip())
+    return f"{found[1].casefold()}{int(found[2])}" if found else title.strip().casefold()
+
+
+def _counted_times(titles: Sequence[str]) -> int | None:
+    """The length of a period if titles are `00:15` to `25:00`, or `01:00` to `25:00`: time elapsed; else None."""
+    times = [_ELAPSED.fullmatch(title.strip()) for title in titles]
+    ends = [int(found[1]) * 60 + int(found[2]) for found in times if found]
+    if len(ends) < len(titles) or len(ends) < _FEWEST_TIMES or max(ends) != 25 * 60:
+        return None
+    return ends[0] * 60_000 if all(end == number * ends[0] for number, end in enumerate(ends, start=1)) else None
+
+
+def _check_sequence(titles: Sequence[str]) -> None:
+    """Refuse value columns that do not count up: the place of a column would be taken for its time."""
+    numbers = [[int(number) for number in _NUMBERS.findall(title)] for title in titles]
+    if not any(numbers) or len(set(titles)) == 1:
+        return  # titles say nothing, or the file has no header
+    texts = [_NUMBERS.split(title.casefold()) for title in titles]
+    counting = {place for place, number in enumerate(numbers[0]) if number in (0, 1)}
+    for index, title in enumerate(titles):
+        before = max(index - 1, 0)
+        if texts[index] == texts[0]:
+            counting = {p for p in counting if numbers[index][p] - numbers[before][p] == (1 if index else 0)}
+        if texts[index] != texts[0] or not counting:
+            after = f"the number that follows {titles[before]!r}" if index else "number 0 or 1"
+            raise ValueError(
+                f"the title {title!r} is neither a time of the day nor {after}; title the value columns"
+                " 00:15, 00:30, … or 1, 2, …, and leave the others out with wide.first and wide.last"
+            )
 
 
 def clock_times(titles: Sequence[str]) -> tuple[list[int], list[int]] | None:
@@ -679,11 +719,28 @@ def _slots(header: Sequence[str], positions: dict[str, int], free: Sequence[int]
             raise ValueError("no value columns titled 00:15, 00:30, … or 1, 2, …; say wide.first")
         return None
     kind = form.slots if form.slots != "moments" else None
+    if form.first_slot is None and form.last_slot is None:
+        _check_left_out(header, chosen, free)
     return slots_of([header[index].strip() for index in chosen], chosen, kind, form.step_ms)
+
+
+def _check_left_out(header: Sequence[str], chosen: Sequence[int], free: Sequence[int]) -> None:
+    """Refuse a column beside the slots that looks like one, and whose title cannot be read: `02X`, `2h`."""
+    for index in free:
+        title = header[index].strip()
+        if index not in chosen and _BEGINS_AS_SLOT.fullmatch(title):
+            raise ValueError(
+                f"the title {title!r} is neither a time of the day nor a number in a row; the value columns are"
+                f" {header[chosen[0]].strip()!r} to {header[chosen[-1]].strip()!r}; if it is none of them, say"
+                " wide.first and wide.last"
+            )
 
 
 def _slot_columns(header: Sequence[str], free: Sequence[int]) -> list[int]:
     """Return all columns that are titled with times; else the longest run of columns that count up."""
+    timed = [index for index in free if _ELAPSED.fullmatch(header[index].strip())]
+    if _counted_times([header[index] for index in timed]) is not None:
+        return timed
     times = [index for index in free if _are_times(header, [index])]
     if times:
         return times
