@@ -150,8 +150,8 @@ def test_killed_again_and_again_it_completes_with_the_last_values(service: Servi
                     process.kill()
 
             service.on_write = kill
-            process.communicate(timeout=60)
-            assert process.returncode == -signal.SIGKILL
+            said = process.communicate(timeout=60)
+            assert process.returncode == -signal.SIGKILL, said
     service.on_write = lambda _: None
     code, events, _ = run(big_file)
     report = events[-1]
