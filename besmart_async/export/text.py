@@ -7,12 +7,30 @@ import re
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from itertools import repeat
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import orjson
 
 from besmart_async.export.rows import RowBlock, Times, blocks, header
 from besmart_async.models.series import SignalData
+
+if TYPE_CHECKING:
+    from _csv import Writer
+
+
+class _RowsTo:
+    """Ends each row with a line feed. The writer itself ends it with both characters, and so quotes both in texts."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._write = text.write
+
+    def write(self, row: str) -> object:
+        return self._write(row[:-2] + "\n")
+
+
+def rows_to(text: TextIO, delimiter: str = ",") -> Writer:
+    r"""Return a CSV writer whose rows end with a line feed; texts with one, or with `\r`, are quoted."""
+    return csv.writer(_RowsTo(text), delimiter=delimiter, lineterminator="\r\n")
 
 
 class CsvSink:
@@ -26,7 +44,7 @@ class CsvSink:
         self._times: Times = times
         self._cells = _escaped if escape_formulas else list[Any]
         self._text = TextIOWrapper(stream, encoding="utf-8", newline="")
-        self._writer = csv.writer(self._text, lineterminator="\n")
+        self._writer = rows_to(self._text)
         self._writer.writerow(header(times))
 
     def write(self, data: SignalData) -> Iterator[int]:

@@ -34,6 +34,16 @@ def test_csv_is_one_reading_a_row() -> None:
     assert csv_of(data, "ms").splitlines()[1] == "12,122,32,1577836800000,1.5,kW.h,DBL,1"
 
 
+def test_every_line_break_within_a_text_is_quoted() -> None:
+    texts = ["a\rb", "c\nd", "e\r\nf", "\r", "plain"]
+    written = csv_of(SignalData(KEY, list(range(5)), texts, type="STR", unit="k\rW"))
+    rows = list(csv.DictReader(io.StringIO(written, newline="")))
+    assert [row["value"] for row in rows] == texts
+    assert {row["unit"] for row in rows} == {"k\rW"}
+    assert written.endswith("\n")
+    assert not written.endswith("\r\n")
+
+
 def test_texts_that_a_spreadsheet_would_run_can_be_escaped() -> None:
     run = ["=1+1", "+cmd|x", "-cmd", "@SUM(A1)", "\t=1"]
     plain: list[Any] = ["-5", "+1.5e3", "text", "", -2.5, 3, None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import io
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from besmart_async.cli.terminal.progress import DrainBar
 from besmart_async.client import BesmartClient
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, JournalError, UndeliveredError
+from besmart_async.export.text import rows_to
 from besmart_async.models.delivery import DeliveryReport, Rejection
 from besmart_async.models.times import from_ms
 
@@ -275,7 +275,7 @@ def _rejected_to(path: Path | None, journal: Path) -> Generator[Callable[[Reject
     check_unused("--rejects", path, [("of the journal", one) for one in beside])
     raw = opened_anew("--rejects", path, [b"signal,time,value,type,origin,unit,reason"])
     file = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", newline="")
-    writer = csv.writer(file, lineterminator="\n")
+    writer = rows_to(file)
     writer.writerow(("signal", "time", "value", "type", "origin", "unit", "reason"))
 
     def take(rejection: Rejection) -> None:

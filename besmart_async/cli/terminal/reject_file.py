@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import csv
 import io
 import os
 import stat
@@ -21,6 +20,7 @@ from besmart_async.cli.exits import UsageError
 from besmart_async.cli.ingest_inputs import Inputs
 from besmart_async.cli.outputs import check_unused, opened_anew
 from besmart_async.errors import BesmartError
+from besmart_async.export.text import rows_to
 from besmart_async.ingest import ROLES, TOLD, Reject
 from besmart_async.ingest.sources.stored import on_disk
 
@@ -53,7 +53,7 @@ class RejectFile:
         self._name = name
         self._encoder = codecs.getincrementalencoder(encoding)("backslashreplace")
         self._text = io.StringIO()
-        self._writer = csv.writer(self._text, delimiter=delimiter, lineterminator="\n")
+        self._writer = rows_to(self._text, delimiter)
         self._roles: list[str] = []
         self._slots: list[str] = []
         self._begun = False
