@@ -145,7 +145,7 @@ def test_a_file_whose_name_is_not_utf8_is_read_like_any_other(tmp_path: Path) ->
 def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path, state: str, problem: str) -> None:
     (tmp_path / "a.csv").write_text(HEADER + ROW)
     account = {"BESMART_BASE_URL": "http://127.0.0.1:1/api", "BESMART_TOKEN": "t", "XDG_STATE_HOME": state}
-    assert problem in said(run(tmp_path, "ingest", "a.csv", "--no-chart", environ=account), 1)
+    assert problem in said(run(tmp_path, "ingest", "a.csv", "--no-chart", environ=account), 2)
 
 
 @pytest.mark.parametrize(

@@ -146,9 +146,10 @@ WIDE = "Meter;OBIS;01.07.2024;02.07.2024;31.07.2024\nM1;1.8.0;1;2;3\n"
 @pytest.mark.parametrize(
     ("number", "name", "text", "readings"),
     [
-        (1, "M1_2024-07-01.csv", "Einheit;kWh\n\ntime;value\n2024-07-01T00:00Z;1\n", 1),
-        (2, "series.csv", SERIES, 3),
-        (3, "wide.csv", WIDE, 3),
+        (1, "usage.csv", "meter;time;zone;value\nM1;2024-11-03 01:00;N;1\nM1;2024-11-03 01:00;Y;2\n", 2),
+        (2, "M1_2024-07-01.csv", "Einheit;kWh\n\ntime;value\n2024-07-01T00:00Z;1\n", 1),
+        (3, "series.csv", SERIES, 3),
+        (4, "wide.csv", WIDE, 3),
     ],
 )
 def test_the_other_mapping_files_of_the_page_read_what_they_describe(
