@@ -19,6 +19,8 @@ ORDER = (
     "verify",
     "check",
     "job",
+    "partition",
+    "cuts",
     "suggest",
 )
 

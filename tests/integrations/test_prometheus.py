@@ -130,7 +130,7 @@ async def test_gauges_show_a_backlog_while_the_service_is_down_and_its_end(
 ) -> None:
     client = make_client()
     collector = ClientCollector(client, "meters", registry)
-    besmart_simulator.faults.add(Fault(status=503, method="PUT"))
+    besmart_simulator.faults.add(Fault(status=503, method="PUT", retry_after=1))
     paused = asyncio.Event()
 
     def on_event(event: WriterEvent) -> None:
@@ -140,6 +140,7 @@ async def test_gauges_show_a_backlog_while_the_service_is_down_and_its_end(
     async with client, client.writer(BatchPolicy(linger_s=0.0), hooks=[on_event]) as writer:
         await writer.write(KEY, T0, 1.5)
         await paused.wait()
+        await asyncio.sleep(0.5)  # on the virtual clock, and within the pause
         assert sample(registry, "pending_readings") == 1
         assert sample(registry, "writers", state="paused") == 1
         assert sample(registry, "ready") == 0
