@@ -101,8 +101,7 @@ class JournaledAdmission(Admission):
                 take = partial(self._take_over, data, numbers)
                 if not take():
                     self._sender.pump()
-                    cost = columns_cost(data)
-                    await self._stand_in_line(lambda *_, take=take: take(), data, NO_REF, cost, math.inf)
+                    await self._stand_in_line(take, columns_cost(data), math.inf)
                 columns.popleft()
             self._fed = True
         except BesmartError:
@@ -176,11 +175,11 @@ class JournaledAdmission(Admission):
         if not self._fed and not await self.recover(self._policy.admission_timeout_s):
             raise self._no_room()
         items = [data for data in items if len(data)]
+        cost = sum(map(columns_cost, items))
         joined: list[Joined] = []
 
-        def offered(*_: object) -> bool:
+        def offered() -> bool:
             self._sender.check_open()
-            cost = sum(map(columns_cost, items))
             if not self._accumulator.room(cost):
                 return False
             self._accumulator.reserve(cost)
@@ -188,7 +187,7 @@ class JournaledAdmission(Admission):
             return True
 
         if len(self._line) or not offered():
-            await self._stand_in_line(offered, items, NO_REF, sum(map(columns_cost, items)), deadline)
+            await self._stand_in_line(offered, cost, deadline)
         if not joined:
             return range(0)
         try:
@@ -213,13 +212,13 @@ class JournaledAdmission(Admission):
     async def _joined_in_turn(self, what: Reading | SignalData, deadline: float) -> Joined:
         joined: list[Joined] = []
 
-        def offered(*_: object) -> bool:
+        def offered() -> bool:
             this = self._joined(what)
             joined.extend([] if this is None else [this])
             return this is not None
 
         cost = columns_cost(what) if isinstance(what, SignalData) else ONE_BYTES * TURN
-        await self._stand_in_line(offered, what, NO_REF, cost, deadline)
+        await self._stand_in_line(offered, cost, deadline)
         return joined[0]
 
     def _joined(self, what: Reading | SignalData) -> Joined | None:

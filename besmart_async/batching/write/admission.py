@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from besmart_async.batching.write.core.accumulator import TURN
 from besmart_async.batching.write.core.core import WriteCore
@@ -19,8 +20,6 @@ from besmart_async.batching.write.validation import ManyColumns, Reading, is_pla
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import WriterTimeoutError
 from besmart_async.models.series import SignalData
-
-W = TypeVar("W")
 
 
 class Admission:
@@ -61,7 +60,7 @@ class Admission:
         if out_of_turn or not self._offered(what, ref):
             deadline = self._sender.time() + self._policy.admission_timeout_s
             cost = columns_cost(what) if isinstance(what, SignalData) else READING_BYTES * TURN
-            await self._stand_in_line(self._offered, what, ref, cost, deadline)
+            await self._stand_in_line(partial(self._offered, what, ref), cost, deadline)
         numbers = self._numbers(len(what))
         if self._accumulator.attention:
             await self.attend()
@@ -74,22 +73,23 @@ class Admission:
             WriterTimeoutError: no room for all within `admission_timeout_s`; nothing was accepted.
             BesmartError: the writer is closed or has stopped.
         """
-        if len(self._line) or not self._all_offered(items, NO_REF):
+        cost = sum(map(columns_cost, items))
+        if len(self._line) or not self._all_offered(items, cost):
             deadline = self._sender.time() + self._policy.admission_timeout_s
-            await self._stand_in_line(self._all_offered, items, NO_REF, sum(map(columns_cost, items)), deadline)
+            await self._stand_in_line(partial(self._all_offered, items, cost), cost, deadline)
         numbers = self._numbers(sum(map(len, items)))
         if self._accumulator.attention:
             await self.attend()
         return numbers
 
-    def _all_offered(self, items: Sequence[SignalData], ref: int) -> bool:
+    def _all_offered(self, items: Sequence[SignalData], cost: int) -> bool:
         self._sender.check_open()
-        if not self._accumulator.room(sum(map(columns_cost, items))):
+        if not self._accumulator.room(cost):
             return False
         now = self._sender.time()
         for data in items:
             if len(data):
-                self._accumulator.admit(data, ref, now)
+                self._accumulator.admit(data, NO_REF, now)
         return True
 
     async def accept_many(self, many: ManyColumns) -> None:
@@ -121,14 +121,7 @@ class Admission:
             accumulator.breathe = False
             await asyncio.sleep(0)
 
-    async def _stand_in_line(
-        self,
-        offered: Callable[[W, int], object],
-        what: W,
-        ref: int,
-        cost: int,
-        deadline: float,
-    ) -> None:
+    async def _stand_in_line(self, offered: Callable[[], bool], cost: int, deadline: float) -> None:
         cost = min(cost, self._policy.max_memory_bytes // 2)
         accepted, waited = False, False
         try:
@@ -141,7 +134,7 @@ class Admission:
                     self._line.leave(place, cost)
                 self._sender.check_open()
                 self._accumulator.crowded = False
-                accepted, waited = bool(offered(what, ref)), True
+                accepted, waited = offered(), True
         except TimeoutError:
             raise self._no_room() from None
         finally:
