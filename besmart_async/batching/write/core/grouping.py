@@ -24,7 +24,7 @@ from besmart_async.batching.write.core.batch import Payload, joined, plain
 from besmart_async.batching.write.core.fences import Fences
 from besmart_async.batching.write.core.grids import Grid, all_true
 from besmart_async.batching.write.core.log import Block, Entry, Form, Run, Singles, Strip, strip_cost
-from besmart_async.batching.write.core.provenance import NO_REF, Provenance
+from besmart_async.batching.write.core.provenance import NO_REF, Provenance, numbers_at, refs_at
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 
@@ -432,8 +432,8 @@ class Table:
             self.time[rows],
             self.value[rows],
             [self.forms[row] for row in rows.tolist()] if isinstance(self.forms, list) else self.forms,
-            rows + self.numbers if isinstance(self.numbers, int) else self.numbers[rows],
-            self.refs if isinstance(self.refs, int) else self.refs[rows],
+            numbers_at(self.numbers, rows),
+            refs_at(self.refs, rows),
         )
 
     def payload(self, keys: Sequence[SignalKey]) -> Payload:
@@ -442,9 +442,7 @@ class Table:
         order = _order(groups)
         winner = self._winners()
         if winner is None:
-            numbers, refs = self.numbers, self.refs
-            numbers = order + numbers if isinstance(numbers, int) else numbers[order]
-            provenance = Provenance(len(order), None, numbers, refs if isinstance(refs, int) else refs[order])
+            provenance = Provenance(len(order), None, numbers_at(self.numbers, order), refs_at(self.refs, order))
         else:
             order = order[winner[order] == order]
             place = np.empty(len(winner), np.intp)

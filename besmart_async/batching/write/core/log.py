@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from besmart_async.batching.write.core.grids import Grid
-from besmart_async.batching.write.core.provenance import NO_REF, Ranges, ranges_of
+from besmart_async.batching.write.core.provenance import NO_REF, Ranges, numbers_at, ranges_from, refs_at
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
 from besmart_async.models.times import plain_array
@@ -212,9 +212,8 @@ class Singles:
 
     def ranges(self) -> Ranges:
         """Return the numbers of the readings that are left."""
-        if isinstance(self.numbers, int):
-            return [(self.number, self.number + len(self))]
-        return ranges_of(self.numbers[self.start :])
+        left = self.number if isinstance(self.numbers, int) else self.numbers[self.start :]
+        return ranges_from(left, len(self))
 
     def split(self, mask: NDArray[np.bool_]) -> tuple[Singles, Singles]:
         """Return the readings that the mask selects, and the others; it must select some of each."""
@@ -222,13 +221,13 @@ class Singles:
         return self._part(mask, cost), self._part(~mask, self.cost - cost)
 
     def _part(self, mask: NDArray[np.bool_], cost: int) -> Singles:
-        chosen, numbers = mask.tolist(), self.numbers
+        chosen = mask.tolist()
         return Singles(
             list(compress(self.keys, chosen)),
             self.time[mask],
             self.value[mask],
             list(compress(self.forms, chosen)) if isinstance(self.forms, list) else self.forms,
-            np.flatnonzero(mask) + numbers if isinstance(numbers, int) else numbers[mask],
+            numbers_at(self.numbers, np.flatnonzero(mask)),
             self.since,
             cost,
         )
@@ -383,16 +382,13 @@ class Block:
 
     def ranges(self) -> Ranges:
         """Return the numbers of the readings."""
-        if isinstance(self.numbers, int):
-            return [(self.numbers, self.numbers + self.rows)]
-        return ranges_of(self.numbers)
+        return ranges_from(self.numbers, self.rows)
 
     def take(self, rows: slice | NDArray[Any]) -> Block:
         """Return a selection of the rows, with their share of the cost."""
         data = self.data.take(rows)
         places = np.arange(self.rows)[rows]
-        numbers = places + self.numbers if isinstance(self.numbers, int) else self.numbers[places]
-        refs = self.refs if isinstance(self.refs, int) else self.refs[places]
+        numbers, refs = numbers_at(self.numbers, places), refs_at(self.refs, places)
         cost = self.cost * len(data) // max(self.rows, 1)
         return Block(data, numbers, refs, self.since, cost, recovered=self.recovered)
 

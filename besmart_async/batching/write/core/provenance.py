@@ -57,16 +57,11 @@ class Provenance:
             place[chosen] = np.arange(len(chosen))
             readings = np.flatnonzero(place[self.row_of] >= 0)
             row_of = place[self.row_of[readings]]
-        numbers = readings + self.numbers if isinstance(self.numbers, int) else self.numbers[readings]
-        return Provenance(
-            len(chosen), row_of, numbers, self.refs if isinstance(self.refs, int) else self.refs[readings]
-        )
+        return Provenance(len(chosen), row_of, numbers_at(self.numbers, readings), refs_at(self.refs, readings))
 
     def ranges(self) -> Ranges:
         """Return the numbers of the accepted readings."""
-        if isinstance(self.numbers, int):
-            return [(self.numbers, self.numbers + self.readings)] if self.readings else []
-        return ranges_of(self.numbers)
+        return ranges_from(self.numbers, self.readings)
 
     @property
     def all_refs(self) -> frozenset[int]:
@@ -86,6 +81,23 @@ class Provenance:
             counts[ref] = counts.get(ref, 0) + count
         counts.pop(NO_REF, None)
         return list(counts.items())
+
+
+def numbers_at(numbers: int | NDArray[np.int64], places: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Return the numbers of some readings, of numbers that may be consecutive."""
+    return places + numbers if isinstance(numbers, int) else numbers[places]
+
+
+def refs_at(refs: int | NDArray[np.int64], places: NDArray[np.intp]) -> int | NDArray[np.int64]:
+    """Return the refs of some readings, of refs that may be equal."""
+    return refs if isinstance(refs, int) else refs[places]
+
+
+def ranges_from(numbers: int | NDArray[np.int64], readings: int) -> Ranges:
+    """Return the numbers of so many readings as ranges, of numbers that may be consecutive."""
+    if isinstance(numbers, int):
+        return [(numbers, numbers + readings)] if readings else []
+    return ranges_of(numbers)
 
 
 def ranges_of(numbers: NDArray[np.int64]) -> Ranges:
