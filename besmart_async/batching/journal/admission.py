@@ -151,7 +151,7 @@ class JournaledAdmission(Admission):
         """
         deadline = self._sender.time() + self._policy.admission_timeout_s
         if not self._fed and not await self.recover(self._policy.admission_timeout_s):
-            raise self._no_room()
+            raise self.no_room()
         joined = None if len(self._line) else self._joined(what)
         if joined is None:
             joined = await self._joined_in_turn(what, deadline)
@@ -173,7 +173,7 @@ class JournaledAdmission(Admission):
         """
         deadline = self._sender.time() + self._policy.admission_timeout_s
         if not self._fed and not await self.recover(self._policy.admission_timeout_s):
-            raise self._no_room()
+            raise self.no_room()
         items = [data for data in items if len(data)]
         cost = sum(map(columns_cost, items))
         joined: list[Joined] = []

@@ -17,6 +17,7 @@ from besmart_async.batching.write.core.log import READING_BYTES, Form, columns_c
 from besmart_async.batching.write.core.provenance import NO_REF
 from besmart_async.batching.write.sender import Sender
 from besmart_async.batching.write.validation import ManyColumns, Reading, is_plain, plain_values
+from besmart_async.batching.write.waiting import Delivery
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import WriterTimeoutError
 from besmart_async.models.series import SignalData
@@ -65,6 +66,31 @@ class Admission:
         if self._accumulator.attention:
             await self.attend()
         return numbers
+
+    def hand_in(self, data: SignalData, ref: int, delivery: Delivery) -> None:
+        """Accept readings now, or when their turn comes: then an error becomes the exception of the delivery.
+
+        The caller must call `withdraw` if it ends while they are in line.
+
+        Raises:
+            BesmartError: the writer is closed or has stopped.
+        """
+        if not len(self._line) and self._offered(data, ref):
+            return
+
+        delivery.in_line = self._accumulator.crowded = True
+        deadline = self._sender.time() + self._policy.admission_timeout_s
+        cost = self._place_cost(columns_cost(data))
+        self._line.leave_behind(partial(self._enter, data, ref, delivery), cost, deadline, delivery.future)
+
+    def _enter(self, data: SignalData, ref: int, delivery: Delivery) -> bool:
+        delivery.in_line = not self._offered(data, ref)
+        return not delivery.in_line
+
+    def withdraw(self, delivery: Delivery) -> None:
+        """Take readings out of the line, whose delivery nobody waits for any more."""
+        self._line.withdraw(delivery.future)
+        self._sender.let_in()
 
     async def accept_all(self, items: Sequence[SignalData]) -> range:
         """Return the numbers of the readings once all items are accepted: all of them at the same moment.
@@ -122,7 +148,7 @@ class Admission:
             await asyncio.sleep(0)
 
     async def _stand_in_line(self, offered: Callable[[], bool], cost: int, deadline: float) -> None:
-        cost = min(cost, self._policy.max_memory_bytes // 2)
+        cost = self._place_cost(cost)
         accepted, waited = False, False
         try:
             while not accepted:
@@ -136,10 +162,12 @@ class Admission:
                 self._accumulator.crowded = False
                 accepted, waited = offered(), True
         except TimeoutError:
-            raise self._no_room() from None
+            raise self.no_room() from None
         finally:
-            self._accumulator.crowded = len(self._line) > 0
-            self._line.let_in()  # room that was reserved for this caller and not used
+            self._sender.let_in()  # room that was reserved for this caller and not used
+
+    def _place_cost(self, cost: int) -> int:
+        return min(cost, self._policy.max_memory_bytes // 2)
 
     def _offered(self, what: Reading | SignalData, ref: int) -> bool:
         self._sender.check_open()
@@ -154,7 +182,8 @@ class Admission:
         stop = self._accumulator.next_number
         return range(stop - readings, stop)
 
-    def _no_room(self) -> WriterTimeoutError:
+    def no_room(self) -> WriterTimeoutError:
+        """Return the error for a caller that waited too long."""
         report = self._core.report(self._sender.time())
         error = WriterTimeoutError(
             f"no room for this write within {self._policy.admission_timeout_s:g} s: {report.pending} readings "

@@ -246,10 +246,17 @@ class Sender:
         if self._core.failure is not None:
             self.line.let_all_in()
         elif len(self.line):
-            self.line.let_in()
+            self.let_in()
         self.flushes.look(self._accumulator.settled.low)
         if self._idle is not None and not self._idle.done() and self.idle():
             self._idle.set_result(None)
+
+    def let_in(self) -> None:
+        """Let callers in that wait for room, while there is room, and arrange to send what is due with them."""
+        self.line.let_in()
+        self._accumulator.crowded = len(self.line) > 0
+        if self._accumulator.due and self._loop is not None:
+            self._arm(self.time())
 
     def _tell_events(self, events: Sequence[WriterEvent | Settled]) -> None:
         given_up: list[Rejection] = []

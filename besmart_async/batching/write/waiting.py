@@ -19,10 +19,15 @@ from besmart_async.errors import BesmartError
 
 @attrs.define(eq=False)
 class Delivery:
-    """A call of `deliver` that waits: how many of its readings have which outcome."""
+    """A call of `deliver` that waits: how many of its readings have which outcome.
+
+    Attributes:
+        in_line: its readings are not accepted yet: they wait for room.
+    """
 
     readings: int
     future: asyncio.Future[None]
+    in_line: bool = False
     told: int = 0
     lost: int = 0
     error: BesmartError | None = None
@@ -48,11 +53,16 @@ class Delivery:
         self.future.set_exception(self.error)
 
 
+Enter = Callable[[], bool]
+"""Accepts what waits for room. False: there is no room after all."""
+
+
 class Line:
     """Callers that wait for room, first come, first served.
 
-    When a caller is woken, its room is reserved. One timer serves all callers: all wait equally long at most, so
-    deadlines are in the order of the places.
+    A caller is woken when its turn comes, and finds its room reserved. Or it leaves `enter` behind, which is called
+    when its turn comes; to wake it in between would cost as much as the rest of its wait. One timer serves all callers:
+    all wait equally long at most, so deadlines are in the order of the places.
 
     Args:
         has_room: whether something of this cost would be accepted.
@@ -62,7 +72,7 @@ class Line:
     def __init__(self, has_room: Callable[[int], bool], reserve: Callable[[int], None]) -> None:
         self._has_room = has_room
         self._reserve = reserve
-        self._places: deque[tuple[int, float, asyncio.Future[None]]] = deque()
+        self._places: deque[tuple[int, float, asyncio.Future[None], Enter | None]] = deque()
         self._waiting = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -82,12 +92,10 @@ class Line:
         loop = asyncio.get_running_loop()
         place: asyncio.Future[None] = loop.create_future()
         if first:
-            self._places.appendleft((cost, deadline, place))
+            self._places.appendleft((cost, deadline, place, None))
         else:
-            self._places.append((cost, deadline, place))
-        if self._timer is None and deadline < math.inf:
-            self._timer = loop.call_at(deadline, self._expire, loop)
-        self._waiting += 1
+            self._places.append((cost, deadline, place, None))
+        self._joined(loop, deadline)
         return place
 
     def leave(self, place: asyncio.Future[None], cost: int) -> None:
@@ -96,31 +104,60 @@ class Line:
         if place.done() and not place.cancelled() and place.exception() is None:
             self._reserve(-cost)
 
+    def leave_behind(self, enter: Enter, cost: int, deadline: float, future: asyncio.Future[None]) -> None:
+        """Let `enter` stand in line; its error, or TimeoutError, becomes the exception of the future.
+
+        Whoever waits for the future must call `withdraw` if `enter` did not accept.
+        """
+        self._places.append((cost, deadline, future, enter))
+        self._joined(future.get_loop(), deadline)
+
+    def withdraw(self, future: asyncio.Future[None]) -> None:
+        """Do not call what was left behind: whoever waited has given up, or has the error."""
+        self._waiting -= 1
+        future.cancel()
+
     def let_in(self) -> None:
-        """Wake callers in order, while there is room."""
+        """Let callers in, in order, while there is room."""
         while self._places:
-            cost, _, future = self._places[0]
+            cost, _, future, enter = self._places[0]
             if future.done():  # this caller has given up
                 self._places.popleft()
-            elif self._has_room(cost):
-                self._places.popleft()
-                self._reserve(cost)
-                future.set_result(None)
-            else:
+            elif not self._has_room(cost) or not self._let_in(cost, future, enter):
                 return
+            else:
+                self._places.popleft()
 
     def let_all_in(self) -> None:
-        """Wake all callers; each then sees that the writer is closed or has stopped."""
+        """Let all callers in; each then sees that the writer is closed or has stopped."""
         while self._places:
-            cost, _, future = self._places.popleft()
-            if not future.done():
-                self._reserve(cost)
-                future.set_result(None)
+            cost, _, future, enter = self._places[0]
+            if not future.done() and not self._let_in(cost, future, enter):
+                return  # the writer continues after all
+            self._places.popleft()
+
+    def _let_in(self, cost: int, future: asyncio.Future[None], enter: Enter | None) -> bool:
+        if enter is None:
+            self._reserve(cost)
+            future.set_result(None)
+            return True
+        try:
+            entered = enter()
+        except BesmartError as error:
+            future.set_exception(error)
+            return True
+        self._waiting -= entered
+        return entered
+
+    def _joined(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        self._waiting += 1
+        if self._timer is None and deadline < math.inf:
+            self._timer = loop.call_at(deadline, self._expire, loop)
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         while self._places and (self._places[0][2].done() or self._places[0][1] <= now):
-            _, _, future = self._places.popleft()
+            _, _, future, _ = self._places.popleft()
             if not future.done():
                 future.set_exception(TimeoutError())
         self._timer = loop.call_at(self._places[0][1], self._expire, loop) if self._places else None

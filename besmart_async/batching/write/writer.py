@@ -193,8 +193,7 @@ class Writer:
             BesmartError: as `write`.
         """
         data = checked_data(data)
-        if self._sender.thread != get_ident() or not self._sender.loop_runs():
-            self._home()
+        self._home_again()
         return await self._admission.accept(data)
 
     async def write_many(self, items: Iterable[SignalData]) -> range:
@@ -279,14 +278,24 @@ class Writer:
         data = checked_data(data)
         if not len(data):
             return
-        loop = self._home()
-        ref, delivery = self._new_ref(), Delivery(len(data), loop.create_future())
+        ref, delivery = self._new_ref(), Delivery(len(data), self._home_again().create_future())
         self._sender.deliveries[ref] = delivery
         try:
-            await self._admission.accept(data, ref)
+            if self._journaled is not None:
+                await self._journaled.accept(data, ref)
+            else:
+                self._admission.hand_in(data, ref, delivery)
+                if self._accumulator.attention:
+                    await self._admission.attend()
             await delivery.future
+        except TimeoutError:
+            if delivery.in_line:
+                raise self._admission.no_room() from None
+            raise
         finally:
             del self._sender.deliveries[ref]
+            if delivery.in_line:
+                self._admission.withdraw(delivery)
 
     # -- flushing ----------------------------------------------------------------------------------------------------
 
@@ -442,6 +451,12 @@ class Writer:
         if not (undelivered or journaled or dropped):
             return None
         return UndeliveredError(self.report, undelivered, journaled, dropped)
+
+    def _home_again(self) -> asyncio.AbstractEventLoop:
+        """Return the running event loop; whether the writer is open is checked when readings are offered."""
+        if self._loop is not None and self._sender.thread == get_ident() and self._sender.loop_runs():
+            return self._loop
+        return self._home()
 
     def _home(self, *, closing: bool = False) -> asyncio.AbstractEventLoop:
         loop = self._sender.home(closing=closing)

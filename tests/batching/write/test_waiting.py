@@ -179,6 +179,90 @@ async def test_everybody_may_be_woken_at_once_to_find_out_that_the_writer_is_gon
     assert room.free == 0  # each of them has given its room back
 
 
+def left_behind(line: Line, room: Room, cost: int, deadline: float = math.inf) -> asyncio.Future[None]:
+    """Leave behind what takes its room when its turn comes; the future tells of errors only."""
+    future = asyncio.get_running_loop().create_future()
+
+    def enter() -> bool:
+        if room.has(cost):
+            room.reserve(cost)
+            return True
+        return False
+
+    line.leave_behind(enter, cost // 2, deadline, future)
+    return future
+
+
+async def test_what_is_left_behind_enters_in_its_turn() -> None:
+    line, room = line_of()
+    future = left_behind(line, room, 10)
+    tasks = await standing(line, 10)
+    left_behind(line, room, 10)
+    assert len(line) == 3
+    room.free = 20
+    line.let_in()
+    assert room.free == 0  # one entered, one was woken
+    assert not future.done()
+    await asyncio.gather(*tasks)
+    assert room.free == 10
+    line.let_in()
+    assert (room.free, len(line)) == (0, 0)
+
+
+async def test_what_was_left_behind_and_finds_no_room_after_all_keeps_its_place() -> None:
+    line, room = line_of()
+    left_behind(line, room, 100)
+    left_behind(line, room, 10)
+    room.free = 60  # as much as the line is asked for, and less than it takes
+    line.let_in()
+    assert (room.free, len(line)) == (60, 2)
+    room.free = 110
+    line.let_in()
+    assert (room.free, len(line)) == (0, 0)
+
+
+async def test_what_is_withdrawn_does_not_enter_and_holds_up_nobody() -> None:
+    line, room = line_of()
+    first, _ = left_behind(line, room, 1_000), left_behind(line, room, 10)
+    line.withdraw(first)
+    assert len(line) == 1
+    room.free = 10
+    line.let_in()
+    assert (room.free, len(line)) == (0, 0)
+
+
+async def test_what_is_left_behind_past_its_deadline_does_not_enter() -> None:
+    line, room = line_of()
+    future = left_behind(line, room, 10, deadline=5.0)
+    with pytest.raises(TimeoutError):
+        await future
+    assert asyncio.get_running_loop().time() == pytest.approx(5.0)
+    line.withdraw(future)
+    room.free = 10
+    line.let_in()
+    assert (room.free, len(line)) == (10, 0)
+
+
+@pytest.mark.parametrize("let_in", [Line.let_in, Line.let_all_in])
+async def test_an_error_of_what_was_left_behind_is_told_by_its_future(let_in: Callable[[Line], None]) -> None:
+    line, room = line_of(free=10)
+
+    def enter() -> bool:
+        raise BesmartError("closed")
+
+    futures = [asyncio.get_running_loop().create_future() for _ in range(2)]
+    for future in futures:
+        line.leave_behind(enter, 10, math.inf, future)
+    tasks = await standing(line, 10)
+    let_in(line)
+    for future in futures:
+        with pytest.raises(BesmartError, match="closed"):
+            await future
+        line.withdraw(future)
+    await asyncio.gather(*tasks)
+    assert (room.free, len(line)) == (10, 0)
+
+
 Args = TypeVarTuple("Args")
 
 

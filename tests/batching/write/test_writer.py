@@ -288,6 +288,51 @@ async def test_no_room_within_the_admission_timeout_is_an_error_and_nothing_was_
         assert w.report.in_doubt + w.report.rejected == accepted
 
 
+async def in_line(w: Writer, sensor: int) -> asyncio.Task[None]:
+    """Deliver more than there is room for besides what is under way."""
+    task = asyncio.create_task(w.deliver(SignalData(SignalKey(12, sensor, 32), np.arange(500), np.ones(500))))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_a_delivery_without_room_ends_with_the_admission_timeout_and_its_readings_are_not_accepted() -> None:
+    service = Service(latency_s=10.0)
+    async with writer(service, max_memory_bytes=20_000, admission_timeout_s=7.0) as w:
+        first, second = await in_line(w, 1), await in_line(w, 2)
+        with pytest.raises(WriterTimeoutError, match="no room") as caught:
+            await second
+        assert caught.value.outcome == "not_sent"
+        assert asyncio.get_running_loop().time() == pytest.approx(7.0, abs=0.1)
+        await first
+        await w.write(KEY, 1, 1.0)  # nobody is in its way
+    assert w.report.accepted == w.report.delivered == len(service.model.stored) == 501
+
+
+async def test_deliveries_in_line_are_accepted_in_their_order_and_one_that_is_cancelled_is_not() -> None:
+    service = Service(latency_s=1.0)
+    async with writer(service, max_memory_bytes=20_000) as w:
+        tasks = [await in_line(w, sensor) for sensor in range(1, 5)]
+        assert w.report.accepted == 500
+        tasks[1].cancel()
+        ended: list[asyncio.Task[None]] = []
+        for task in tasks:
+            task.add_done_callback(ended.append)
+        await asyncio.wait(tasks)
+        assert [tasks.index(task) for task in ended] == [1, 0, 2, 3]
+    assert {signal[1] for signal, *_ in service.model.stored} == {1, 3, 4}
+    assert w.report.accepted == 1_500
+
+
+async def test_deliveries_in_line_of_a_writer_that_closes_are_told_so() -> None:
+    service = Service(latency_s=1.0)
+    async with writer(service, max_memory_bytes=20_000) as w:
+        tasks = [await in_line(w, sensor) for sensor in range(1, 4)]
+    told = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [str(error) for error in told[1:]] == ["this writer is closed"] * 2
+    assert told[0] is None
+    assert w.report.accepted == w.report.delivered == 500
+
+
 async def test_cancelled_callers_only_detach() -> None:
     rng, service = random.Random(3), Service(latency_s=0.2)
     async with writer(service, max_memory_bytes=60_000) as w:
