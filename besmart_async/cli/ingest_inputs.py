@@ -81,6 +81,9 @@ class FileOptions:
     rejects: Path | None = None
     """File for all rejected rows (CSV). Correct them there, and ingest it with the same command."""
 
+    escape_formulas: Flag = False
+    """Put an apostrophe before cells of the file of rejects that a spreadsheet would run."""
+
 
 @attrs.frozen(kw_only=True)
 class Inputs:

@@ -14,6 +14,7 @@ import attrs
 from cyclopts import Parameter
 
 from besmart_async.cli.exits import UsageError
+from besmart_async.cli.outputs import check_replaceable
 from besmart_async.cli.terminal.output import error_line
 from besmart_async.client import BesmartClient
 from besmart_async.errors import InvalidInputError, NotFoundError
@@ -22,7 +23,7 @@ from besmart_async.ingest.parse.zones import Local, Problem, parse_time
 from besmart_async.models.keys import SensorKey, SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.signal_types import SignalType
-from besmart_async.plots import ImageFormat, image_format
+from besmart_async.plots import ImageFormat, image_format, is_picture
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 """An option without a value."""
@@ -286,7 +287,8 @@ def picture_format(path: Path, option: str) -> ImageFormat:
 
     Raises:
         InvalidInputError: the name has another ending.
-        UsageError: there is no such folder, or the extra `plot` is not installed.
+        UsageError: there is no such folder, the extra `plot` is not installed, or there is a file that is something
+            else than a picture of an earlier run.
     """
     form = image_format(path)
     if not path.absolute().parent.is_dir():
@@ -294,4 +296,5 @@ def picture_format(path: Path, option: str) -> ImageFormat:
     missing = [name for name in ("altair", "vl_convert") if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(f"pictures need an extra ({' and '.join(missing)}): pip install 'besmart-async[plot]'")
+    check_replaceable(option, path, is_picture)
     return form

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import FileIO
 from pathlib import Path
 
 from besmart_async.cli.exits import UsageError
+from besmart_async.export.files import ELSE, is_foreign
 
 try:
     import fcntl
@@ -38,6 +39,25 @@ def check_unused(option: str, path: Path, others: Iterable[tuple[str, Path | Non
     for what, other in others:
         if other is not None and is_same_file(path, other):
             raise UsageError(f"{option} {path}: that file is {what}; name another")
+
+
+def check_replaceable(option: str, path: Path, ours: Callable[[Path], bool]) -> None:
+    """Check that a file to write is a new one, an empty one, or what an earlier run has written.
+
+    Args:
+        option: the option that names it.
+        path: the file.
+        ours: tells whether an earlier run has written it.
+
+    Raises:
+        UsageError: it is something else, or cannot be read.
+    """
+    try:
+        foreign = is_foreign(path, ours)
+    except OSError as error:
+        raise UsageError(f"{option} {path}: cannot be read: {error.strerror or error}") from None
+    if foreign:
+        raise UsageError(f"{option} {path}: {ELSE}")
 
 
 def opened_anew(option: str, path: Path, starts: Iterable[bytes]) -> FileIO:
@@ -82,6 +102,4 @@ def _claim(option: str, path: Path, file: FileIO, starts: tuple[bytes, ...]) -> 
     begun = file.read(max(map(len, starts), default=1))
     file.seek(0)
     if begun and not begun.startswith(starts):
-        raise UsageError(
-            f"{option} {path}: that file is something else, not from an earlier run, and is left as it is; name another"
-        )
+        raise UsageError(f"{option} {path}: {ELSE}")

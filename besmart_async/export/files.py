@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import gzip
 import io
 import os
+import re
 import secrets
 import stat
-from collections.abc import Generator, Iterator
+import zlib
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, cast
 
 from besmart_async.errors import BesmartError
-from besmart_async.export.rows import Times
+from besmart_async.export.rows import IDS, Times, header
 from besmart_async.export.text import CsvSink, JsonLinesSink
 from besmart_async.models.series import SignalData
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 Format = Literal["csv", "jsonl", "parquet"]
 """The format of an exported file."""
 Compression = Literal["gz", "zst"]
+ELSE = "that file is something else, not from an earlier run, and is left as it is; name another, or delete it first"
+"""What to say of a file that is not replaced."""
+_HEAD = 256
 
 FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -35,8 +39,8 @@ FORMATS: dict[str, Format] = {
 }
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gz", ".zst": "zst", ".zstd": "zst"}
 _GZIP_LEVEL = 6
-_OTHERS = (b"SQLite format 3\0", b"[", b"meter", b"rejected_")
-"""How files begin that are read or kept elsewhere: databases, mapping files, tables with meters, rejects."""
+_HEADERS = frozenset(",".join(header(times)).encode() for times in ("iso", "ms", "both"))
+_JSON_START = re.compile(b",".join(rb'"%s":\d+' % name.encode() for name in IDS))
 
 
 class ExportError(BesmartError):
@@ -86,12 +90,15 @@ def sink_for(stream: BinaryIO, kind: Format, times: Times, *, escape_formulas: b
 
 
 @contextmanager
-def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
+def complete_file(path: Path, ours: Callable[[Path], bool]) -> Generator[BinaryIO, None, None]:
     """Open a file for writing. It appears when the block ends without an error; otherwise nothing is left.
 
     It is written beside its place, as `.NAME.…part`, and renamed after it is on the disk. What is no plain file (a
-    pipe, a device) is written straight away. An existing file is replaced, but not a database, a mapping file, a
-    table that begins with a column of meters, or a file of rejects.
+    pipe, a device) is written straight away. An existing file is replaced if it is empty or `ours`.
+
+    Args:
+        path: the file.
+        ours: tells whether an existing file is what an earlier call wrote.
 
     Raises:
         ExportError: it cannot be written, or is something else.
@@ -104,7 +111,8 @@ def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
                 yield stream
             return
         place = path.resolve()  # a link stays one: what it points to is replaced
-        _check_replaceable(path, place)
+        if is_foreign(place, ours):
+            raise ExportError(f"{path}: {ELSE}")
         beside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
         try:
             with beside.open("xb") as stream:
@@ -117,15 +125,47 @@ def complete_file(path: Path) -> Generator[BinaryIO, None, None]:
                 beside.unlink(missing_ok=True)
 
 
-def _check_replaceable(path: Path, place: Path) -> None:
-    if not place.exists():
-        return
-    with place.open("rb") as file:
-        begun = file.read(64)
-    if begun.removeprefix(codecs.BOM_UTF8).startswith(_OTHERS):
-        raise ExportError(
-            f"{path}: that file is something else, not an earlier export, and is left as it is; name another"
-        )
+def is_foreign(path: Path, ours: Callable[[Path], bool]) -> bool:
+    """Tell whether a plain file has content that is not ours, so that it must not be replaced."""
+    return path.is_file() and path.stat().st_size > 0 and not ours(path)
+
+
+def is_export(path: Path) -> bool:
+    """Tell whether a file is an export, whatever its format and compression: by its columns."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        file.seek(0)
+        if head.startswith(b"PAR1"):
+            return _parquet_columns(file)[: len(IDS)] == IDS
+        head = _unpacked(file, head)
+    return head.split(b"\n", 1)[0] in _HEADERS or _JSON_START.match(head, 1) is not None
+
+
+def _unpacked(file: BinaryIO, head: bytes) -> bytes:
+    """Return the start of what is compressed in a file; nothing if it is damaged."""
+    try:
+        if head.startswith(b"\x1f\x8b"):
+            return gzip.GzipFile(fileobj=file).read(_HEAD)
+        if head.startswith(b"\x28\xb5\x2f\xfd"):
+            import pyarrow as pa  # noqa: PLC0415 - takes 0.3 s to import
+
+            with pa.CompressedInputStream(pa.PythonFile(file, "r"), "zstd") as packed:
+                return bytes(packed.read(_HEAD))
+    except (ImportError, OSError, EOFError, zlib.error):
+        return b""
+    return head
+
+
+def _parquet_columns(file: BinaryIO) -> tuple[str, ...]:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - takes 0.3 s to import
+        import pyarrow.parquet as pq  # noqa: PLC0415
+    except ImportError:
+        return ()
+    try:
+        return tuple(pq.read_schema(file).names)
+    except (OSError, pa.ArrowInvalid):
+        return ()
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from besmart_async.export.files import (
     compressed,
     compression_of,
     format_of,
+    is_export,
     sink_for,
 )
 from besmart_async.export.report import ExportProgress, ExportReport, OnProgress, refuses_one_signal, unobserved
@@ -153,7 +154,7 @@ class ExportJob:
     @contextmanager
     def _opened(self) -> Generator[BinaryIO, None, None]:
         if isinstance(self._target, Path):
-            with complete_file(self._target) as stream:
+            with complete_file(self._target, is_export) as stream:
                 yield stream
         else:
             yield self._target

@@ -42,7 +42,7 @@ class CsvSink:
 
     def __init__(self, stream: BinaryIO, times: Times, *, escape_formulas: bool = False) -> None:
         self._times: Times = times
-        self._cells = _escaped if escape_formulas else list[Any]
+        self._cells = escaped if escape_formulas else list[Any]
         self._text = TextIOWrapper(stream, encoding="utf-8", newline="")
         self._writer = rows_to(self._text)
         self._writer.writerow(header(times))
@@ -116,7 +116,8 @@ def _plain(values: list[Any]) -> list[Any]:
     ]
 
 
-def _escaped(cells: Iterable[Any]) -> list[Any]:
+def escaped(cells: Iterable[Any]) -> list[Any]:
+    """Put an apostrophe before each text that a spreadsheet would run; texts that are numbers stay."""
     return [f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell for cell in cells]
 
 

@@ -5,6 +5,16 @@
 
 from besmart_async.plots.curves import Curve
 from besmart_async.plots.picture import KINDS, Kind, Picture
-from besmart_async.plots.saving import ImageFormat, PlotLibraryError, image_format, render
+from besmart_async.plots.saving import ImageFormat, PlotLibraryError, image_format, is_picture, render
 
-__all__ = ["KINDS", "Curve", "ImageFormat", "Kind", "Picture", "PlotLibraryError", "image_format", "render"]
+__all__ = [
+    "KINDS",
+    "Curve",
+    "ImageFormat",
+    "Kind",
+    "Picture",
+    "PlotLibraryError",
+    "image_format",
+    "is_picture",
+    "render",
+]

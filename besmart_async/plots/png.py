@@ -1,4 +1,7 @@
-"""Smaller PNG files: vl-convert compresses for speed, which makes a heat map six times as large as necessary."""
+"""PNG files: smaller, and with the name of the program that made them.
+
+vl-convert compresses for speed, which makes a heat map six times as large as necessary.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,13 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LEVEL = 6
 
 
-def repacked(image: bytes) -> bytes:
-    """Return the same image with its pixels compressed again; anything that is not a PNG stays as it is."""
+def repacked(image: bytes, software: str) -> bytes:
+    """Return the same image with its pixels compressed again; anything that is not a PNG stays as it is.
+
+    Args:
+        image: the file.
+        software: what made it.
+    """
     if not image.startswith(_SIGNATURE):
         return image
     chunks = list(_chunks(image))
@@ -20,6 +28,8 @@ def repacked(image: bytes) -> bytes:
     for kind, body in chunks:
         if kind != b"IDAT":
             found.append((kind, body))
+            if kind == b"IHDR":
+                found.append((b"tEXt", b"Software\0" + software.encode("latin-1")))
         elif pixels:
             found.append((kind, pixels))
             pixels = b""

@@ -18,6 +18,9 @@ ImageFormat = Literal["png", "svg", "html"]
 FORMATS: dict[str, ImageFormat] = {".png": "png", ".svg": "svg", ".html": "html", ".htm": "html"}
 _SCALE = 2.0
 """Pixels of a PNG per unit of the chart: about 1,800 wide, sharp in print and on high-resolution screens."""
+_MADE_BY = "besmart_async"
+"""Stands near the start of every picture."""
+_HEAD = 1024
 _SCRIPT = '<script type="text/javascript">'
 
 
@@ -50,11 +53,18 @@ def render(picture: Picture, kind: ImageFormat) -> bytes:
     except ImportError as error:
         raise _missing(error) from None
     if kind == "png":
-        return repacked(vlc.vegalite_to_png(specification, scale=_SCALE))
+        return repacked(vlc.vegalite_to_png(specification, scale=_SCALE), _MADE_BY)
     if kind == "svg":
-        return vlc.vegalite_to_svg(specification).encode()
-    page = vlc.vegalite_to_html(specification, bundle=True, renderer="canvas")
-    return _guarded(page).replace("<title>Chart</title>", f"<title>{escape(picture.title)}</title>", 1).encode()
+        return vlc.vegalite_to_svg(specification).replace(">", f"><!-- {_MADE_BY} -->", 1).encode()
+    page = _guarded(vlc.vegalite_to_html(specification, bundle=True, renderer="canvas"))
+    title = f'<meta name="generator" content="{_MADE_BY}">\n    <title>{escape(picture.title)}</title>'
+    return page.replace("<title>Chart</title>", title, 1).encode()
+
+
+def is_picture(path: Path) -> bool:
+    """Tell whether a file is a picture that `render` made."""
+    with path.open("rb") as file:
+        return _MADE_BY.encode() in file.read(_HEAD)
 
 
 def _guarded(page: str) -> str:

@@ -72,7 +72,8 @@ def check(
         return suggestion(files, options)
     inputs = inputs_of(files, options)
     try:
-        with reject_file(options.rejects, inputs, [("the mapping file", options.mapping)]) as rejects:
+        others = [("the mapping file", options.mapping)]
+        with reject_file(options.rejects, inputs, others, escape_formulas=options.escape_formulas) as rejects:
             report = asyncio.run(_check(inputs, online, None if rejects is None else rejects.add))
     except SourceError as error:
         raise UsageError(str(error)) from None

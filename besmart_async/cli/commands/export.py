@@ -13,11 +13,12 @@ from cyclopts import Parameter
 from besmart_async.cli.client import client_for, interruptible
 from besmart_async.cli.exits import Exit, UsageError
 from besmart_async.cli.options import Chosen, Flag, Named, Period, Signals, Wanted, chosen, named, queries, window
+from besmart_async.cli.outputs import check_replaceable, check_unused
 from besmart_async.cli.terminal.output import TerminalBytes, counted, error_line, json_text, size_text, write_json_text
 from besmart_async.cli.terminal.progress import ReadingBar
 from besmart_async.errors import BesmartError
 from besmart_async.export import ExportJob, ExportReport
-from besmart_async.export.files import format_of
+from besmart_async.export.files import format_of, is_export
 
 _LISTED = 20
 _STANDARD_OUTPUT = Path("-")
@@ -61,7 +62,7 @@ def export(
     """
     names = named(signals or [], named_in.signals_from)
     since, till = window(period)
-    target = _target(output, format)
+    target = _target(output, format, named_in.signals_from)
 
     async def run(bar: ReadingBar) -> tuple[Chosen, ExportReport]:
         async with client_for() as client:
@@ -92,7 +93,7 @@ def export(
     return _exit(report, found)
 
 
-def _target(output: Path, kind: str | None) -> Path | BinaryIO:
+def _target(output: Path, kind: str | None, signals_from: Path | None) -> Path | BinaryIO:
     """Return where to write; what can be checked before anything is read is checked."""
     if output == _STANDARD_OUTPUT:
         if kind == "parquet" and sys.stdout.isatty():
@@ -103,6 +104,8 @@ def _target(output: Path, kind: str | None) -> Path | BinaryIO:
         raise UsageError(f"--output {output}: {problem}")
     if kind is None and format_of(output) is None:
         raise UsageError(f"--output {output}: say --format, or a name that ends with .csv, .jsonl, .parquet, .csv.gz …")
+    check_unused("--output", output, [("the list of --signals-from", signals_from)])
+    check_replaceable("--output", output, is_export)
     return output
 
 

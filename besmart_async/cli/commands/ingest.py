@@ -48,6 +48,7 @@ from besmart_async.ingest import (
     SourceError,
     WorkerPool,
 )
+from besmart_async.plots import is_picture
 
 
 def ingest(
@@ -131,6 +132,7 @@ def ingest(
             order = _Order(
                 inputs=inputs_of(files, options),
                 rejects=options.rejects,
+                escape_formulas=options.escape_formulas,
                 mapping=options.mapping,
                 create_sensors=create_sensors,
                 verify="sample" if verify_sample else verify,
@@ -160,7 +162,7 @@ def ingest(
     if drawing and chart and not json:
         write_drawing("\n" + drawing.text())
     if drawing and chart_file is not None and form is not None:
-        with complete_file(chart_file) as stream:
+        with complete_file(chart_file, is_picture) as stream:
             stream.write(drawing.image(form))
     return _exit(report)
 
@@ -169,6 +171,7 @@ def ingest(
 class _Order:
     inputs: Inputs
     rejects: Path | None
+    escape_formulas: bool
     mapping: Path | None
     create_sensors: bool
     verify: bool | Literal["sample"]
@@ -196,7 +199,7 @@ class _Order:
 def _ingested(order: _Order, kept: Path | None, observer: Observer) -> tuple[IngestReport, DayView | None]:
     with (
         nullcontext() if kept is None else _checkpoint(order, kept) as record,
-        reject_file(order.rejects, order.inputs, order.files(kept)) as rejects,
+        reject_file(order.rejects, order.inputs, order.files(kept), escape_formulas=order.escape_formulas) as rejects,
     ):
         report, drawing = asyncio.run(_ingest(order, record, observer, None if rejects is None else rejects.add))
         if rejects is not None and rejects.error is not None and report.error is None:

@@ -36,7 +36,7 @@ from besmart_async.cli.terminal.progress import DrainBar
 from besmart_async.client import BesmartClient
 from besmart_async.config import BatchPolicy
 from besmart_async.errors import BesmartError, JournalError, UndeliveredError
-from besmart_async.export.text import rows_to
+from besmart_async.export.text import escaped, rows_to
 from besmart_async.models.delivery import DeliveryReport, Rejection
 from besmart_async.models.times import from_ms
 
@@ -194,6 +194,7 @@ def drain(
     *,
     timeout: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     rejects: Path | None = None,
+    escape_formulas: Flag = False,
     json: Flag = False,
 ) -> int:
     """Deliver the readings in the journal of a writer, for example after a crash.
@@ -212,12 +213,14 @@ def drain(
         Give up after this many seconds. Without it: when the service has been unavailable for a minute.
     rejects
         Write rejected readings to this CSV file.
+    escape_formulas
+        Put an apostrophe before texts in that file that a spreadsheet would run.
     json
         Print the report as JSON and nothing else.
     """
     waiting = _inspected(path).readings
     begun = monotonic()
-    with _rejected_to(rejects, path) as on_reject:
+    with _rejected_to(rejects, path, escape_formulas=escape_formulas) as on_reject:
         drained = asyncio.run(_drain(path, timeout, waiting, on_reject))
     if json:
         write_json({**plain(drained.report), "left": drained.left})
@@ -266,7 +269,9 @@ async def _drain(path: Path, timeout: float | None, waiting: int, on_reject: Cal
 
 
 @contextmanager
-def _rejected_to(path: Path | None, journal: Path) -> Generator[Callable[[Rejection], object], None, None]:
+def _rejected_to(
+    path: Path | None, journal: Path, *, escape_formulas: bool
+) -> Generator[Callable[[Rejection], object], None, None]:
     """Yield a function that writes rejected readings to a file, or to standard error."""
     if path is None:
         yield _show
@@ -279,7 +284,7 @@ def _rejected_to(path: Path | None, journal: Path) -> Generator[Callable[[Reject
     writer.writerow(("signal", "time", "value", "type", "origin", "unit", "reason"))
 
     def take(rejection: Rejection) -> None:
-        writer.writerows(_rows(rejection))
+        writer.writerows(map(escaped, _rows(rejection)) if escape_formulas else _rows(rejection))
         file.flush()  # after this the journal no longer has them
 
     try:

@@ -28,6 +28,7 @@ from besmart_async.cli.options import (
     queries,
     window,
 )
+from besmart_async.cli.outputs import check_unused
 from besmart_async.cli.terminal.output import colourful, counted, error_line, size_text, write, write_drawing
 from besmart_async.cli.terminal.progress import ReadingBar
 from besmart_async.client import BesmartClient
@@ -39,7 +40,7 @@ from besmart_async.ingest.parse.zones import UnknownZoneError, zone_of
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.series import SignalData
-from besmart_async.plots import KINDS, Curve, Kind, Picture, render
+from besmart_async.plots import KINDS, Curve, Kind, Picture, is_picture, render
 
 MAX_WIDTH = 120
 
@@ -77,6 +78,8 @@ def plot(
     """
     names = named(signals or [], named_in.signals_from)
     since, till = window(period)
+    if output is not None:
+        check_unused("--output", output, [("the list of --signals-from", named_in.signals_from)])
     form = None if output is None else picture_format(output, "--output")
     try:
         zone = zone_of(period.time_zone) if period.time_zone else UTC
@@ -111,7 +114,7 @@ def plot(
         _show(picture)
     else:
         content = render(picture, form)
-        with complete_file(output) as stream:
+        with complete_file(output, is_picture) as stream:
             stream.write(content)
         error_line(f"{output}: {counted(len(curves), 'signal')}, {size_text(len(content))}")
     return Exit.REJECTED if unread else Exit.OK

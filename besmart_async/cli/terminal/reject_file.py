@@ -20,7 +20,7 @@ from besmart_async.cli.exits import UsageError
 from besmart_async.cli.ingest_inputs import Inputs
 from besmart_async.cli.outputs import check_unused, opened_anew
 from besmart_async.errors import BesmartError
-from besmart_async.export.text import rows_to
+from besmart_async.export.text import escaped, rows_to
 from besmart_async.ingest import ROLES, TOLD, Reject
 from besmart_async.ingest.sources.stored import on_disk
 
@@ -43,17 +43,27 @@ class RejectFile:
         name: its name in messages.
         delimiter: of fields.
         encoding: of the text.
+        escape_formulas: put an apostrophe before cells that a spreadsheet would run.
 
     Attributes:
         lost: rows that could not be written.
     """
 
-    def __init__(self, file: io.FileIO, name: str, delimiter: str = ",", encoding: str = "utf-8") -> None:
+    def __init__(
+        self,
+        file: io.FileIO,
+        name: str,
+        delimiter: str = ",",
+        encoding: str = "utf-8",
+        *,
+        escape_formulas: bool = False,
+    ) -> None:
         self._file = file
         self._name = name
         self._encoder = codecs.getincrementalencoder(encoding)("backslashreplace")
         self._text = io.StringIO()
         self._writer = rows_to(self._text, delimiter)
+        self._cells = escaped if escape_formulas else list[object]
         self._roles: list[str] = []
         self._slots: list[str] = []
         self._begun = False
@@ -85,14 +95,14 @@ class RejectFile:
             held += [""] * (len(self._slots) - len(slots))
         else:  # a row with other columns, or another value of the same wide row
             held = [""] * (len(self._roles) + len(self._slots))
-        self._writer.writerow([*facts, *held])
+        self._writer.writerow(self._cells([*facts, *held]))
         self._write()
 
     def _begin(self, reject: Reject, slots: list[str]) -> None:
         titles = {role: title for role, title, _ in reject.record}
         self._slots = slots
         self._roles = [role for role in ROLES if not (slots and role == "value")]
-        self._header = [*TOLD, *(titles.get(role) or role for role in self._roles), *slots]
+        self._header = self._cells([*TOLD, *(titles.get(role) or role for role in self._roles), *slots])
         self._writer.writerow(self._header)
 
     def _write(self) -> None:
@@ -123,7 +133,11 @@ class RejectFile:
 
 @contextmanager
 def reject_file(
-    path: Path | None, inputs: Inputs, others: Iterable[tuple[str, Path | None]] = ()
+    path: Path | None,
+    inputs: Inputs,
+    others: Iterable[tuple[str, Path | None]] = (),
+    *,
+    escape_formulas: bool = False,
 ) -> Generator[RejectFile | None, None, None]:
     """Open a file for rejects, with the encoding and delimiter of the files that are read, if those are set.
 
@@ -131,6 +145,7 @@ def reject_file(
         path: the file; None for none.
         inputs: what is read.
         others: further files that the command uses, and what each is.
+        escape_formulas: put an apostrophe before cells that a spreadsheet would run.
 
     Raises:
         UsageError: the file cannot be written, is used otherwise, or holds something else than rejects.
@@ -145,4 +160,5 @@ def reject_file(
     encoding = inputs.form.encoding.removesuffix("-sig")
     file = opened_anew("--rejects", path, {TOLD[0].encode(encoding), TOLD[0].encode()})
     with file:
-        yield RejectFile(file, str(path), inputs.form.delimiter or ",", encoding)
+        delimiter = inputs.form.delimiter or ","
+        yield RejectFile(file, str(path), delimiter, encoding, escape_formulas=escape_formulas)

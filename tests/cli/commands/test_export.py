@@ -21,6 +21,7 @@ from besmart_async.simulator.faults import Fault
 from besmart_async.simulator.storage.seed import Seed
 
 COMMAND = [sys.executable, "-c", "from besmart_async.cli import main; main()", "export"]
+OLD = "client_cid,sensor_mid,signal_type_moid,time,value,unit,type,origin\n"
 DAY = ("--since", "2020-01-01T00:00Z", "--till", "2020-01-02T00:00Z")
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -184,7 +185,7 @@ def test_an_interrupted_export_leaves_no_file_and_says_so(
         )
     )
     path = tmp_path / "a.csv"
-    path.write_text("old")
+    path.write_text(OLD)
     long = ("--since", "2018-01-01T00:00Z", "--till", "2024-01-01T00:00Z")
     with subprocess.Popen(
         [*COMMAND, "12.122.32", *long, "-o", str(path)], stderr=subprocess.PIPE, text=True
@@ -194,7 +195,7 @@ def test_an_interrupted_export_leaves_no_file_and_says_so(
         _, err = process.communicate(timeout=20)
     assert process.returncode == Exit.INTERRUPTED
     assert err == "interrupted: no file was made\n"
-    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"a.csv": "old"}
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"a.csv": OLD}
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
@@ -206,3 +207,38 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     )
     assert done.stdout.startswith("client_cid,")
     assert "Traceback" not in done.stderr
+
+
+def test_the_output_is_never_another_file_of_the_user(besmart: Run, tmp_path: Path) -> None:
+    contents = {
+        "signals.csv": "12.122.32\n",
+        "mapping.csv": "# what the meters send\n[columns]\n",
+        "meters.csv": "client_cid,sensor_mid,name\n1,1,M1\n",
+        "rejects.csv": "rejected_file,rejected_row\n",
+        "readings.csv": "client_cid,sensor_mid,signal_type_moid,time,value\n1,1,1,2020-01-01T00:00Z,1\n",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "link.csv").symlink_to("signals.csv")
+    os.link(tmp_path / "signals.csv", tmp_path / "hard.csv")
+    listed = ("--signals-from", tmp_path / "signals.csv")
+    for name in ("signals.csv", "link.csv", "hard.csv"):
+        done = besmart("export", *listed, *DAY, "-o", tmp_path / name)
+        assert done.code == Exit.USAGE
+        assert "that file is the list of --signals-from; name another" in done.err
+    for name in ("mapping.csv", "meters.csv", "rejects.csv", "readings.csv"):
+        done = besmart("export", *listed, *DAY, "-o", tmp_path / name)
+        assert done.code == Exit.USAGE
+        assert "that file is something else, not from an earlier run, and is left as it is; name another" in done.err
+    assert {name: (tmp_path / name).read_text() for name in contents} == contents
+
+
+def test_an_export_takes_the_place_of_the_one_before(besmart: Run, tmp_path: Path) -> None:
+    for name, signal_name in (
+        ("a.csv", "12.122.32"),
+        ("a.csv", "1.1.1"),
+        ("a.parquet", "1.1.1"),
+        ("a.parquet", "1.1.1"),
+    ):
+        assert besmart("export", signal_name, *DAY, "-o", tmp_path / name).code == Exit.OK
+    assert {row["client_cid"] for row in rows((tmp_path / "a.csv").read_text())} == {"1"}

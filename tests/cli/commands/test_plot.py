@@ -116,3 +116,26 @@ def test_the_terminal_needs_no_library_for_files(besmart: Run, monkeypatch: pyte
     for name in ("altair", "vl_convert", "pyarrow"):
         monkeypatch.setitem(sys.modules, name, None)
     assert besmart("plot", "1.1.1", *DAY).code == Exit.OK
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.svg", "a.html"])
+def test_a_picture_takes_the_place_of_the_one_before_and_of_nothing_else(
+    besmart: Run, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    for _ in range(2):
+        assert besmart("plot", "1.1.1", *DAY, "--kind", "line", "-o", path).code == Exit.OK
+    for content in (b"\x89PNG of somebody else", b"<svg/>", b"<!DOCTYPE html>", b"12.122.32\n"):
+        path.write_bytes(content)
+        done = besmart("plot", "1.1.1", *DAY, "-o", path)
+        assert done.code == Exit.USAGE
+        assert "that file is something else, not from an earlier run" in done.err
+        assert path.read_bytes() == content
+
+
+def test_the_list_of_signals_is_no_output(besmart: Run, tmp_path: Path) -> None:
+    path = tmp_path / "signals.svg"
+    path.write_text("1.1.1\n")
+    done = besmart("plot", "--signals-from", path, *DAY, "-o", path)
+    assert (done.code, path.read_text()) == (Exit.USAGE, "1.1.1\n")
+    assert "that file is the list of --signals-from; name another" in done.err

@@ -35,6 +35,21 @@ def test_rows_stand_in_the_columns_and_encoding_of_the_files_they_are_from(tmp_p
     assert (second["rejected_file"], second["rejected_line"], second["Zähler"]) == ("b.csv", "M1;x", "")
 
 
+def test_cells_that_a_spreadsheet_would_run_may_be_escaped(tmp_path: Path) -> None:
+    formula = "=HYPERLINK(0)"
+    record = (("meter", "@meter", formula), ("time", "time", "-1"), ("value", "value", "+1+1"))
+    for escape, mark in ((False, ""), (True, "'")):
+        path = tmp_path / f"{escape}.csv"
+        with reject_file(path, inputs("a.csv"), escape_formulas=escape) as file:
+            assert file is not None
+            file.add(Reject("=a.csv", 2, None, formula, "is unknown", record))
+        with path.open(newline="", encoding="utf-8") as written:
+            (row,) = csv.DictReader(written)
+        assert row[f"{mark}@meter"] == mark + formula
+        assert (row["rejected_file"], row["rejected_value"]) == (f"{mark}=a.csv", mark + formula)
+        assert (row["time"], row["value"]) == ("-1", f"{mark}+1+1")
+
+
 def test_a_file_that_is_read_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "rejects.csv"
     path.write_text("precious")
