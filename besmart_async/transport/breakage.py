@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import attrs
 import httpx
 
@@ -54,6 +56,8 @@ class BrokenAttempt:
         elif isinstance(error, httpx.ProxyError) or self._no_proxy_there(error):
             address = f" ({self.proxy})" if self.proxy else ""
             said = f"the proxy on the way to {where} failed ({words}); check its address{address}"
+        elif isinstance(error, httpx.ConnectError) and (tls := _tls_error(error)) is not None:
+            said = self._no_tls(tls)
         elif isinstance(error, httpx.ConnectError):
             said = f"cannot connect to {where} ({words}); check base_url and the network"
         elif isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
@@ -67,6 +71,15 @@ class BrokenAttempt:
     def _no_proxy_there(self, error: Exception) -> bool:
         """Return whether it was the connection to the proxy that was not made."""
         return self.proxy is not None and isinstance(error, httpx.ConnectError) and not self.reached
+
+    def _no_tls(self, error: ssl.SSLError) -> str:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return (
+                f"the certificate of {self.where} is not trusted ({error.verify_message}); check base_url and the "
+                "clock of this machine; for a private authority give its certificate by ssl_context or SSL_CERT_FILE"
+            )
+        words = (error.reason or str(error)).replace("_", " ").lower()
+        return f"no TLS connection to {self.where} ({words}); check base_url: http or https, host and port"
 
     def _too_slow(self, error: Exception, reached: bool) -> str:
         if reached:
@@ -86,6 +99,16 @@ _PLAIN_WORDS: dict[type[Exception], str] = {
     httpx.WriteError: "it was reset or closed while sending",
     httpx.CloseError: "closing it failed",
 }
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    """Return the TLS error that an error began with."""
+    found: ssl.SSLError | None = None
+    seen: BaseException | None = error
+    while seen is not None:
+        found = seen if isinstance(seen, ssl.SSLError) else found  # aiohttp's are SSL errors too, without a reason
+        seen = seen.__cause__ or seen.__context__
+    return found
 
 
 def _words(error: Exception) -> str:
