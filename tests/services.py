@@ -48,10 +48,10 @@ def five_sensors(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     made.close()
 
 
-def in_both_dialects(metafunc: pytest.Metafunc, modules: set[str]) -> None:
+def in_both_dialects(metafunc: pytest.Metafunc, modules: set[str], fixture: str = "simulator") -> None:
     """Run the tests of some modules on a service of each dialect, with the client of that dialect."""
-    if metafunc.module.__name__.rpartition(".")[2] in modules and "simulator" in metafunc.fixturenames:
-        metafunc.parametrize("simulator", ["documented", "live"], indirect=True)
+    if metafunc.module.__name__.rpartition(".")[2] in modules and fixture in metafunc.fixturenames:
+        metafunc.parametrize(fixture, ["documented", "live"], indirect=True)
 
 
 def client_in_process(simulator: Simulator, retry: RetryPolicy = RetryPolicy()) -> BesmartClient:  # noqa: B008 - a frozen value

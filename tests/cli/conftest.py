@@ -8,7 +8,8 @@ import pytest
 
 from besmart_async.cli import main
 from besmart_async.simulator import Simulator
-from tests.services import served_in_a_thread
+from besmart_async.wire.dialect import DialectName
+from tests.services import in_both_dialects, served_in_a_thread
 
 
 @attrs.frozen
@@ -57,7 +58,15 @@ def without_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def service(without_service: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+def service(
+    request: pytest.FixtureRequest, without_service: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Simulator]:
     """Serve the document's examples."""
-    with served_in_a_thread(Simulator, monkeypatch) as simulator:
+    dialect: DialectName = getattr(request, "param", "documented")
+    monkeypatch.setenv("BESMART_DIALECT", dialect)
+    with served_in_a_thread(lambda: Simulator(dialect=dialect), monkeypatch) as simulator:
         yield simulator
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    in_both_dialects(metafunc, {"test_export", "test_journal", "test_latest", "test_plot"}, "service")

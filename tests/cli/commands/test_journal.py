@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -20,7 +20,6 @@ from besmart_async.batching.journal.tracker import Tracker
 from besmart_async.batching.write.validation import Reading
 from besmart_async.cli.exits import Exit
 from besmart_async.simulator import Fault, Simulator
-from tests.services import served_in_a_thread
 
 Run = Callable[..., Any]
 START = 1_577_836_800_000
@@ -35,16 +34,6 @@ file.open()
 print("open", flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture(params=["documented", "live"])
-def service(
-    request: pytest.FixtureRequest, without_service: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Simulator]:
-    """Serve the document's examples, in both dialects."""
-    monkeypatch.setenv("BESMART_DIALECT", request.param)
-    with served_in_a_thread(lambda: Simulator(dialect=request.param), monkeypatch) as simulator:
-        yield simulator
 
 
 @pytest.fixture
