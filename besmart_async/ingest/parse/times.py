@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
@@ -64,6 +65,10 @@ _NEVER = "does not exist in {zone}, where the clock is set forward; add the offs
 _UNCERTAIN = (
     "comes twice in {zone}, and the rows around it do not say which of the two it is; add the offset or say --dst"
     " earlier or later"
+)
+_STANDS_AGAIN = (
+    "comes twice when the clock is set back, and stands in several rows, which --dst {rule} would take for one moment;"
+    " say --dst infer, or add the offset"
 )
 _OTHER_ENDS = "; it is the end of a period here: time.ends = '{other}' takes it in another way"
 _NOT_IN_DAY = "is not in that day, which has {hours:g} hours in {zone}; hours are counted from the day's first moment"
@@ -262,6 +267,7 @@ class TimeParser:
         self._repeats = Repeats()
         self._marked: dict[str, tuple[str, Milliseconds]] = {}
         self._unmarked = set[Milliseconds]()
+        self._repeated = set[tuple[int, Milliseconds]]()  # signals and their times with a choice, by `rule`
 
     def clock(self, zone: str | None) -> Clock | Problem:
         """Return the clock of a zone, for an empty name that of the default zone; or why there is none."""
@@ -334,6 +340,11 @@ class TimeParser:
                 refused[row] = found
             else:
                 decided[row] = found
+        if self._rule in ("earlier", "later") and ambiguous:
+            again = self._stands_again({row: local for row, local in ambiguous.items() if local.twice}, series)
+            problem = Problem(_STANDS_AGAIN.format(rule=self._rule))
+            refused |= dict.fromkeys(again, problem)
+            decided = {row: moment for row, moment in decided.items() if row not in again}
         if self._rule == "infer":
             known = moments.astype(np.float64)
             known[[*problems, *ambiguous]] = np.nan
@@ -345,6 +356,16 @@ class TimeParser:
             decided = self._repeats.settle(numbers, known, {row: one for row, one in ambiguous.items() if one.twice})
             refused = {row: problem for row, problem in refused.items() if row not in decided}
         return decided, refused
+
+    def _stands_again(self, twice: Mapping[int, Local], series: SeriesOf) -> set[int]:
+        """Return the rows whose repeated time stands in another row of their signal as well, here or before."""
+        rows = np.fromiter(twice, np.int64, len(twice))
+        numbers = np.broadcast_to(np.asarray(series(rows), np.int64), len(rows)).tolist()
+        places = dict(zip(twice, zip(numbers, [local.earlier for local in twice.values()], strict=True), strict=True))
+        counts = Counter(places.values())
+        again = {row for row, place in places.items() if counts[place] > 1 or place in self._repeated}
+        self._repeated |= counts.keys()
+        return again
 
     def _moments(
         self, clock_ms: NDArray[np.int64], zones: Coded | None, ahead_ms: int
