@@ -119,9 +119,9 @@ class Gate:
 class LearnedRate:
     """Calls per second that the service accepts, learned from its throttling; without any, there is no limit.
 
-    A 429 (or a 503 with Retry-After) says that the calls stored since the last pause are about what the service takes
+    A 429 (or a 503 with Retry-After) says that the calls taken since the last pause are about what the service takes
     in that time, or in the time of Retry-After if that is longer: services count calls over such a time, and many are
-    stored at its start. The pause itself is not counted, since nothing could be stored then. From there the rate grows
+    taken at its start. The pause itself is not counted, since nothing could be taken then. From there the rate grows
     by `exp(GROWTH * t**2)` after t seconds without throttling: slowly at first, so that a limit which stays is met
     every ten seconds; one that is gone is forgotten in a minute. A first estimate from few calls doubles every
     `DOUBLING_S` until the next throttling confirms it.
@@ -142,7 +142,7 @@ class LearnedRate:
         self._throttled_at: float | None = None
         self._goes_on_at = -math.inf
         self._began: float | None = None
-        self._stored = 0
+        self._taken = 0
         self._next_at = -math.inf
 
     def per_second(self, now: float) -> float | None:
@@ -166,9 +166,9 @@ class LearnedRate:
         if (rate := self.per_second(now)) is not None:
             self._next_at = max(self._next_at, now) + 1.0 / rate
 
-    def stored(self) -> None:
-        """Note a call that the service took."""
-        self._stored += 1
+    def taken(self) -> None:
+        """Note a call that the service took: it stored it, or refused what was in it."""
+        self._taken += 1
 
     def throttled(self, sent_at: float, wait_s: float, now: float) -> None:
         """Note a call that was refused because there were too many, and how long nothing may be sent."""
@@ -178,14 +178,14 @@ class LearnedRate:
         before = self.per_second(now)
         if before is None:
             began = now if self._began is None else max(self._began, now - self.FORGET_S)
-            self._base = max(self._stored, 1) / max(now - began, window_s)
-            self._confirmed = self._stored >= self._FEW
+            self._base = max(self._taken, 1) / max(now - began, window_s)
+            self._confirmed = self._taken >= self._FEW
         else:
-            measured = 1.03 * self._stored / max(now - self._goes_on_at, window_s)
+            measured = 1.03 * self._taken / max(now - self._goes_on_at, window_s)
             least = 0.3 if self._confirmed else 0.7
             self._base = max(min(0.9 * before, max(measured, least * before)), self._LEAST)
             self._confirmed = True
-        self._stored = 0
+        self._taken = 0
         self._throttled_at = now
         self._goes_on_at = now + wait_s
         self._next_at = self._goes_on_at + (1.0 / self._base if not wait_s else 0.0)

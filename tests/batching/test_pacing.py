@@ -166,7 +166,7 @@ def test_without_throttling_there_is_no_limit() -> None:
     rate = LearnedRate()
     for second in range(100):
         rate.sent(float(second))
-        rate.stored()
+        rate.taken()
     assert rate.per_second(100.0) is None
     assert rate.ready_at(100.0) == -math.inf
 
@@ -175,7 +175,7 @@ def test_the_first_throttling_measures_what_was_stored_in_the_time_of_retry_afte
     rate = LearnedRate()
     for call in range(20):
         rate.sent(call / 100)
-        rate.stored()
+        rate.taken()
     rate.throttled(0.2, 2.0, 0.2)
     assert rate.per_second(2.2) == pytest.approx(10.0)
     assert rate.ready_at(2.2) == pytest.approx(2.2)
@@ -187,7 +187,7 @@ def test_calls_that_were_under_way_when_one_was_throttled_tell_nothing_new() -> 
     rate = LearnedRate()
     rate.sent(0.0)
     for _ in range(10):
-        rate.stored()
+        rate.taken()
     rate.throttled(0.5, 1.0, 1.0)
     before = rate.per_second(2.0)
     rate.throttled(0.9, 1.0, 1.1)
@@ -198,7 +198,7 @@ def test_calls_that_were_under_way_when_one_was_throttled_tell_nothing_new() -> 
 def test_a_rate_that_meets_no_throttling_is_forgotten() -> None:
     rate = LearnedRate()
     rate.sent(0.0)
-    rate.stored()
+    rate.taken()
     rate.throttled(0.5, 0.0, 1.0)
     assert rate.per_second(1.0) is not None
     assert rate.per_second(1.0 + LearnedRate.FORGET_S + 0.1) is None

@@ -77,7 +77,7 @@ class Settlement:
         self._answered()
         self._stored += 1
         self._dispatcher.pace.succeeded()
-        self._dispatcher.rate.stored()
+        self._dispatcher.rate.taken()
         self._dispatcher.budget.refund(now)
         self._outcomes.events.append(
             BatchAcknowledged(
@@ -109,6 +109,7 @@ class Settlement:
             self.hand_back(batch, now, refused=meaning is Verdict.REFUSED)
         elif meaning is Verdict.REFUSED:
             self._answered()
+            self._dispatcher.rate.taken()
             self._dispatcher.parts.extend(self._bisection.refused(batch, error, now))
         elif meaning is Verdict.TOO_LARGE:
             self._answered()

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from besmart_async.batching.write.core.core import WriteCore
+from besmart_async.batching.write.core.core import Dispatch, WriteCore
 from besmart_async.config import BatchPolicy
+from besmart_async.errors import BesmartError
 from besmart_async.models.keys import SignalKey
 from besmart_async.models.series import SignalData
-from tests.batching.write.core.world import World, make, stored
-from tests.batching.write.service_model import ServiceModel
+from tests.batching.write.core.world import World, make, offer_items, stored
+from tests.batching.write.service_model import ServiceModel, api_error
 
 BAD = 10_000
 
@@ -87,3 +88,23 @@ def test_a_good_reading_behind_a_flood_of_bad_ones_arrives_within_half_a_minute_
     assert waited[0] <= 30.0
     assert max(waited[1:]) <= 1.0
     assert core.report(world.now).state == "open"
+
+
+def test_calls_whose_readings_are_refused_count_as_taken_when_a_service_is_busy_now_and_then() -> None:
+    """Otherwise the search for bad readings, of whose calls few store anything, would make the writer ever slower."""
+    core = make(BatchPolicy(max_items=4))
+    service = ServiceModel(poison_signals={(12, signal, 32) for signal in range(0, 40, 8)})
+    calls = 0
+
+    def busy_now_and_then(batch: Dispatch, _: float) -> tuple[float, BesmartError | None]:
+        nonlocal calls
+        calls += 1
+        return 0.01, api_error(503, retry_after_s=0.05) if calls % 12 == 0 else service.put(batch.body)
+
+    world = World(core, busy_now_and_then)
+    for _ in range(3):
+        offer_items(core, 40, 5)
+        world.run()
+    assert {rejection.data.key.sensor_mid for rejection in world.rejections} == set(range(0, 40, 8))
+    assert len(service.stored) == 35 * 5
+    assert world.now < 30.0
