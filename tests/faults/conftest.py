@@ -1,6 +1,8 @@
 """Seeds: every fault test takes one, and a failing one says how to run it again.
 
-`BESMART_FAULT_SEEDS=5,6 python -m pytest tests/faults` runs with those seeds; `-m long` with many more.
+`BESMART_FAULT_SEEDS=5,6 python -m pytest tests/faults` runs with those seeds; `-m long` with many more. Tests speak the
+documented dialect, those of a few families the live one as well; `-m long` all of them. `BESMART_FAULT_DIALECT=live`
+names the only one.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ import pytest
 QUICK_SEEDS = (1,)
 LONG_SEEDS = range(2, 12)
 VARIABLE = "BESMART_FAULT_SEEDS"
+SPOKEN = "BESMART_FAULT_DIALECT"
+IN_BOTH = {"test_answers", "test_cancellation", "test_exit", "test_ingest", "test_kill", "test_limits", "test_outages"}
+"""The families that are tested in both dialects in every run."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -25,6 +30,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     else:
         seeds = [*QUICK_SEEDS, *(pytest.param(seed, marks=pytest.mark.long) for seed in LONG_SEEDS)]
     metafunc.parametrize("seed", seeds, ids=lambda seed: f"seed{seed}")
+    if "dialect" not in metafunc.fixturenames:
+        metafunc.parametrize("spoken", _dialects(metafunc.module.__name__), indirect=True)
+
+
+def _dialects(module: str) -> list[object]:
+    if only := os.environ.get(SPOKEN):
+        return [only]
+    cheap = module.rpartition(".")[2] in IN_BOTH
+    return ["documented", "live" if cheap else pytest.param("live", marks=pytest.mark.long)]
+
+
+@pytest.fixture(autouse=True)
+def spoken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dialect of every stage that names none, and of its processes."""
+    if dialect := getattr(request, "param", ""):
+        monkeypatch.setenv(SPOKEN, dialect)
 
 
 @pytest.hookimpl(wrapper=True)
