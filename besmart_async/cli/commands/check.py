@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
+import attrs
 from cyclopts import Parameter
 
 from besmart_async.cli.client import client_for
@@ -21,8 +22,10 @@ from besmart_async.cli.terminal.reject_file import reject_file
 from besmart_async.errors import visible
 from besmart_async.ingest import Reject, SourceError
 from besmart_async.ingest.check import CheckJob
+from besmart_async.ingest.check.ends import ends_tried
 from besmart_async.ingest.check.report import CheckReport, distance, iso
 from besmart_async.ingest.mapping import Mapper, SignalTypes
+from besmart_async.ingest.parse.parser import ParseOptions
 
 OnReject = Callable[[Reject], object]
 
@@ -75,6 +78,7 @@ def check(
         others = [("the mapping file", options.mapping)]
         with reject_file(options.rejects, inputs, others, escape_formulas=options.escape_formulas) as rejects:
             report = asyncio.run(_check(inputs, online, None if rejects is None else rejects.add))
+        report = asyncio.run(_with_ends(inputs, report))
     except SourceError as error:
         raise UsageError(str(error)) from None
     if json:
@@ -93,18 +97,26 @@ def check(
 
 async def _check(inputs: Inputs, online: bool, on_reject: OnReject | None) -> CheckReport:
     if not online:
-        return await _run(inputs, None, on_reject)
+        return await _run(inputs, inputs.reading, None, on_reject)
     async with client_for() as client:
         types = SignalTypes(await client.signals.types())
         meters = inputs.meters(client.sensors, create=False)
-        return await _run(inputs, Mapper(meters, types, inputs.signal_type), on_reject)
+        return await _run(inputs, inputs.reading, Mapper(meters, types, inputs.signal_type), on_reject)
 
 
-async def _run(inputs: Inputs, mapper: Mapper | None, on_reject: OnReject | None) -> CheckReport:
+async def _with_ends(inputs: Inputs, report: CheckReport) -> CheckReport:
+    """Add which `time.ends` fits; of pipes that is not known, which can be read only once."""
+    if len(inputs.paths) < len(inputs.sources):
+        return report
+    found = await ends_tried(report, inputs.reading, lambda reading: _run(inputs, reading, None, None))
+    return attrs.evolve(report, rejected_by_ends=found)
+
+
+async def _run(inputs: Inputs, reading: ParseOptions, mapper: Mapper | None, on_reject: OnReject | None) -> CheckReport:
     with ProgressBar() as bar:
         return await CheckJob(
             inputs.sources,
-            reading=inputs.reading,
+            reading=reading,
             signal_type=inputs.signal_type,
             mapper=mapper,
             on_progress=bar.show,
@@ -130,6 +142,8 @@ def _summary(report: CheckReport, *, online: bool) -> Iterator[str]:
     yield counted_line("gaps", report.gaps, f"with {report.missing:,} readings missing")
     yield counted_line("disorder", report.out_of_order, "rows after a later reading of their signal")
     yield counted_line("falling", report.falling, "readings of a register lower than the one before")
+    if report.rejected_by_ends:
+        yield _ends_line(report.rejected_by_ends)
     if not online:
         yield "Meters and signal types were not looked up; --online asks the service."
     for kind, found in groupby(report.findings, lambda finding: finding.kind):
@@ -141,6 +155,15 @@ def _summary(report: CheckReport, *, online: bool) -> Iterator[str]:
             yield f"      {finding.detail}"
         if len(listed) > _SHOWN:
             yield "  …"
+
+
+def _ends_line(rejected: dict[str, int]) -> str:
+    """Say which `time.ends` fits the hour that repeats."""
+    fits, other = sorted(rejected, key=rejected.__getitem__)
+    if rejected[fits] == rejected[other]:
+        return "time.ends    the rows do not show whether the labels of the repeated hour are clock or elapsed"
+    rows = counted(rejected[other] - rejected[fits], "more row")
+    return f'time.ends    "{fits}" fits the hour that repeats (dst = "infer"); "{other}" would reject {rows}'
 
 
 def _problems(report: CheckReport) -> Iterator[str]:

@@ -66,6 +66,8 @@ class CheckReport:
         findings: the first of each kind.
         rejects: the first rejected rows.
         unused_columns: columns of the files that are not used.
+        rejected_by_ends: rows that are rejected with each `time.ends`, if labels are ends of periods and the clock is
+            set back among them; else empty.
         error: why the files could not be read to the end; None if they could.
     """
 
@@ -89,6 +91,7 @@ class CheckReport:
     findings: tuple[Finding, ...] = ()
     rejects: tuple[Reject, ...] = ()
     unused_columns: tuple[str, ...] = ()
+    rejected_by_ends: dict[str, int] = attrs.field(factory=dict[str, int])
     error: Exception | None = None
 
     def as_dict(self) -> dict[str, Any]:
