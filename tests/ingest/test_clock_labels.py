@@ -65,6 +65,39 @@ def test_an_end_may_be_the_time_at_the_end(tmp_path: Path) -> None:
     assert hours(spring, SPRING, HOUR) == {0: 0, 1: 1, 2: 2}
 
 
+CLOCK = ["01:00", "02:00", "03:00", "03:00", "04:00", "05:00"]
+ELAPSED = ["01:00", "02:00", "02:00", "03:00", "04:00", "05:00"]
+"""Labels of the same hours, by both readings of an end."""
+
+
+@pytest.mark.parametrize("falling", [False, True])
+@pytest.mark.parametrize("rule", ["", 'dst = "infer"', 'dst = "earlier"', 'dst = "later"'])
+@pytest.mark.parametrize("ends", ["clock", "elapsed"])
+@pytest.mark.parametrize("labels", [CLOCK, ELAPSED], ids=["clock", "elapsed"])
+def test_whatever_setting_is_wrong_no_two_periods_become_one_and_something_is_rejected(
+    tmp_path: Path, labels: list[str], ends: str, rule: str, falling: bool
+) -> None:
+    rows = [f"M;2024-10-27 {label};{number}\n" for number, label in enumerate(labels)]
+    text = "meter;time;value\n" + "".join(rows[::-1] if falling else rows)
+    found = read(tmp_path, text, ENDS + f'ends = "{ends}"\n{rule}')
+    stored = hours(found, AUTUMN, HOUR)
+    fits = labels == (CLOCK if ends == "clock" else ELAPSED)
+    if fits:
+        assert all(start == value for start, value in stored.items())
+        assert len(stored) == (6 if "infer" in rule else 4)
+    else:
+        assert found.rejects
+    assert len(stored) + len(found.rejects) == len(labels)
+
+
+def test_copies_of_every_row_are_no_two_periods(tmp_path: Path) -> None:
+    day = [1, 2, 2, *range(3, 24)]
+    twice = [f"2024-10-27 {hour:02}:00" for hour in day for _ in range(2)]
+    found = read(tmp_path, long(*twice), ENDS + 'ends = "elapsed"\ndst = "infer"')
+    assert found.rejects == []
+    assert len(found.by_meter["M"]) == 2 * len(day)
+
+
 def test_an_end_that_does_not_fit_says_which_setting_would(tmp_path: Path) -> None:
     clock = read(tmp_path, long("2024-03-31 01:00", "2024-03-31 03:00"), ENDS)
     assert ["time.ends = 'elapsed'" in reason for reason in reasons(clock)] == [True]

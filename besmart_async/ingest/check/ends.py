@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta, tzinfo
 
 import attrs
 
 from besmart_async.ingest.check.report import CheckReport
 from besmart_async.ingest.parse.parser import ParseOptions
-from besmart_async.ingest.parse.zones import zone_of
-from besmart_async.models.times import from_ms
-
-_DAY = timedelta(days=1)
+from besmart_async.ingest.parse.zones import set_backs, zone_of
 
 
 async def ends_tried(
@@ -33,23 +29,10 @@ async def ends_tried(
         return {}
     if report.since_ms is None or report.till_ms is None:
         return {}
-    if not _set_back(zone_of(reading.time_zone), from_ms(report.since_ms), from_ms(report.till_ms)):
+    if not set_backs(zone_of(reading.time_zone), report.since_ms, report.till_ms):
         return {}
     found: dict[str, int] = {}
     for ends in ("clock", "elapsed"):
         tried = attrs.evolve(reading, dst="infer", ends=ends)
         found[ends] = (report if tried == reading else await check(tried)).rejected
     return found
-
-
-def _set_back(zone: tzinfo, since: datetime, till: datetime) -> bool:
-    """Whether the clock is set back between two moments, or within a day of them."""
-    day, end = since.astimezone(UTC) - _DAY, till.astimezone(UTC) + _DAY
-    before = day.astimezone(zone).utcoffset()
-    while day < end:
-        day += _DAY
-        after = day.astimezone(zone).utcoffset()
-        if before is not None and after is not None and after < before:
-            return True
-        before = after
-    return False

@@ -15,7 +15,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.parse.times import SeriesOf, TimeParser
+from besmart_async.ingest.parse.repeats import SeriesOf
+from besmart_async.ingest.parse.times import TimeParser
 from besmart_async.ingest.parse.zones import Clock, Local, Milliseconds, Problem, first_moment, in_zone
 from besmart_async.ingest.sources.columns import Coded, DaySlots, distinct_codes
 from besmart_async.ingest.sources.layout import DAY_MS

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from besmart_async.ingest.parse.days import DayParser
 from besmart_async.ingest.parse.numbers import Thousands, parse_numbers
 from besmart_async.ingest.parse.obis import obis_code
-from besmart_async.ingest.parse.times import SeriesOf, TimeParser
+from besmart_async.ingest.parse.repeats import SeriesOf
+from besmart_async.ingest.parse.times import TimeParser
 from besmart_async.ingest.parse.zones import DstRule, Problem
 from besmart_async.ingest.rejects import of_column
 from besmart_async.ingest.report import Reject

@@ -11,17 +11,25 @@ beside it at the distance of the signal's readings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import tzinfo
 from itertools import groupby, pairwise
+from typing import Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from besmart_async.ingest.parse.zones import Local, Milliseconds
+from besmart_async.ingest.parse.zones import Local, Milliseconds, set_backs
 
 _CONTEXT = 6
 """Rows looked at on either side of a run."""
+_BESIDE_MS = 12 * 3_600_000
+"""Rows within this distance of a change of the clock show how often a row usually stands."""
+
+SeriesOf = Callable[[NDArray[np.int64]], NDArray[np.int64] | int]
+"""Returns the signals of rows, as numbers."""
 
 
 @attrs.define
@@ -218,6 +226,51 @@ class Repeats:
                     decided[row] = twice[row].later if later else twice[row].earlier
             memory.run = run
             at = end
+
+
+@attrs.define
+class Doubles:
+    """Finds rows of one signal that are the same moment near a change of the clock: two passes taken for one.
+
+    Copies are not found: rows that stand as often as those of their signal beside the change.
+    """
+
+    _before: set[tuple[int, Milliseconds]] = attrs.field(factory=set[tuple[int, Milliseconds]])
+
+    def find(
+        self, rows: NDArray[np.intp], moments: NDArray[Any], zone: tzinfo, around_ms: int, series: SeriesOf
+    ) -> NDArray[np.intp]:
+        """Return the rows, by their indexes; a row of the chunk before counts too.
+
+        Args:
+            rows: rows with local times, shape (n,).
+            moments: their moments.
+            zone: their zone.
+            around_ms: how far from the change.
+            series: returns the signals of rows.
+        """
+        before, self._before = self._before, set()
+        changes = set_backs(zone, float(moments.min()), float(moments.max())) if len(moments) else ()
+        if not changes:
+            return np.zeros(0, np.intp)
+        distance = np.min([np.abs(moments - change) for change in changes], axis=0)
+        near = np.flatnonzero(distance <= _BESIDE_MS)
+        inside = distance[near] <= around_ms
+        if not inside.any():
+            return np.zeros(0, np.intp)
+        numbers = np.broadcast_to(np.asarray(series(rows[near]), np.int64), len(near))
+        pairs = list(zip(numbers.tolist(), moments[near].tolist(), strict=True))
+        self._before = {pair for pair, one in zip(pairs, inside.tolist(), strict=True) if one}
+        counts = Counter(pairs)
+        counts.update(before & counts.keys())
+        stands = np.array([counts[pair] for pair in pairs])
+        double = inside & (stands > 1)
+        for number in np.unique(numbers[double]).tolist():
+            beside = stands[(numbers == number) & ~inside]
+            if len(beside):
+                double &= (numbers != number) | (stands > np.median(beside))
+        found: NDArray[np.intp] = near[double]
+        return found
 
 
 def _one_hour(one: Local, other: Local) -> bool:

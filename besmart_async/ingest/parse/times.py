@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
@@ -36,9 +35,10 @@ from besmart_async.ingest.parse.formats import (
 )
 from besmart_async.ingest.parse.numbers import parse_numbers
 from besmart_async.ingest.parse.passes import WORDS, NamedPass, fixed_zone, is_abbreviation
-from besmart_async.ingest.parse.repeats import Repeats
+from besmart_async.ingest.parse.repeats import Doubles, Repeats, SeriesOf
 from besmart_async.ingest.parse.zones import (
     EMPTY,
+    HOUR_MS,
     NO_ZONE,
     OUT_OF_RANGE,
     Clock,
@@ -66,10 +66,9 @@ _UNCERTAIN = (
     "comes twice in {zone}, and the rows around it do not say which of the two it is; add the offset or say --dst"
     " earlier or later"
 )
-_STANDS_AGAIN = (
-    "comes twice when the clock is set back, and stands in several rows, which --dst {rule} would take for one moment;"
-    " say --dst infer, or add the offset"
-)
+_DOUBLE = "is the same moment as another row of this signal, near the hour that repeats in {zone}: {advice}"
+_TWO_PASSES = "--dst {rule} takes two passes for one; say --dst infer, or add the offset"
+_WRONG_ENDS = "time.ends = '{other}' takes it in another way"
 _OTHER_ENDS = "; it is the end of a period here: time.ends = '{other}' takes it in another way"
 _NOT_IN_DAY = "is not in that day, which has {hours:g} hours in {zone}; hours are counted from the day's first moment"
 _NO_MARK_HERE = "names the pass or zone of a time, and the row names a zone as well"
@@ -91,8 +90,6 @@ _SMALLEST_PART = 64
 """Texts that are no longer halved to find the one that arrow cannot parse."""
 
 _Parse = Callable[[Column], tuple[NDArray[np.int64], NDArray[np.bool_]]]
-SeriesOf = Callable[[NDArray[np.int64]], NDArray[np.int64] | int]
-"""Returns the signals of rows, as numbers."""
 
 
 @attrs.frozen
@@ -267,7 +264,7 @@ class TimeParser:
         self._repeats = Repeats()
         self._marked: dict[str, tuple[str, Milliseconds]] = {}
         self._unmarked = set[Milliseconds]()
-        self._repeated = set[tuple[int, Milliseconds]]()  # signals and their times with a choice, by `rule`
+        self._doubles = Doubles()
 
     def clock(self, zone: str | None) -> Clock | Problem:
         """Return the clock of a zone, for an empty name that of the default zone; or why there is none."""
@@ -313,7 +310,49 @@ class TimeParser:
         """
         moments, problems, ambiguous = self._moments(clock_ms, zones, self._ahead if ahead_ms is None else ahead_ms)
         decided, refused = self._decide(ambiguous, zones, series, moments, problems)
-        return _placed(moments, decided, problems | refused)
+        moments, problems = _placed(moments, decided, problems | refused)
+        local = np.setdiff1d(np.arange(len(moments)), self._inferred(decided))
+        return _placed(moments, {}, problems | self._doubled(local, zones, series, moments, problems))
+
+    def _inferred(self, decided: Mapping[int, Milliseconds]) -> list[int]:
+        """The rows whose pass the rows around them showed."""
+        return list(decided) if self._rule == "infer" else []
+
+    def _doubled(
+        self,
+        rows: NDArray[np.intp],
+        zones: Coded | None,
+        series: SeriesOf,
+        moments: NDArray[Any],
+        problems: Collection[int],
+    ) -> dict[int, Problem]:
+        """Refuse local times of one signal that became one moment near a change of the clock.
+
+        Args:
+            rows: the rows with local times.
+            zones: the zone of each row.
+            series: returns the signals of rows.
+            moments: the moments of all rows.
+            problems: rows without a moment.
+        """
+        good = rows[~np.isin(rows, list(problems))] if problems else rows
+        found: dict[int, Problem] = {}
+        around_ms = HOUR_MS * (2 if self._ends else 1)
+        for name, chosen in _by_zone(zones.take(good) if zones else None, len(good)):
+            clock = self.clock(name)
+            if isinstance(clock, Problem):
+                continue
+            here = good[chosen]
+            double = self._doubles.find(here, moments[here], clock.zone, around_ms, series)
+            if len(double):
+                found |= dict.fromkeys(here[double].tolist(), Problem(self._double_reason(clock.zone)))
+        return found
+
+    def _double_reason(self, zone: tzinfo) -> str:
+        advice = [_TWO_PASSES.format(rule=self._rule)] if self._rule in ("earlier", "later") else []
+        if self._ends:
+            advice.append(_WRONG_ENDS.format(other="elapsed" if self._ahead else "clock"))
+        return _DOUBLE.format(zone=zone, advice=", or ".join(advice) or "add the offset")
 
     def _decide(
         self,
@@ -340,11 +379,6 @@ class TimeParser:
                 refused[row] = found
             else:
                 decided[row] = found
-        if self._rule in ("earlier", "later") and ambiguous:
-            again = self._stands_again({row: local for row, local in ambiguous.items() if local.twice}, series)
-            problem = Problem(_STANDS_AGAIN.format(rule=self._rule))
-            refused |= dict.fromkeys(again, problem)
-            decided = {row: moment for row, moment in decided.items() if row not in again}
         if self._rule == "infer":
             known = moments.astype(np.float64)
             known[[*problems, *ambiguous]] = np.nan
@@ -356,16 +390,6 @@ class TimeParser:
             decided = self._repeats.settle(numbers, known, {row: one for row, one in ambiguous.items() if one.twice})
             refused = {row: problem for row, problem in refused.items() if row not in decided}
         return decided, refused
-
-    def _stands_again(self, twice: Mapping[int, Local], series: SeriesOf) -> set[int]:
-        """Return the rows whose repeated time stands in another row of their signal as well, here or before."""
-        rows = np.fromiter(twice, np.int64, len(twice))
-        numbers = np.broadcast_to(np.asarray(series(rows), np.int64), len(rows)).tolist()
-        places = dict(zip(twice, zip(numbers, [local.earlier for local in twice.values()], strict=True), strict=True))
-        counts = Counter(places.values())
-        again = {row for row, place in places.items() if counts[place] > 1 or place in self._repeated}
-        self._repeated |= counts.keys()
-        return again
 
     def _moments(
         self, clock_ms: NDArray[np.int64], zones: Coded | None, ahead_ms: int
@@ -424,10 +448,12 @@ class TimeParser:
             decided[row] = ambiguous.pop(row).earlier  # the other pass has a mark
         moments, _ = _placed(moments, decided, {})
         chosen, refused = self._decide(ambiguous, zones, series, moments, problems)
+        local = np.setdiff1d(np.union1d(clock_rows, list(ambiguous)), self._inferred(chosen)).astype(np.intp)
         if self._marked:
             self._unmarked |= set(chosen.values())
             refused |= self._unclear_marks(texts, decided)
-        return _placed(moments, chosen, problems | refused)
+        moments, problems = _placed(moments, chosen, problems | refused)
+        return _placed(moments, {}, problems | self._doubled(local, zones, series, moments, problems))
 
     def _unclear_marks(self, texts: Column, decided: Mapping[int, Milliseconds]) -> dict[int, Problem]:
         """Refuse marks whose moment a time without a mark may have as well: `02A` beside `02` is not the first pass."""

@@ -24,6 +24,8 @@ Milliseconds = int | float
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+_LAST_YEAR = 2100
+"""Changes of the clock are looked for up to this year: a file may have times of the year 9999 by mistake."""
 _MOST_SPANS = 4_000_000
 """Days (all) or hours (456 years) that a table of offsets covers; times beyond that are settled one by one."""
 _UNSETTLED = np.iinfo(np.int64).min
@@ -204,6 +206,32 @@ class Clock:
             offset = _UNSETTLED if sides or side is None else side // _MILLISECOND
             self._offsets[span][number] = offset
         return offset
+
+
+def set_backs(zone: tzinfo, since_ms: float, till_ms: float) -> tuple[Milliseconds, ...]:
+    """Return the moments within a day of a period at which the clock is set back."""
+    years = range(on_clock(int(since_ms) - DAY_MS).year, min(on_clock(int(till_ms) + DAY_MS).year, _LAST_YEAR) + 1)
+    found = [moment for year in years for moment in _set_backs_of(zone, year)]
+    return tuple(moment for moment in found if since_ms - DAY_MS <= moment <= till_ms + DAY_MS)
+
+
+@lru_cache(maxsize=1000)
+def _set_backs_of(zone: tzinfo, year: int) -> tuple[Milliseconds, ...]:
+    found: list[Milliseconds] = []
+    first, last = (int(milliseconds(datetime(year, *day, tzinfo=UTC))) for day in ((1, 1), (12, 31)))
+    for day in range(first, last + 1, DAY_MS):
+        if _offset_at(day, zone) <= _offset_at(day + DAY_MS, zone):
+            continue
+        before, after = day, day + DAY_MS
+        while after - before > 1:
+            middle = (before + after) // 2
+            before, after = (middle, after) if _offset_at(middle, zone) == _offset_at(day, zone) else (before, middle)
+        found.append(after)
+    return tuple(found)
+
+
+def _offset_at(ms: Milliseconds, zone: tzinfo) -> timedelta:
+    return on_clock(ms).replace(tzinfo=UTC).astimezone(zone).utcoffset() or timedelta(0)
 
 
 def first_moment(date: datetime, zone: tzinfo) -> Milliseconds:

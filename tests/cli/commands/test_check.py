@@ -149,3 +149,27 @@ def test_a_header_is_shown_with_its_own_delimiter(besmart: Run, csv_file: Callab
     done = besmart("check", csv_file("M1;2024;1", header="PPE;Doba;Wert"))
     assert done.code == Exit.USAGE
     assert "the header is 'PPE;Doba;Wert' (delimiter ;)" in done.err
+
+
+@pytest.mark.parametrize("said", ["", 'dst = "infer"\n', 'dst = "infer"\nends = "elapsed"\n'])
+@pytest.mark.parametrize(("fits", "other", "again"), [("clock", "elapsed", "03:00"), ("elapsed", "clock", "02:00")])
+def test_it_says_which_ends_of_periods_fit_where_an_hour_repeats(
+    besmart: Run, csv_file: Callable[..., Path], tmp_path: Path, fits: str, other: str, again: str, said: str
+) -> None:
+    labels = sorted(["01:00", "02:00", "03:00", again, "04:00", "05:00"])
+    path = csv_file(*(f"M1,A+,2024-10-27 {label},1,kWh" for label in labels))
+    (tmp_path / "m.toml").write_text(
+        f'[time]\nzone = "Europe/Warsaw"\ninterval = "end"\nresolution = "1h"\n{said}', encoding="utf-8"
+    )
+    done = besmart("check", path, "--mapping", tmp_path / "m.toml")
+    assert (
+        f'time.ends    "{fits}" fits the hour that repeats (dst = "infer"); "{other}" would reject 3 more rows'
+        in done.out
+    )
+    report = json.loads(besmart("check", path, "--mapping", tmp_path / "m.toml", "--json").out)
+    assert report["rejected_by_ends"] == {fits: 0, other: 3}
+
+
+def test_without_a_repeated_hour_or_ends_nothing_is_said_of_it(besmart: Run, csv_file: Callable[..., Path]) -> None:
+    path = csv_file("M1,A+,2024-07-01 01:00,1,kWh", "M1,A+,2024-07-01 02:00,1,kWh")
+    assert "time.ends" not in besmart("check", path, "--time-zone", "Europe/Warsaw").out
