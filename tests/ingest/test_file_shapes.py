@@ -108,6 +108,16 @@ def test_a_second_table_below_is_never_taken_for_the_first_meters(tmp_path: Path
         read(tmp_path, text, '[preamble]\nmeter = "Meter"')
 
 
+@pytest.mark.parametrize("between", ["", "\n", ";\n"], ids=["nothing", "a blank line", "delimiters"])
+@pytest.mark.parametrize("said", ['meter = "M1"', 'name = "{meter}.csv"'])
+def test_the_same_table_again_below_may_be_of_another_meter(tmp_path: Path, said: str, between: str) -> None:
+    text = f"{ONE}{between}{ONE}"
+    with pytest.raises(SourceError, match=r"is the header again, and the rows do not name their meter: .* file\.skip"):
+        read(tmp_path, text, f"[file]\n{said}")
+    told = read(tmp_path, text, f"[file]\n{said}\nskip = ['^time']")
+    assert len(told.by_meter) == 1
+
+
 def test_a_file_with_a_column_for_the_meter_does_not_take_another(tmp_path: Path) -> None:
     text = "meter;time;value\nM1;2024-07-01T00:00Z;1.5\n"
     assert "the column 'meter' has the meter, which is 'M2' for the whole file" in refused(

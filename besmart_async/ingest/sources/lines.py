@@ -45,6 +45,7 @@ class LineFilter:
         for character in f'"{begins.upper()}{begins.lower()}\ufeff':
             self._may_begin_header[character.encode()[0]] = True
         self._footer_row: int | None = None
+        self._unannounced: int | None = None
         roles = [title for index in header.layout.positions.values() if (title := header.titles[index].strip())]
         longest = max(roles, key=len, default="")
         self._roles = set(map(plain_title, roles))
@@ -66,6 +67,12 @@ class LineFilter:
             left_out = self._repeated(block, skipped) | skipped
             if isinstance(self._form.footer, str):
                 left_out |= self._from_footer(block)
+            if self._unannounced is not None:
+                raise SourceError(
+                    self._name,
+                    f"row {self._unannounced} is the header again, and the rows do not name their meter: if those below"
+                    " are of the same meter, name this line with file.skip; else cut the file",
+                )
             yield emptied(block, left_out) if left_out else block
 
     def _quoted(self, block: TextBlock, starts: NDArray[np.int64]) -> list[int]:
@@ -109,7 +116,8 @@ class LineFilter:
                 found.add(line)
             elif text.removeprefix(_MARK).strip() in self._titles:
                 self._check_again(block.first_row + line)
-                self._check_before(block, line, found | skipped)
+                if not self._is_announced(block, line, found, skipped):
+                    self._unannounced = self._unannounced or block.first_row + line
                 found.add(line)
         if self._form.preamble:
             self._check_preamble(block)
@@ -133,23 +141,27 @@ class LineFilter:
                 )
             place, hits = block.text.find(self._marker, int(block.ends[line])), hits + 1
 
-    def _check_before(self, block: TextBlock, line: int, known: set[int]) -> None:
-        """Refuse a text above a header that comes again, if only the user or the file says the meter of the rows."""
-        if "meter" not in self._header.layout.said:
-            return
+    def _is_announced(self, block: TextBlock, line: int, known: set[int], skipped: set[int]) -> bool:
+        """Whether the user named a header that comes again, or the line above it; or the rows name their meter.
+
+        Raises:
+            SourceError: a text above it may be about another meter.
+        """
+        if "meter" not in self._header.layout.said or line in skipped:
+            return True
         lines = block.text.split(b"\n", line)[:line]
-        between = (place for place in range(line - 1, -1, -1) if lines[place].strip() and place not in known)
-        before = next(between, None)
-        if before is None:
-            return
-        text = lines[before].decode()
+        above = [place for place in range(line) if lines[place].strip() and place not in known - skipped]
+        if not above or above[-1] in skipped:
+            return bool(above)
+        text = lines[above[-1]].decode()
         if len(text.split(self._header.delimiter)) < self._header.layout.width:
             raise SourceError(
                 self._name,
-                f"row {block.first_row + line} is the header again, below row {block.first_row + before},"
+                f"row {block.first_row + line} is the header again, below row {block.first_row + above[-1]},"
                 f" {text[:60]!r}: if the rows below are of the same meter, name such lines with file.skip;"
                 " else cut the file",
             )
+        return False
 
     def _check_again(self, row: int) -> None:
         if self._footer_row is not None:
