@@ -17,7 +17,6 @@ from datetime import date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
@@ -37,8 +36,6 @@ MOST_CELLS: Final = 25_000_000
 """Cells of a sheet, empty ones included: all of them are held in memory."""
 MOST_BYTES: Final = 512 << 20
 """Bytes that the parts of a workbook may have, unpacked."""
-_COMPARED: Final = 100_000
-"""Readings of each sheet that are compared with those of the others."""
 _MOST_REPEATS: Final = 1_000
 _SCANNED_BYTES: Final = 1 << 20
 
@@ -221,17 +218,24 @@ def _refuse_conflicts(path: Path | StoredFile, sheets: Sequence[SheetSource]) ->
     Raises:
         SourceError: the text names the sheets and a reading.
     """
-    seen: dict[tuple[object, ...], tuple[str, str]] = {}
-    for source in sheets:
-        for key, value in islice(_readings(source), _COMPARED):
-            sheet, before = seen.setdefault(key, (source.path.sheet, value))
-            if sheet != source.path.sheet and before != value:
+    if len(sheets) < 2:
+        return
+    seen: dict[int, tuple[int, int]] = {}  # hashes of readings: the texts of a workbook of millions would not fit
+    for number, source in enumerate(sheets):
+        for key, value in _readings(source):
+            other, before = seen.setdefault(hash(key), (number, hash(value)))
+            if other != number and before != hash(value):
+                first = sheets[other]
+                held = next((value for found, value in _readings(first) if found == key), None)
+                if held is None or held == value:
+                    continue  # another reading with the same hash
                 meter, signal, time, *_ = key
                 what = " ".join(str(part) for part in (meter, signal, time) if part)
+                one, two = first.path.sheet, source.path.sheet
                 raise SourceError(
                     str(path),
-                    f"sheets {sheet!r} and {source.path.sheet!r} both have a value for {what}: {before} and {value};"
-                    f" say which sheet has the readings, such as file.sheet = {json.dumps(sheet, ensure_ascii=False)}",
+                    f"sheets {one!r} and {two!r} both have a value for {what}: {held} and {value};"
+                    f" say which sheet has the readings, such as file.sheet = {json.dumps(one, ensure_ascii=False)}",
                 )
 
 
