@@ -22,7 +22,8 @@ _HELP = "Readings and meters of the besmart.energy service."
 _EPILOGUE = (
     "The account comes from the environment (BESMART_LOGIN, BESMART_PASSWORD and BESMART_API_KEY, or BESMART_TOKEN;"
     " BESMART_BASE_URL for another service), else from besmart auth login. Every command takes --dialect live (or"
-    " BESMART_DIALECT=live) to send the requests of today's service instead of those of the API document 0.1.5."
+    " BESMART_DIALECT=live) to send the requests of today's service instead of those of the API document 0.1.5, and -v"
+    " or -vv (BESMART_LOG=info or debug) to tell more on standard error."
 )
 
 # The command, its function, and its line in the help: they are listed here so that the help imports no command.
@@ -37,6 +38,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("journal drain", "journal:drain", "Deliver the readings in the journal of a writer."),
     ("simulate", "simulate:simulate", "Run the embedded service on this machine."),
     ("doctor", "doctor:doctor", "Check the connection, the dialect, the account and the clock; changes nothing."),
+    ("completion", "completion:completion", "Print a script that completes commands in bash, zsh or fish."),
     ("auth login", "auth:login", "Log in, and save the account for the other commands."),
     ("auth status", "auth:status", "Show which account is used, and whether it works."),
     ("auth logout", "auth:logout", "Delete the saved account."),
@@ -65,6 +67,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("weather read", "weather:read", "Read the weather of a sensor (dialect live)."),
     ("weather read-at", "weather:read_at", "Read the weather of a place (dialect live)."),
 )
+_VERBOSE = {"-v": "info", "--verbose": "info", "-vv": "debug"}
 GROUPS = {
     "auth": "The account that the commands use.",
     "journal": "Readings that a writer accepted and has not delivered yet.",
@@ -131,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     atexit.register(gc.freeze)  # otherwise the interpreter collects all modules once more at its end, for 0.1 s
     _skip_unused_imports()
     try:
-        arguments = _without_dialect(sys.argv[1:] if arguments is None else arguments)
+        arguments = _without_common(sys.argv[1:] if arguments is None else arguments)
         app = build(arguments)
     except ImportError:
         sys.stderr.write("besmart: the command needs its extra: pip install 'besmart-async[cli]'\n")
@@ -196,29 +199,31 @@ def _skip_unused_imports() -> None:
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def _without_dialect(arguments: Sequence[str]) -> list[str]:
-    """Take `--dialect NAME`, which every command has, and set BESMART_DIALECT; `simulate` has one of its own.
+def _without_common(arguments: Sequence[str]) -> list[str]:
+    """Take the options that every command has, and set their variables of the environment.
+
+    `--dialect NAME` is BESMART_DIALECT (`simulate` has one of its own), `-v` and `-vv` are BESMART_LOG.
 
     Raises:
-        UsageError: there is no name after it.
+        UsageError: there is no name after `--dialect`.
     """
-    if "simulate" in arguments[:1]:
-        return list(arguments)
     kept: list[str] = []
     left = iter(arguments)
     for argument in left:
         name, equals, value = argument.partition("=")
-        if name != "--dialect":
+        if argument in _VERBOSE:
+            os.environ["BESMART_LOG"] = _VERBOSE[argument]
+        elif name == "--dialect" and "simulate" not in arguments[:1]:
+            value = value if equals else next(left, "")
+            if not value:
+                from besmart_async.cli.exits import UsageError
+
+                raise UsageError("--dialect: give documented or live")
+            os.environ["BESMART_DIALECT"] = value
+        else:
             kept.append(argument)
             if argument == "--":
                 break
-            continue
-        value = value if equals else next(left, "")
-        if not value:
-            from besmart_async.cli.exits import UsageError
-
-            raise UsageError("--dialect: give documented or live")
-        os.environ["BESMART_DIALECT"] = value
     return [*kept, *left]
 
 

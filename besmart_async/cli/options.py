@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from besmart_async.cli.terminal.output import error_line
 from besmart_async.client import BesmartClient
 from besmart_async.errors import InvalidInputError, NotFoundError
 from besmart_async.export import SensorSignals, signals_of
-from besmart_async.ingest.parse.zones import Local, Problem, parse_time
+from besmart_async.ingest.parse.zones import Local, Problem, UnknownZoneError, parse_time, zone_of
 from besmart_async.models.keys import SensorKey, SignalKey
 from besmart_async.models.queries import SignalQuery
 from besmart_async.models.signal_types import SignalType
@@ -69,7 +70,8 @@ class Period:
     """A period."""
 
     since: str
-    """Start: ISO 8601 such as 2020-01-01T00:00:00Z, unix milliseconds, or a time ago such as 7d, 12h, 2w."""
+    """Start: ISO 8601 such as 2020-01-01T00:00:00Z, unix milliseconds, a time ago such as 7d, 12h, 2w, or yesterday or
+    today: midnight in --time-zone, without it in UTC. With --time-zone also a date: its midnight there."""
 
     till: str = "now"
     """End, in the same forms."""
@@ -96,6 +98,7 @@ class Wanted:
 
 
 _AGO = re.compile(r"([0-9]{1,5})([mhdw])")
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _NAMED = 8
 
@@ -105,8 +108,17 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def moment(option: str, text: str, zone: str | None, *, now_ms: Callable[[], int] = wall_clock_ms) -> int | float:
+def moment(
+    option: str, text: str, zone: str | None, *, days: bool = False, now_ms: Callable[[], int] = wall_clock_ms
+) -> int | float:
     """Return the point in time that an option gives, UTC unix milliseconds.
+
+    Args:
+        option: its name.
+        text: its value.
+        zone: the zone of times without an offset.
+        days: `today` and `yesterday` are taken, too: for periods, whose times need not be those of readings.
+        now_ms: the clock.
 
     Raises:
         UsageError: the text is not a time, or can mean two.
@@ -117,6 +129,9 @@ def moment(option: str, text: str, zone: str | None, *, now_ms: Callable[[], int
     ago = _AGO.fullmatch(plain)
     if ago:
         return now_ms() - int(ago[1]) * _SECONDS[ago[2]] * 1000
+    if days and plain in _DAYS_AGO:
+        zone = zone or "UTC"
+        plain = _date(_DAYS_AGO[plain], zone, now_ms())
     found = parse_time(plain, zone)
     if isinstance(found, Problem):
         raise UsageError(f"{option} {text!r} {found.reason}")
@@ -127,14 +142,21 @@ def moment(option: str, text: str, zone: str | None, *, now_ms: Callable[[], int
     return found
 
 
+def _date(days_ago: int, zone: str, now_ms: int) -> str:
+    try:
+        return str(datetime.fromtimestamp(now_ms / 1000, zone_of(zone)).date() - timedelta(days=days_ago))
+    except UnknownZoneError as error:
+        raise UsageError(f"--time-zone: {error}") from None
+
+
 def window(period: Period) -> tuple[int | float, int | float]:
     """Return the start and end of a period.
 
     Raises:
         UsageError: one of them is not a time, or the start is not before the end.
     """
-    since = moment("--since", period.since, period.time_zone)
-    till = moment("--till", period.till, period.time_zone)
+    since = moment("--since", period.since, period.time_zone, days=True)
+    till = moment("--till", period.till, period.time_zone, days=True)
     if since >= till:
         raise UsageError(f"--since {period.since} is not before --till {period.till}")
     return since, till

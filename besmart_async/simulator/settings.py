@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
+
+if TYPE_CHECKING:
+    from besmart_async.simulator.http.requests import RecordedRequest
 
 Dialect = Literal["documented", "live"]
 
@@ -40,6 +43,7 @@ class Settings:
         accepted_body: What 202 carries for an asynchronous graph.
         keep_bodies: Keep request bodies in `requests`.
         requests_kept: How many recorded requests are kept; the counters go on.
+        on_request: Called with each request when its answer has left or its connection was aborted.
         seed: Seed of the random choices (token bytes, faults' probability and shuffling).
     """
 
@@ -60,6 +64,7 @@ class Settings:
     accepted_body: Literal["id", "text", "empty"] = "id"
     keep_bodies: bool = False
     requests_kept: int = 100_000
+    on_request: Callable[[RecordedRequest], object] | None = None
     seed: int = 0
 
     @property

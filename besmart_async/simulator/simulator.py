@@ -57,6 +57,7 @@ class Simulator:
         oddities: Answer in the document's odd forms, see `Settings`.
         keep_bodies: Keep request bodies in `requests`.
         requests_kept: How many recorded requests are kept.
+        on_request: Called with each request when its answer has left, see `Settings`.
         graph_names: The graphs that can be run by name.
         random_seed: Seed of tokens and of the faults' random choices.
 
@@ -84,6 +85,7 @@ class Simulator:
         oddities: bool = False,
         keep_bodies: bool = False,
         requests_kept: int = 100_000,
+        on_request: Callable[[RecordedRequest], object] | None = None,
         graph_names: tuple[str, ...] = ("estimation", "string"),
         random_seed: int = 0,
     ) -> None:
@@ -101,6 +103,7 @@ class Simulator:
             oddities=oddities,
             keep_bodies=keep_bodies,
             requests_kept=requests_kept,
+            on_request=on_request,
             seed=random_seed,
         )
         self._store = EntityStore(connect(database))

@@ -1,10 +1,12 @@
 """The command as a whole: help, version, speed, and how errors look."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,3 +106,27 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("besmart_async.cli.app.build", broken)
     with pytest.raises(ZeroDivisionError):
         main([])
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_completes_commands_and_options(besmart: Run, tmp_path: Path) -> None:
+    script = tmp_path / "besmart"
+    script.write_text(besmart("completion", "bash").out)
+    for words, expected in ((["besmart", "exp"], "export"), (["besmart", "export", "--esc"], "--escape-formulas")):
+        code = f"""
+            source {script}
+            COMP_WORDS=({" ".join(words)}) COMP_CWORD={len(words) - 1}
+            _besmart
+            printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+        assert expected in done.stdout.split(), done.stderr
+
+
+@pytest.mark.parametrize(("option", "level"), [("-v", "info"), ("--verbose", "info"), ("-vv", "debug")])
+def test_every_command_may_say_more(
+    besmart: Run, monkeypatch: pytest.MonkeyPatch, service: object, option: str, level: str
+) -> None:
+    monkeypatch.setenv("BESMART_LOG", "")
+    assert besmart("sensors", "types", option).code == 0
+    assert os.environ["BESMART_LOG"] == level

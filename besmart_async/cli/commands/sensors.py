@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import attrs
 from cyclopts import Parameter
 
 from besmart_async.cli.client import call, confirm
+from besmart_async.cli.exits import UsageError
 from besmart_async.cli.options import Json, Sensor, Yes
 from besmart_async.cli.terminal.output import write, write_fields, write_json, write_records
+from besmart_async.client import BesmartClient
 from besmart_async.models.keys import SensorKey
+
+SensorTypeName = Annotated[str, Parameter(name=("--sensor-type-id", "--sensor-type"))]
 
 
 @Parameter(name="*")
@@ -35,6 +41,20 @@ class SensorFields:
     """Mark the sensor as negligible, or not."""
 
 
+async def _type_id(client: BesmartClient, name: str) -> int:
+    """Return the id of a sensor type, of which the user gave the name or the id."""
+    if name.isdecimal():
+        return int(name)
+    types = [one for one in await client.sensors.types() if one.id is not None]
+    found = [one.id for one in types if one.name is not None and one.name.casefold() == name.casefold()]
+    if len(found) != 1 or found[0] is None:
+        known = ", ".join(f"{one.name} ({one.id})" for one in types)
+        raise UsageError(
+            f"--sensor-type {name!r}: {'no' if not found else 'more than one'} type has this name: {known}"
+        )
+    return found[0]
+
+
 def get(sensor: Sensor, /, *, json: Json = False) -> None:
     """Show a sensor."""
     key = SensorKey.parse(sensor)
@@ -56,7 +76,7 @@ def create(
     /,
     *,
     name: str,
-    sensor_type_id: int,
+    sensor_type: SensorTypeName,
     fields: SensorFields = SensorFields(),
     json: Json = False,
 ) -> None:
@@ -68,14 +88,19 @@ def create(
         The client that the sensor belongs to.
     name
         Name of the sensor.
-    sensor_type_id
-        Its type; besmart sensors types lists them.
+    sensor_type
+        Its type: the name, such as meter, or the id; besmart sensors types lists them.
     """
-    made = call(
-        lambda client: client.sensors.create(
-            name=name, sensor_type_id=sensor_type_id, client_cid=client_cid, **attrs.asdict(fields)
+
+    async def create_it(client: BesmartClient) -> SensorKey:
+        return await client.sensors.create(
+            name=name,
+            sensor_type_id=await _type_id(client, sensor_type),
+            client_cid=client_cid,
+            **attrs.asdict(fields),
         )
-    )
+
+    made = call(create_it)
     if json:
         write_json(made)
     else:
@@ -87,7 +112,7 @@ def update(
     /,
     *,
     name: str | None = None,
-    sensor_type_id: int | None = None,
+    sensor_type: SensorTypeName | None = None,
     fields: SensorFields = SensorFields(),
     comments: str | None = None,
     balance_calculation: bool | None = None,
@@ -95,14 +120,14 @@ def update(
 ) -> None:
     """Change a sensor; fields that are not given stay as they are.
 
-    In the dialect live --name and --sensor-type-id have to be given every time.
+    In the dialect live --name and --sensor-type have to be given every time.
 
     Parameters
     ----------
     name
         Name of the sensor.
-    sensor_type_id
-        Its type; besmart sensors types lists them.
+    sensor_type
+        Its type: the name, such as meter, or the id; besmart sensors types lists them.
     comments
         Comments.
     balance_calculation
@@ -111,18 +136,20 @@ def update(
         Id of its node (dialect live).
     """
     key = SensorKey.parse(sensor)
-    call(
-        lambda client: client.sensors.update(
+
+    async def update_it(client: BesmartClient) -> None:
+        await client.sensors.update(
             key.client_cid,
             key.sensor_mid,
             name=name,
-            sensor_type_id=sensor_type_id,
+            sensor_type_id=None if sensor_type is None else await _type_id(client, sensor_type),
             comments=comments,
             balance_calculation=balance_calculation,
             node_id=node_id,
             **attrs.asdict(fields),
         )
-    )
+
+    call(update_it)
     write(f"changed {key}")
 
 

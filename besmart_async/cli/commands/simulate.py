@@ -11,10 +11,13 @@ from cyclopts.validators import Number
 
 from besmart_async.cli.client import embedded
 from besmart_async.cli.exits import Exit, UsageError
+from besmart_async.cli.options import Flag
 from besmart_async.cli.terminal.output import error_line, write
+from besmart_async.errors import visible
+from besmart_async.models.times import from_ms
 
 if TYPE_CHECKING:
-    from besmart_async.simulator import Simulator
+    from besmart_async.simulator import RecordedRequest, Simulator
 
 
 def simulate(
@@ -23,6 +26,7 @@ def simulate(
     host: str = "127.0.0.1",
     dialect: Literal["documented", "live"] = "documented",
     database: Path | None = None,
+    log: Flag = False,
 ) -> int:
     """Run the embedded service until Ctrl-C or SIGTERM.
 
@@ -38,10 +42,12 @@ def simulate(
         documented serves the operations of the API document 0.1.5, live those of the service of today.
     database
         Keep the data in this file.
+    log
+        Write a line to standard error for each request: when it came, method, path, operation, bytes, status, duration.
     """
     kind = embedded()
     try:
-        simulator = kind(dialect=dialect, database=database or ":memory:")
+        simulator = kind(dialect=dialect, database=database or ":memory:", on_request=_log if log else None)
     except ValueError as error:
         raise UsageError(f"--database {error}") from None
     try:
@@ -54,6 +60,16 @@ def simulate(
         simulator.close()
     error_line("stopped")
     return Exit.OK
+
+
+def _log(request: RecordedRequest) -> None:
+    """Write a line about a request; a query may have values that are nobody's business."""
+    came = from_ms(round(request.at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    took = f"{request.finished_at - request.at:.0f} ms" if request.finished_at is not None else "-"
+    what = f"{request.method} {request.path} ({request.operation or 'no such operation'})"
+    error_line(
+        visible(f"{came} {what}, {request.body_bytes} bytes: {request.status or 'aborted'}, {took}", one_line=True)
+    )
 
 
 def _announce(base_url: str, simulator: Simulator) -> None:

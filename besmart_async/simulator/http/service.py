@@ -64,6 +64,8 @@ class Service:
         finally:
             self.in_flight -= 1
             record.finished_at = self.settings.now_ms()
+            if self.settings.on_request is not None:
+                self.settings.on_request(record)
 
     def _arrived(self, scope: Scope) -> tuple[RecordedRequest, Route | None, dict[str, str], Refusal | None]:
         path = scope["path"][len(scope.get("root_path", "")) :] or "/"

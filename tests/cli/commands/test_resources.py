@@ -74,6 +74,18 @@ def test_errors_are_one_explanation_and_a_code(besmart: Run, command: tuple[str,
     assert "Traceback" not in done.err
 
 
+def test_a_sensor_type_may_be_named(besmart: Run) -> None:
+    types = json.loads(besmart("sensors", "types", "--json").out)
+    name, number = types[0]["name"], types[0]["id"]
+    made = besmart("sensors", "create", "1", "--name", "Named", "--sensor-type", name.upper())
+    assert made.code == Exit.OK
+    shown = json.loads(besmart("sensors", "get", made.out.strip(), "--json").out)
+    assert (shown["name"], shown["sensor_type_id"]) == ("Named", number)
+    wrong = besmart("sensors", "create", "1", "--name", "Named", "--sensor-type", "toaster")
+    assert wrong.code == Exit.USAGE
+    assert f"--sensor-type 'toaster': no type has this name: {name} ({number})" in wrong.err
+
+
 def test_a_sensor_is_made_changed_and_deleted(besmart: Run) -> None:
     made = besmart("sensors", "create", "1", "--name", "New", "--sensor-type-id", "2", "--lat", "54.3", "--uncertain")
     key = made.out.strip()

@@ -1,6 +1,7 @@
 """`besmart simulate` as a process."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -39,6 +40,24 @@ def test_what_it_prints_is_the_environment_of_a_working_client_and_it_stops_clea
     assert "Electric meter no 122" in done.stdout
     assert process.returncode == 0
     assert err.splitlines()[-1] == "stopped"
+
+
+def test_it_logs_requests_without_secrets() -> None:
+    process, environment = started("--log")
+    with process:
+        env = {**os.environ, **environment}
+        for mid in ("122", "999"):
+            subprocess.run([*COMMAND, "sensors", "get", f"12.{mid}"], env=env, capture_output=True, check=False)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    lines = [line for line in err.splitlines() if "/sensors/" in line or "/users/" in line]
+    assert [re.sub(r"^\S+ |, \d+ (bytes|ms)", "", line) for line in lines] == [
+        "POST /users/token (users.get_token): 200",
+        "GET /sensors/12.122 (sensors.get_id): 200",
+        "POST /users/token (users.get_token): 200",
+        "GET /sensors/12.999 (sensors.get_id): 404",
+    ]
+    assert not any(secret in err for secret in ("API_KEY", "password"))
 
 
 def test_a_database_file_keeps_what_was_written(tmp_path: Path) -> None:
