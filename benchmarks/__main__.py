@@ -62,7 +62,8 @@ def _codec(smoke: bool) -> Sequence[Table]:
 
 
 def _parts(smoke: bool) -> Sequence[Table]:
-    return [parts.marks(readings=40_000 if smoke else 4_000_000, rounds=_rounds(smoke))]
+    singles = parts.floor_of_singles(readings=4_000 if smoke else 400_000, rounds=_rounds(smoke))
+    return [parts.marks(readings=40_000 if smoke else 4_000_000, rounds=_rounds(smoke)), singles]
 
 
 def _ingest(smoke: bool) -> Sequence[Table]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import attrs
+import numpy as np
 import orjson
 from numpy.typing import NDArray
 
@@ -22,6 +24,8 @@ from besmart_async.models.values import DOUBLE
 ROWS = 100
 _SIGNALS_PER_BATCH = 300
 """What fills a body."""
+_SINGLES = 100
+"""Signals of single readings."""
 T = TypeVar("T")
 
 
@@ -53,6 +57,51 @@ def marks(*, readings: int, rounds: int) -> Marks:
     }
     parts = [Mark(part, taken, "ns/reading") for part, taken in nanoseconds.items()]
     return Marks(f"columns of {ROWS} readings, part by part, nothing sent", parts)
+
+
+class _Kept:
+    """The least that an asynchronous write of one reading can do: keep it."""
+
+    def __init__(self) -> None:
+        self.keys: list[SignalKey] = []
+        self.times: list[int] = []
+        self.values: list[float] = []
+
+    async def write(self, key: SignalKey, time: int, value: float) -> None:
+        self.keys.append(key)
+        self.times.append(time)
+        self.values.append(value)
+
+
+def floor_of_singles(*, readings: int, rounds: int) -> Marks:
+    """Measure what single readings cost in any writer whose `write` is awaited: nothing is grouped, checked or sent.
+
+    Args:
+        readings: how many are written in each round.
+        rounds: of which the median is told.
+    """
+    series = Series.made(_SINGLES, readings // _SINGLES)
+    columns = [(at, values.tolist()) for at, values in zip(series.times.tolist(), series.values.T, strict=True)]
+    watches = [_Watch() for _ in range(rounds)]
+    for watch in watches:
+        kept = _Kept()
+
+        async def written(kept: _Kept = kept) -> None:
+            for at, values in columns:
+                for key, value in zip(series.keys, values, strict=True):
+                    await kept.write(key, at, value)
+
+        def encoded(kept: _Kept = kept) -> bytes:
+            arrays = np.array(kept.times, np.int64), np.array(kept.values, np.float64)
+            return orjson.dumps(arrays, option=orjson.OPT_SERIALIZE_NUMPY)
+
+        watch.timed("awaited and kept in lists", lambda: asyncio.run(written()))
+        watch.timed("made columns and encoded", encoded)
+    parts = [
+        Mark(part, statistics.median(watch.seconds[part] for watch in watches) / readings * 1e9, "ns/reading")
+        for part in watches[0].seconds
+    ]
+    return Marks(f"single readings of {_SINGLES} signals: what any awaited write needs, nothing sent", parts)
 
 
 def _written(series: Series) -> _Watch:
