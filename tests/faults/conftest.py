@@ -17,7 +17,7 @@ QUICK_SEEDS = (1,)
 LONG_SEEDS = range(2, 12)
 VARIABLE = "BESMART_FAULT_SEEDS"
 SPOKEN = "BESMART_FAULT_DIALECT"
-IN_BOTH = {"test_answers", "test_cancellation", "test_exit", "test_ingest", "test_kill", "test_limits", "test_outages"}
+IN_BOTH = {"test_answers", "test_cancellation", "test_exit", "test_ingest", "test_kill"}
 """The families that are tested in both dialects in every run."""
 
 
