@@ -253,9 +253,8 @@ class Doubles:
         changes = set_backs(zone, float(moments.min()), float(moments.max())) if len(moments) else ()
         if not changes:
             return np.zeros(0, np.intp)
-        distance = np.min([np.abs(moments - change) for change in changes], axis=0)
-        near = np.flatnonzero(distance <= _BESIDE_MS)
-        inside = distance[near] <= around_ms
+        near = np.concatenate([np.flatnonzero(np.abs(moments - change) <= _BESIDE_MS) for change in changes])
+        inside = np.min([np.abs(moments[near] - change) for change in changes], axis=0) <= around_ms
         if not inside.any():
             return np.zeros(0, np.intp)
         numbers = np.broadcast_to(np.asarray(series(rows[near]), np.int64), len(near))

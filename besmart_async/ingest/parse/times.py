@@ -311,16 +311,13 @@ class TimeParser:
         moments, problems, ambiguous = self._moments(clock_ms, zones, self._ahead if ahead_ms is None else ahead_ms)
         decided, refused = self._decide(ambiguous, zones, series, moments, problems)
         moments, problems = _placed(moments, decided, problems | refused)
-        local = np.setdiff1d(np.arange(len(moments)), self._inferred(decided))
-        return _placed(moments, {}, problems | self._doubled(local, zones, series, moments, problems))
-
-    def _inferred(self, decided: Mapping[int, Milliseconds]) -> list[int]:
-        """The rows whose pass the rows around them showed."""
-        return list(decided) if self._rule == "infer" else []
+        local = np.ones(len(moments), np.bool_)
+        return _placed(moments, {}, problems | self._doubled(local, decided, zones, series, moments, problems))
 
     def _doubled(
         self,
-        rows: NDArray[np.intp],
+        local: NDArray[np.bool_],
+        decided: Mapping[int, Milliseconds],
         zones: Coded | None,
         series: SeriesOf,
         moments: NDArray[Any],
@@ -329,13 +326,15 @@ class TimeParser:
         """Refuse local times of one signal that became one moment near a change of the clock.
 
         Args:
-            rows: the rows with local times.
+            local: the rows with local times; changed.
+            decided: the rows whose pass the rule chose: "infer" did so by the rows around them.
             zones: the zone of each row.
             series: returns the signals of rows.
             moments: the moments of all rows.
             problems: rows without a moment.
         """
-        good = rows[~np.isin(rows, list(problems))] if problems else rows
+        local[[*problems, *(decided if self._rule == "infer" else ())]] = False
+        good = np.flatnonzero(local)
         found: dict[int, Problem] = {}
         around_ms = HOUR_MS * (2 if self._ends else 1)
         for name, chosen in _by_zone(zones.take(good) if zones else None, len(good)):
@@ -448,12 +447,13 @@ class TimeParser:
             decided[row] = ambiguous.pop(row).earlier  # the other pass has a mark
         moments, _ = _placed(moments, decided, {})
         chosen, refused = self._decide(ambiguous, zones, series, moments, problems)
-        local = np.setdiff1d(np.union1d(clock_rows, list(ambiguous)), self._inferred(chosen)).astype(np.intp)
         if self._marked:
             self._unmarked |= set(chosen.values())
             refused |= self._unclear_marks(texts, decided)
         moments, problems = _placed(moments, chosen, problems | refused)
-        return _placed(moments, {}, problems | self._doubled(local, zones, series, moments, problems))
+        local = parsed.known & ~parsed.moment
+        local[list(ambiguous)] = True
+        return _placed(moments, {}, problems | self._doubled(local, chosen, zones, series, moments, problems))
 
     def _unclear_marks(self, texts: Column, decided: Mapping[int, Milliseconds]) -> dict[int, Problem]:
         """Refuse marks whose moment a time without a mark may have as well: `02A` beside `02` is not the first pass."""
