@@ -153,13 +153,13 @@ def test_killed_again_and_again_it_completes_with_the_last_values(service: Servi
             said = process.communicate(timeout=60)
             assert process.returncode == -signal.SIGKILL, said
     service.on_write = lambda _: None
-    code, events, _ = run(big_file)
+    code, events, said = run(big_file)
     report = events[-1]
-    assert code == Exit.OK
+    assert code == Exit.OK, (report, said)
     assert (report["state"], report["rows_read"], report["rejected"]) == ("completed", TOTAL, 0)
     assert complete(service)
-    again, events, _ = run(big_file)
-    assert (again, events[-1]["skipped"], events[-1]["requests"]) == (Exit.OK, TOTAL, 0)
+    again, events, said = run(big_file)
+    assert (again, events[-1]["skipped"], events[-1]["requests"]) == (Exit.OK, TOTAL, 0), said
 
 
 @pytest.mark.long
@@ -178,13 +178,13 @@ def test_killed_twenty_times_while_answers_take_300_ms_nothing_is_lost(service: 
                 late.wait(0.3)
 
             service.on_write = kill
-            process.communicate(timeout=60)
-            assert process.returncode == -signal.SIGKILL
+            said = process.communicate(timeout=60)
+            assert process.returncode == -signal.SIGKILL, said
     service.on_write = lambda _: late.wait(0.3)
-    code, events, _ = run(path)
+    code, events, err = run(path)
     report = events[-1]
     acknowledged = int(str(report["skipped"]))
-    assert code == Exit.OK
+    assert code == Exit.OK, (report, err)
     assert (report["state"], report["rows_read"], report["rejected"]) == ("completed", total, 0)
     assert 0 < acknowledged < total
     assert report["accepted"] == total - acknowledged
