@@ -153,13 +153,13 @@ def test_killed_again_and_again_it_completes_with_the_last_values(service: Servi
             said = process.communicate(timeout=60)
             assert process.returncode == -signal.SIGKILL, said
     service.on_write = lambda _: None
-    code, events, said = run(big_file)
+    code, events, err = run(big_file)
     report = events[-1]
-    assert code == Exit.OK, (report, said)
+    assert code == Exit.OK, (report, err)
     assert (report["state"], report["rows_read"], report["rejected"]) == ("completed", TOTAL, 0)
     assert complete(service)
-    again, events, said = run(big_file)
-    assert (again, events[-1]["skipped"], events[-1]["requests"]) == (Exit.OK, TOTAL, 0), said
+    again, events, err = run(big_file)
+    assert (again, events[-1]["skipped"], events[-1]["requests"]) == (Exit.OK, TOTAL, 0), err
 
 
 @pytest.mark.long

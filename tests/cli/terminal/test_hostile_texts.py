@@ -31,9 +31,9 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     seed = attrs.evolve(
         plain,
         sensor_types=tuple((number, name + HOSTILE, HOSTILE) for number, name, _ in plain.sensor_types),
-        signal_types=tuple((moid, symbol + HOSTILE, *rest) for moid, symbol, *rest in plain.signal_types),
+        signal_types=tuple((one[0], one[1] + HOSTILE, *one[2:]) for one in plain.signal_types),
         sensors=tuple((cid, mid, name + HOSTILE, kind) for cid, mid, name, kind in plain.sensors),
-        meter_types=tuple((cid, number, name + HOSTILE, *rest) for cid, number, name, *rest in plain.meter_types),
+        meter_types=tuple((*one[:2], one[2] + HOSTILE, *one[3:]) for one in plain.meter_types),
     )
     with served_in_a_thread(lambda: Simulator(seed=seed), monkeypatch) as simulator:
         yield simulator
